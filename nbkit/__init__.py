@@ -1,0 +1,40 @@
+"""See what streaming and async really do to an LLM application, inside Jupyter."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbkit.corpus import load_index as load_index
+    from nbkit.errors import NbkitError as NbkitError
+    from nbkit.models import connect as connect
+    from nbkit.streams import Answer as Answer
+    from nbkit.streams import TokenStream as TokenStream
+    from nbkit.streams import stream as stream
+    from nbkit.timing import Trace as Trace
+    from nbkit.views import show as show
+
+_HOME = {
+    "Answer": "nbkit.streams",
+    "NbkitError": "nbkit.errors",
+    "TokenStream": "nbkit.streams",
+    "Trace": "nbkit.timing",
+    "connect": "nbkit.models",
+    "load_index": "nbkit.corpus",
+    "show": "nbkit.views",
+    "stream": "nbkit.streams",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import nbkit` costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'nbkit' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""LLMs by name."""
