@@ -1,0 +1,143 @@
+"""What LlamaIndex's own instrumentation says about an answer while it is being read.
+
+LlamaIndex's response objects hide why a model stopped and what it was charged for; its events
+tell. One listener hangs on the root dispatcher (a documented extension point) and passes what it
+hears to the answer being read, found through a context variable.
+"""
+
+import inspect
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionInProgressEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index.core.instrumentation.span_handlers import NullSpanHandler
+
+_STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
+_RESPONSES = (
+    LLMChatInProgressEvent,
+    LLMCompletionInProgressEvent,
+    LLMChatEndEvent,
+    LLMCompletionEndEvent,
+)
+
+
+@dataclass
+class Hearing:
+    """What has been heard about one answer; reset when another model call begins for it."""
+
+    requested: float | None = None
+    """`time.perf_counter` at the start of the last model call; `None` before any."""
+    model: str | None = None
+    finish_reason: str | None = None
+    tokens: int | None = None
+    prompt_tokens: int | None = None
+    speaks_openai: bool = False
+    """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
+    chat_response: Any = None
+    """LlamaIndex's streaming chat response, once its history writer has begun."""
+    memory: Any = None
+    """The chat memory that this answer is written to."""
+
+    def call_begins(self, model: str | None) -> None:
+        """Forget the previous model call: only the last one's answer is streamed."""
+        self.requested = time.perf_counter()
+        self.model = model
+        self.finish_reason = self.tokens = self.prompt_tokens = None
+
+    def raw_arrives(self, raw: Any) -> None:
+        """Note finish reason and usage from a raw OpenAI chunk or completion."""
+        choices = getattr(raw, "choices", None)
+        if choices is None:
+            return
+        self.speaks_openai = True
+        if choices and choices[0].finish_reason:
+            self.finish_reason = choices[0].finish_reason
+        usage = getattr(raw, "usage", None)
+        if usage is not None:
+            self.tokens = usage.completion_tokens
+            self.prompt_tokens = usage.prompt_tokens
+
+
+_current: ContextVar[Hearing | None] = ContextVar("nbkit_hearing", default=None)
+
+
+class _Events(BaseEventHandler):
+    """Tells the current answer about its model calls."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in LlamaIndex's registry."""
+        return "NbkitEvents"
+
+    def handle(self, event: Any, **kwargs: Any) -> None:
+        """Pass an LLM event on to the answer being read in this context, if there is one."""
+        hearing = _current.get()
+        if hearing is None:
+            return
+        if isinstance(event, _RESPONSES):
+            if event.response is not None:
+                hearing.raw_arrives(event.response.raw)
+        elif isinstance(event, _STARTS):
+            hearing.call_begins(event.model_dict.get("model"))
+
+
+class _Spans(NullSpanHandler):
+    """Learns which memory a streaming chat answer is written to, as its writer starts."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name in LlamaIndex's registry."""
+        return "NbkitSpans"
+
+    def span_enter(
+        self,
+        id_: str,
+        bound_args: inspect.BoundArguments,
+        instance: Any = None,
+        parent_id: str | None = None,
+        tags: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note the chat response and its memory when LlamaIndex starts its history writer."""
+        memory = bound_args.arguments.get("memory")
+        if memory is None or not hasattr(instance, "awrite_response_to_history_task"):
+            return
+        hearing = _current.get()
+        if hearing is None or hearing.chat_response is not None:
+            hearing = Hearing(requested=time.perf_counter())
+            _current.set(hearing)
+        hearing.chat_response, hearing.memory = instance, memory
+        instance.nbkit_hearing = hearing
+
+
+@cache
+def listen() -> None:
+    """Hang the listener on LlamaIndex's root dispatcher, once per process."""
+    root = get_dispatcher()
+    root.add_event_handler(_Events())
+    root.add_span_handler(_Spans())
+
+
+def begin() -> Hearing:
+    """Start hearing in the current context (a task or thread); returns what fills up."""
+    listen()
+    hearing = Hearing()
+    _current.set(hearing)
+    return hearing
+
+
+def of(response: Any) -> Hearing | None:
+    """What was heard of a chat answer that began before it was wrapped, if anything."""
+    return getattr(response, "nbkit_hearing", None)

@@ -1,0 +1,270 @@
+"""Any answer LlamaIndex can give, as one timed stream of text."""
+
+import asyncio
+import contextlib
+import inspect
+import time
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbkit import hearing
+from nbkit.deltas import NotAnAnswer, Reader, mark_interrupted, open_deltas, sources_of
+from nbkit.heartbeat import keep_waking
+from nbkit.stream_errors import (
+    AnswerTruncated,
+    StreamBroken,
+    StreamError,
+    StreamMisused,
+    check_source,
+    explain,
+    not_an_answer,
+)
+from nbkit.timing import Trace
+
+_SETTLE_SECONDS = 2.0
+_END = object()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer: its text, the sources it rests on, and how it arrived.
+
+    Taught in notebook 01.
+    """
+
+    text: str
+    sources: list[Any] = field(default_factory=list, repr=False)
+    """LlamaIndex's `NodeWithScore`s, best first."""
+    trace: Trace = field(default_factory=lambda: Trace(time.perf_counter()))
+    response: Any = field(default=None, repr=False)
+    """The LlamaIndex response object the text was read from."""
+    stopped: bool = False
+    """Somebody stopped it: the text is what had arrived by then."""
+    truncated: bool = False
+    """The model or the connection ended before the answer did."""
+    error: BaseException | None = None
+    """What went wrong, if something did; the text is what had arrived by then."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def state(self) -> str:
+        """One word: "done", "stopped", "truncated" or "failed"."""
+        if self.truncated:
+            return "truncated"
+        if self.error is not None:
+            return "failed"
+        return "stopped" if self.stopped else "done"
+
+    def __repr__(self) -> str:
+        opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
+        state = "" if self.state == "done" else f" · {self.state}"
+        return f"<Answer {opening!r} · {self.trace.caption}{state}>"
+
+
+class TokenStream:
+    """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
+
+    It can be read once. `text`, `sources` and `trace` may be looked at while it runs. Leaving the
+    loop early, cancelling the task that reads, or `cancel()` ends generation at the model within
+    one token, and keeps what has arrived.
+
+    Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
+    before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
+    second reader gets `StreamMisused`.
+
+    Taught in notebook 01.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.trace = Trace(time.perf_counter())
+        self.sources: list[Any] = []
+        self.answer: Answer | None = None
+        """The finished answer; `None` until then."""
+        self._source = source
+        self._response: Any = None
+        self._parts: list[str] = []
+        self._arrived: asyncio.Queue[Any] = asyncio.Queue()
+        self._reader: Reader | None = None
+        self._pump_task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+        self._pumping = False
+        self._taken = False
+
+    @property
+    def text(self) -> str:
+        """All text that has arrived so far."""
+        return "".join(self._parts)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        if self._taken:
+            raise StreamMisused(
+                "This stream has already been read — its result is in `.answer`; to hear the "
+                "answer again, ask again."
+            )
+        self._taken = True
+        return self._read()
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        return self._collect(aiter(self)).__await__()
+
+    def cancel(self) -> None:
+        """End the stream, keeping what has arrived; safe from any thread, any number of times."""
+        self._stopping = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing left to stop
+                self._loop.call_soon_threadsafe(self._halt)
+
+    async def _collect(self, chunks: AsyncIterator[str]) -> Answer:
+        async for _ in chunks:
+            pass
+        assert self.answer is not None
+        return self.answer
+
+    async def _read(self) -> AsyncIterator[str]:
+        self._loop = asyncio.get_running_loop()
+        if inspect.isawaitable(self._source) or callable(self._source):
+            self.trace.start = time.perf_counter()
+        pump = self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
+        try:
+            with keep_waking(self._loop):
+                while (chunk := await self._arrived.get()) is not _END:
+                    yield chunk
+        finally:
+            if not pump.done():
+                self._halt()
+                await asyncio.wait({pump}, timeout=_SETTLE_SECONDS)
+        if self.answer is not None and self.answer.error is not None:
+            raise self.answer.error
+
+    async def _pump(self) -> None:
+        """Read the source into the queue; the reader of the queue may be slow, or gone."""
+        heard = hearing.begin()
+        error: BaseException | None = None
+        self._pumping = True
+        try:
+            if not self._stopping:
+                await self._open()
+                heard = hearing.of(self._response) or heard
+                await self._drain()
+        except asyncio.CancelledError:
+            self._stopping = True
+        except Exception as raised:  # noqa: BLE001 - kept, with the partial answer, for the reader
+            error = raised
+        finally:
+            self._pumping = False
+            self.trace.end = time.perf_counter()
+            try:
+                await self._settle(heard, error)
+            finally:
+                self._arrived.put_nowait(_END)
+
+    async def _open(self) -> None:
+        answer = self._source
+        if inspect.iscoroutinefunction(answer):
+            answer = answer()
+        elif callable(answer):
+            answer = await asyncio.to_thread(answer)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        self._response = answer
+        self.sources = sources_of(answer)
+        self.trace.responded = time.perf_counter()
+        self._reader = open_deltas(answer)
+
+    async def _drain(self) -> None:
+        assert self._reader is not None
+        async for delta in self._reader:
+            if not delta or self._stopping:
+                continue
+            self.trace.add(time.perf_counter(), len(delta))
+            self._parts.append(delta)
+            self._arrived.put_nowait(delta)
+            if self._arrived.qsize() > 1:
+                await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Let the loop turn when a source delivers without ever suspending."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            # Cancelled here, the source would never learn of it and its connection stay open:
+            # pass the cancellation on to where the source waits.
+            task = asyncio.current_task()
+            assert task is not None
+            self._stopping = True
+            task.cancel()
+
+    def _halt(self) -> None:
+        self._stopping = True
+        if self._reader is not None:
+            self._reader.stop()
+        # Once only, and only while it reads: a second cancellation would hit it settling.
+        if self._pumping and self._pump_task is not None:
+            self._pumping = False
+            self._pump_task.cancel()
+
+    async def _settle(self, heard: hearing.Hearing, error: BaseException | None) -> None:
+        trace = self.trace
+        trace.requested, trace.model = heard.requested, heard.model
+        trace.finish_reason = heard.finish_reason
+        trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
+        stopped = self._stopping
+        complaint = None if stopped else self._complaint(heard, error)
+        if (stopped or complaint is not None) and self._reader is not None:
+            await self._reader.stopped()
+            if heard.memory is not None:
+                await mark_interrupted(heard.memory, self.text)
+        self.answer = Answer(
+            text=self.text,
+            sources=self.sources,
+            trace=trace,
+            response=self._response,
+            stopped=stopped,
+            truncated=isinstance(complaint, AnswerTruncated),
+            error=complaint,
+        )
+        if complaint is not None:
+            complaint.answer = self.answer
+        if inspect.iscoroutine(self._source):
+            self._source.close()
+
+    def _complaint(self, heard: hearing.Hearing, error: BaseException | None) -> StreamError | None:
+        """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
+        if isinstance(error, NotAnAnswer):
+            return not_an_answer(error)
+        if error is not None:
+            broken = StreamBroken(explain(error, self.trace.chunks))
+            broken.__cause__ = error
+            return broken
+        reason = heard.finish_reason
+        if reason in ("length", "content_filter"):
+            return AnswerTruncated.by_model(reason)
+        called = heard.requested is not None or (self._reader and self._reader.from_model)
+        if called and not self._parts and reason is None:
+            return AnswerTruncated.no_stream()
+        if heard.speaks_openai and reason is None:
+            return AnswerTruncated.by_connection(self.trace.chunks)
+        return None
+
+
+def stream(source: Any) -> TokenStream:
+    """Turn anything LlamaIndex answers with into a `TokenStream`.
+
+    `source` is a coroutine (`engine.aquery(q)`, `chat.astream_chat(q)`, `llm.astream_complete(p)`),
+    a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
+    async), or any (async) iterable of `str`. For a coroutine or callable the clock starts before
+    it runs, so TTFT includes retrieval; for an answer already made it starts here, and retrieval
+    is not in it. Blocking sources are read in a worker thread, never on the event loop.
+
+    Raises `StreamMisused`, naming the right call, for anything else.
+
+    Taught in notebook 01.
+    """
+    if isinstance(source, TokenStream):
+        return source
+    check_source(source)
+    return TokenStream(source)
