@@ -1,13 +1,10 @@
 """What can go wrong with a stream, each said in one sentence with the way out."""
 
 import inspect
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from nbkit.errors import NbkitError
 from nbkit.timing import count
-
-if TYPE_CHECKING:
-    from nbkit.streams import Answer
 
 _ASYNC_TWIN = {
     "query": "aquery",
@@ -31,7 +28,7 @@ class StreamError(NbkitError):
     Taught in notebook 01.
     """
 
-    answer: "Answer | None" = None
+    answer: Any = None
 
 
 class StreamMisused(StreamError, TypeError):

@@ -88,6 +88,7 @@ class TokenStream:
         self._parts: list[str] = []
         self._arrived: asyncio.Queue[Any] = asyncio.Queue()
         self._reader: Reader | None = None
+        self._heard = hearing.Hearing()
         self._pump_task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
@@ -137,18 +138,19 @@ class TokenStream:
             if not pump.done():
                 self._halt()
                 await asyncio.wait({pump}, timeout=_SETTLE_SECONDS)
-        if self.answer is not None and self.answer.error is not None:
+        if self.answer is None:
+            await pump  # settling itself failed: say why
+        elif self.answer.error is not None:
             raise self.answer.error
 
     async def _pump(self) -> None:
         """Read the source into the queue; the reader of the queue may be slow, or gone."""
-        heard = hearing.begin()
+        self._heard = hearing.begin()
         error: BaseException | None = None
         self._pumping = True
         try:
             if not self._stopping:
                 await self._open()
-                heard = hearing.of(self._response) or heard
                 await self._drain()
         except asyncio.CancelledError:
             self._stopping = True
@@ -158,7 +160,7 @@ class TokenStream:
             self._pumping = False
             self.trace.end = time.perf_counter()
             try:
-                await self._settle(heard, error)
+                await self._settle(error)
             finally:
                 self._arrived.put_nowait(_END)
 
@@ -171,6 +173,7 @@ class TokenStream:
         if inspect.isawaitable(answer):
             answer = await answer
         self._response = answer
+        self._heard = hearing.of(answer) or self._heard
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
@@ -180,6 +183,7 @@ class TokenStream:
         async for delta in self._reader:
             if not delta or self._stopping:
                 continue
+            self.trace.model = self._heard.model
             self.trace.add(time.perf_counter(), len(delta))
             self._parts.append(delta)
             self._arrived.put_nowait(delta)
@@ -207,13 +211,13 @@ class TokenStream:
             self._pumping = False
             self._pump_task.cancel()
 
-    async def _settle(self, heard: hearing.Hearing, error: BaseException | None) -> None:
-        trace = self.trace
+    async def _settle(self, error: BaseException | None) -> None:
+        trace, heard = self.trace, self._heard
         trace.requested, trace.model = heard.requested, heard.model
         trace.finish_reason = heard.finish_reason
         trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
         stopped = self._stopping
-        complaint = None if stopped else self._complaint(heard, error)
+        complaint = None if stopped else self._complaint(error)
         if (stopped or complaint is not None) and self._reader is not None:
             await self._reader.stopped()
             if heard.memory is not None:
@@ -232,7 +236,7 @@ class TokenStream:
         if inspect.iscoroutine(self._source):
             self._source.close()
 
-    def _complaint(self, heard: hearing.Hearing, error: BaseException | None) -> StreamError | None:
+    def _complaint(self, error: BaseException | None) -> StreamError | None:
         """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
         if isinstance(error, NotAnAnswer):
             return not_an_answer(error)
@@ -240,7 +244,7 @@ class TokenStream:
             broken = StreamBroken(explain(error, self.trace.chunks))
             broken.__cause__ = error
             return broken
-        reason = heard.finish_reason
+        heard, reason = self._heard, self._heard.finish_reason
         if reason in ("length", "content_filter"):
             return AnswerTruncated.by_model(reason)
         called = heard.requested is not None or (self._reader and self._reader.from_model)

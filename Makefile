@@ -1,0 +1,66 @@
+# make lab         open JupyterLab on the first notebook    (more flags: make lab ARGS="--port 9999")
+# make test        install what the tests need, run them all
+# make notebooks   execute the notebooks and store their outputs
+# make bench       measure; prints tables of ratios taken in one run
+# make lint        formatter, linter, type checker
+# make picture     record the README's picture from a real JupyterLab
+# make clean       remove everything the others made
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# uv installs in seconds; pip is there for machines whose package index only pip knows.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.PHONY: lab test fast notebooks bench lint picture clean
+.DEFAULT_GOAL := lab
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python tests/browser/install.py
+	$(BIN)/pytest -m "not kernel and not browser" $(ARGS)
+	$(BIN)/python tests/other_pythons.py
+	$(BIN)/pytest -m "kernel or browser" $(ARGS)
+
+fast: $(VENV)/.test
+	$(BIN)/pytest -m "not kernel and not browser" $(ARGS)
+
+notebooks: $(VENV)/.test
+	$(BIN)/python -m tests.execute_notebooks $(ARGS)
+
+bench: $(VENV)/.test
+	$(BIN)/python tests/browser/install.py
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+picture: $(VENV)/.test
+	$(BIN)/python tests/browser/install.py
+	$(BIN)/python -m tests.browser.record_picture
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "nbkit needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	touch $@
+
+$(VENV)/.lab: $(VENV)/.made pyproject.toml
+	@echo "Installing nbkit and JupyterLab (once) ..."
+	$(INSTALL) --editable . || $(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	@echo "Installing what the tests need (once) ..."
+	$(INSTALL) --editable '.[test]' || $(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} + -o -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -1,0 +1,173 @@
+"""Show one answer while it streams, then leave it in the notebook for good."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Generator
+from typing import Any
+
+from nbkit.stream_errors import StreamError
+from nbkit.streams import Answer, TokenStream, stream
+from nbkit.views.live_widget import LiveText
+from nbkit.views.settled import caption, settled, source_rows
+
+_FRAME = 1 / 30
+_SETTLE_SECONDS = 3.0
+_running: set[asyncio.Task[None]] = set()  # a task nobody holds may be collected mid-stream
+
+
+class StreamView:
+    """A running display of one answer: `await` it for the `Answer`, `stop()` it, or let it run.
+
+    Raises what the stream raises (`StreamBroken`, `AnswerTruncated`, `StreamMisused`) when it is
+    awaited; the partial answer stays on the screen and in `.answer` either way.
+
+    Taught in notebook 01.
+    """
+
+    def __init__(self, tokens: TokenStream) -> None:
+        self.stream = tokens
+        screen = _Widget(tokens) if _has_kernel() else _Terminal(tokens)
+        self._task = asyncio.get_running_loop().create_task(self._read(screen), name="nbkit-view")
+        _running.add(self._task)
+        self._task.add_done_callback(_running.discard)
+
+    @property
+    def answer(self) -> Answer | None:
+        """The finished answer; `None` while it streams."""
+        return self.stream.answer
+
+    def stop(self) -> None:
+        """End generation at the model, keeping what has arrived; safe from any thread."""
+        self.stream.cancel()
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Answer:
+        try:
+            await asyncio.wait({self._task})
+        except asyncio.CancelledError:
+            self.stop()
+            await asyncio.wait({self._task}, timeout=_SETTLE_SECONDS)
+            raise
+        self._task.result()
+        assert self.answer is not None
+        if self.answer.error is not None:
+            raise self.answer.error
+        return self.answer
+
+    async def _read(self, screen: "_Widget | _Terminal") -> None:
+        try:
+            async for chunk in self.stream:
+                screen.add(chunk)
+        except StreamError:
+            pass  # in the answer: shown by `close`, raised for whoever awaits the view
+        finally:
+            if self.answer is not None:
+                screen.close(self.answer)
+
+    def _ipython_display_(self) -> None:
+        """Show nothing more when the view is a cell's last expression: it is on the screen."""
+
+    def __repr__(self) -> str:
+        return repr(self.answer) if self.answer else f"<StreamView {self.stream.trace.caption}>"
+
+
+class _Widget:
+    """A cell's output: a live widget, replaced by static output when the answer settles."""
+
+    def __init__(self, tokens: TokenStream) -> None:
+        from IPython.display import display
+
+        self._tokens = tokens
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._painted = 0.0
+        self._live = LiveText(on_stop=tokens.cancel)
+        self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
+
+    def add(self, chunk: str) -> None:
+        """Paint a chunk now, or with its neighbours in the next frame (30 a second)."""
+        self._waiting.append(chunk)
+        if self._timer is not None:
+            return
+        due = self._painted + _FRAME - time.perf_counter()
+        if due <= 0:
+            self._paint()
+        else:
+            self._timer = self._loop.call_later(due, self._paint)
+
+    def _paint(self) -> None:
+        self._timer = None
+        self._painted = time.perf_counter()
+        trace, text = self._tokens.trace, "".join(self._waiting)
+        self._waiting.clear()
+        if self._tokens.sources and not self._live.sources:
+            self._live.sources = source_rows(self._tokens.sources)
+        self._live.grow(
+            text,
+            ttft=trace.ttft,
+            chunks=trace.chunks,
+            rate=trace.chunk_rate,
+            elapsed=self._painted - trace.start,
+            model=trace.model,
+        )
+
+    def close(self, answer: Answer) -> None:
+        """Replace the widget by output that needs no kernel."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._slot.update(settled(answer), raw=True)
+        self._live.close()
+
+
+class _Terminal:
+    """Standard output: the text as it arrives, then its caption."""
+
+    def __init__(self, tokens: TokenStream) -> None:
+        self._tokens = tokens
+
+    def add(self, chunk: str) -> None:
+        sys.stdout.write(chunk)
+        sys.stdout.flush()
+
+    def close(self, answer: Answer) -> None:
+        sys.stdout.write(f"\n{caption(answer)}\n")
+
+
+def show(source: Any) -> StreamView:
+    """Show an answer live in the cell's output, with its TTFT, its sources and a Stop button.
+
+    Takes whatever `nbkit.stream` takes, and starts reading at once: `await` the view to wait for
+    the `Answer`, or leave it running and use the next cell. The finished answer stays in the
+    notebook as plain output. Outside a notebook the text goes to standard output.
+
+    Raises `StreamMisused`, naming the right call, where `nbkit.stream` would.
+
+    Taught in notebook 01.
+    """
+    tokens = stream(source)
+    try:
+        return StreamView(tokens)
+    except RuntimeError as error:
+        raise _no_loop(error) from None
+
+
+def _no_loop(error: RuntimeError) -> Exception:
+    from nbkit.stream_errors import StreamMisused
+
+    if "no running event loop" not in str(error):
+        return error
+    return StreamMisused(
+        "`show` needs a running event loop — in a notebook call it in a cell; in a script, from "
+        "a coroutine started with `asyncio.run(main())`."
+    )
+
+
+def _has_kernel() -> bool:
+    """Tell whether a Jupyter kernel runs this code; an IPython terminal has no display for us."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")

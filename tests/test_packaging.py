@@ -1,0 +1,72 @@
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+
+
+def _squeezed(requirement: str) -> str:
+    return requirement.replace(" ", "").lower()
+
+
+def test_environment_file_and_pyproject_ask_for_the_same() -> None:
+    """A conda or Binder user gets the same dependencies, with the same bounds, as a pip user."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
+    pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    conda = [entry for entry in listed if isinstance(entry, str)]
+    for ours, theirs in CONDA_NAMES.items():
+        conda = [entry.replace(ours, theirs) for entry in conda]
+    asked = {_squeezed(entry) for entry in [*conda, *pip]}
+    tools = {"pip", "--editable.", "python>=3.11,<3.14"}
+    assert asked - tools == {_squeezed(entry) for entry in project["dependencies"]}
+    assert project["requires-python"] == ">=3.11"
+
+
+def test_import_costs_nothing() -> None:
+    """`import nbkit` pulls in neither LlamaIndex nor Jupyter: names load when first used."""
+    code = (
+        "import sys, nbkit; "
+        "print([m for m in sys.modules if m.split('.')[0] in "
+        "('llama_index', 'IPython', 'anywidget', 'matplotlib', 'numpy', 'openai')])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_public_name_exists_and_says_where_it_is_taught() -> None:
+    """What `dir(nbkit)` promises can be imported, is documented, and names its notebook."""
+    import nbkit
+
+    for name in nbkit.__all__:
+        doc = getattr(nbkit, name).__doc__ or ""
+        assert doc.strip(), name
+        assert name == "NbkitError" or "Taught in notebook " in doc, name
+
+
+def test_imports_follow_the_arrows() -> None:
+    """Data flows one way: no module imports from one that stands after it."""
+    order = ["errors", "timing", "hearing", "deltas", "heartbeat", "stream_errors", "streams"]
+    allowed = {
+        **{name: set(order[: order.index(name)]) for name in order},
+        "views": {*order, "views"},
+        "corpus": {"errors", "corpus", "models"},
+        "models": {"errors", "models"},
+    }
+    for path in sorted((ROOT / "nbkit").rglob("*.py")):
+        place = path.relative_to(ROOT / "nbkit").parts[0].removesuffix(".py")
+        if place == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            for module in modules:
+                head, _, rest = module.partition(".")
+                if head == "nbkit" and rest:
+                    assert rest.split(".")[0] in allowed[place], f"{path} imports {module}"
