@@ -44,6 +44,12 @@ class LiveText(anywidget.AnyWidget):
             self._next_checkpoint = 2 * self._length
             self.checkpoint = self._whole()
 
+    def close(self) -> None:
+        """Take the widget, and the layout ipywidgets gave it, out of kernel and page."""
+        layout = self.layout
+        super().close()
+        layout.close()
+
     def _whole(self) -> dict[str, Any]:
         return {"from": 0, "to": self._length, "text": "".join(self._text), **self._caption}
 

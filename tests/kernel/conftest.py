@@ -1,0 +1,96 @@
+"""Real kernels, spoken to as a front end does: over the Jupyter protocol."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from queue import Empty
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+WAIT = 60.0
+
+
+@dataclass
+class Run:
+    """What a kernel sent while it ran one cell."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    reply: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Contents of all messages of one type."""
+        return [m["content"] for m in self.messages if m["msg_type"] == kind]
+
+    @property
+    def text(self) -> str:
+        """All that was printed."""
+        return "".join(content["text"] for content in self.of("stream"))
+
+    @property
+    def settled(self) -> list[dict[str, Any]]:
+        """MIME bundles that replaced a live display."""
+        return [content["data"] for content in self.of("update_display_data")]
+
+
+class Kernel:
+    """A kernel and a client connected to it."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager, self.client = manager, client
+
+    def start(self, code: str) -> str:
+        """Send a cell without waiting for it; returns the id of the request."""
+        return self.client.execute(code, allow_stdin=False)
+
+    def follow(self, request: str, until: Any = None) -> Run:
+        """Read what the kernel sends for a request, until it is idle or `until(run)` is true."""
+        run = Run()
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline:
+            try:
+                message = self.client.get_iopub_msg(timeout=1)
+            except Empty:
+                continue
+            run.messages.append(message)
+            mine = message["parent_header"].get("msg_id") == request
+            if mine and message["content"].get("execution_state") == "idle":
+                run.reply = self.client.get_shell_msg(timeout=WAIT)["content"]
+                return run
+            if until is not None and until(run):
+                return run
+        raise TimeoutError(f"the kernel was not done within {WAIT} s")
+
+    def run(self, code: str) -> Run:
+        """Run one cell to its end; fails the test if the cell fails."""
+        run = self.follow(self.start(code))
+        assert run.reply["status"] == "ok", "\n".join(run.reply.get("traceback", []))
+        return run
+
+    def press_stop(self, comm_id: str) -> None:
+        """Send what the view sends when its Stop button is clicked."""
+        message = self.client.session.msg(
+            "comm_msg",
+            {"comm_id": comm_id, "data": {"method": "custom", "content": {"type": "stop"}}},
+        )
+        self.client.shell_channel.send(message)
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    """A fresh kernel of this Python."""
+    manager = KernelManager(kernel_name="python3")
+    assert manager.kernel_spec is not None
+    manager.kernel_spec.argv[0] = sys.executable
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=WAIT)
+    try:
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

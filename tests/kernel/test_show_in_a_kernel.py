@@ -1,0 +1,131 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.kernel.conftest import Kernel, Run
+
+pytestmark = pytest.mark.kernel
+
+SETUP = """
+import asyncio, nbkit
+
+async def words(count, pause, first=0.0):
+    await asyncio.sleep(first)
+    for number in range(count):
+        await asyncio.sleep(pause)
+        yield f"word{number} "
+"""
+
+
+def _live_comm(run: Run) -> str:
+    opened = run.of("comm_open")
+    return next(c["comm_id"] for c in opened if "checkpoint" in c["data"]["state"])
+
+
+def _has_text(run: Run) -> bool:
+    return any("word3" in str(content) for content in run.of("comm_msg"))
+
+
+def test_a_finished_answer_is_static(kernel: Kernel) -> None:
+    """The live view is replaced by HTML, Markdown and plain text, and its widget is closed."""
+    kernel.run(SETUP)
+    run = kernel.run("answer = await nbkit.show(words(5, 0.01))")
+    (bundle,) = run.settled
+    assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
+    assert all("word0 word1 word2 word3 word4" in text for text in bundle.values())
+    assert "✓ done" in bundle["text/plain"]
+    assert {c["comm_id"] for c in run.of("comm_close")} == {
+        c["comm_id"] for c in run.of("comm_open")
+    }
+
+
+def test_the_button_stops_an_awaited_cell(kernel: Kernel) -> None:
+    """A click reaches a cell that awaits; the partial answer is kept and marked."""
+    kernel.run(SETUP)
+    request = kernel.start("answer = await nbkit.show(words(2000, 0.02))")
+    run = kernel.follow(request, until=_has_text)
+    kernel.press_stop(_live_comm(run))
+    rest = kernel.follow(request)
+    assert rest.reply["status"] == "ok"
+    assert "■ stopped" in rest.settled[0]["text/plain"]
+    assert "word3" in rest.settled[0]["text/plain"]
+    assert kernel.run("print(answer.stopped, len(asyncio.all_tasks()) <= 3)").text == "True True\n"
+
+
+def test_an_interrupt_before_the_first_token_is_felt_at_once(kernel: Kernel) -> None:
+    """Ctrl-C works while nothing arrives: the cell ends promptly, and the next one runs."""
+    kernel.run(SETUP)
+    request = kernel.start("view = nbkit.show(words(5, 0.01, first=30)); await view")
+    kernel.follow(request, until=lambda run: run.of("display_data"))
+    pressed = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    run = kernel.follow(request)
+    assert time.monotonic() - pressed < 5
+    assert run.reply["status"] == "error"
+    assert "stopped" in run.settled[0]["text/plain"]
+    assert kernel.run("print(view.answer.stopped)").text == "True\n"
+
+
+def test_an_interrupt_keeps_the_partial(kernel: Kernel) -> None:
+    """Interrupted mid-stream, the text that had arrived stays in the cell."""
+    kernel.run(SETUP)
+    request = kernel.start("await nbkit.show(words(2000, 0.02))")
+    kernel.follow(request, until=_has_text)
+    kernel.manager.interrupt_kernel()
+    run = kernel.follow(request)
+    assert run.reply["status"] == "error"
+    assert "word3" in run.settled[0]["text/html"]
+    assert kernel.run("print(6 * 7)").text == "42\n"
+
+
+def test_an_unawaited_view_runs_on(kernel: Kernel) -> None:
+    """`show()` without await lets the next cell run, and settles in its own place."""
+    kernel.run(SETUP)
+    first = kernel.run("view = nbkit.show(words(40, 0.02))")
+    assert not first.settled
+    second = kernel.run("print('next cell'); answer = await view")
+    assert second.text == "next cell\n"
+    (slot,) = first.of("display_data")
+    (update,) = second.of("update_display_data")
+    assert slot["transient"]["display_id"] == update["transient"]["display_id"]
+
+
+def test_an_error_keeps_the_partial_and_reads_well(kernel: Kernel) -> None:
+    """The view shows partial and cause; the cell raises one line, without our frames."""
+    kernel.run(SETUP)
+    kernel.run("async def breaks():\n    yield 'half an answer'\n    raise OSError('cable pulled')")
+    run = kernel.follow(kernel.start("await nbkit.show(breaks())"))
+    assert run.reply["ename"] == "StreamBroken"
+    assert len(run.reply["traceback"]) == 1
+    assert "half an answer" in run.settled[0]["text/plain"]
+    assert "✗ failed" in run.settled[0]["text/plain"]
+    assert "cable pulled" in run.settled[0]["text/plain"]
+
+
+def test_messages_and_bytes_stay_bounded(kernel: Kernel) -> None:
+    """A burst of 2,000 chunks is coalesced: a few messages, and bytes linear in the text."""
+    kernel.run(SETUP)
+    run = kernel.run("answer = await nbkit.show(words(2000, 0))")
+    sent = [m for m in run.messages if m["msg_type"] in ("comm_msg", "update_display_data")]
+    text = sum(len(f"word{n} ") for n in range(2000))
+    assert len(sent) < 100
+    # Increments once, checkpoints at doublings at most twice, the settled bundle three times.
+    assert sum(len(str(message["content"])) for message in sent) < 9 * text
+
+
+def _script(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_a_script_gets_plain_text() -> None:
+    """Outside a notebook the same call writes the text and its caption to standard output."""
+    good = SETUP + "\nasync def main():\n    await nbkit.show(words(3, 0))\nasyncio.run(main())"
+    assert "word0 word1 word2 \n✓ done" in _script(good)
+
+
+def test_a_script_without_a_loop_is_told_so() -> None:
+    """Called where no event loop runs, `show` names the way to start one."""
+    assert "asyncio.run(main())" in _script(SETUP + "\nnbkit.show(words(3, 0))")

@@ -1,0 +1,160 @@
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+from nbformat import NotebookNode
+
+from tests.execute_notebooks import all_notebooks, code_hash, execute, read
+
+NOTEBOOKS = all_notebooks()
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def _cells(notebook: NotebookNode, kind: str, tag: str | None = None) -> list[NotebookNode]:
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))
+    ]
+
+
+def _prose(notebook: NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in _cells(notebook, "markdown"))
+
+
+def _words(text: str) -> int:
+    return len(re.findall(r"[\w’'-]+", text))
+
+
+def _section(prose: str, heading: str) -> str:
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", prose, re.M | re.S)
+    assert found, f"no section {heading!r}"
+    return found.group(1)
+
+
+def test_the_course_is_there() -> None:
+    """The notebooks are numbered without gaps, from 00."""
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{i:02}" for i in range(len(NOTEBOOKS))]
+    assert len(NOTEBOOKS) >= 2
+
+
+@each_notebook
+def test_opens_and_closes_as_agreed(path: Path) -> None:
+    """A reader is told what to expect first, and reminded of it, point by point, at the end."""
+    prose = _prose(read(path))
+    for heading in ("What you'll do", "What you'll need", "On your own", "In practice"):
+        assert _section(prose, heading).strip()
+    promised = re.findall(r"^- ", _section(prose, "What you'll learn"), re.M)
+    kept = re.findall(r"^- ", _section(prose, "What you learned"), re.M)
+    assert len(promised) == len(kept) >= 3
+
+
+@each_notebook
+def test_links_to_its_neighbours(path: Path) -> None:
+    """Previous and next stand at the top and the bottom, and lead somewhere."""
+    cells = _cells(read(path), "markdown")
+    place = NOTEBOOKS.index(path)
+    for neighbour in {max(place - 1, 0), min(place + 1, len(NOTEBOOKS) - 1)} - {place}:
+        assert f"({NOTEBOOKS[neighbour].name})" in cells[0].source
+        assert f"({NOTEBOOKS[neighbour].name})" in cells[-1].source
+
+
+@each_notebook
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link and picture exists."""
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", _prose(read(path))):
+        assert (path.parent / target).exists(), target
+
+
+@each_notebook
+def test_cells_are_small(path: Path) -> None:
+    """One idea a cell: code of a few lines, prose of a few sentences."""
+    notebook = read(path)
+    lines = [len(cell.source.splitlines()) for cell in _cells(notebook, "code")]
+    assert statistics.median(lines) <= 4
+    assert max(lines) <= 20
+    prose = [_words(cell.source) for cell in _cells(notebook, "markdown")]
+    assert statistics.quantiles(prose, n=4)[2] <= 60
+    assert 1000 <= sum(prose) <= 2000
+
+
+@each_notebook
+def test_ideas_are_predicted_then_explained(path: Path) -> None:
+    """Each idea runs predict, what happened, try it."""
+    prose = _prose(read(path))
+    predictions = prose.count("**Predict.**")
+    assert predictions >= 3
+    assert prose.count("**What happened.**") >= predictions
+    assert prose.count("**Try it.**") >= 3
+
+
+@each_notebook
+def test_exercises_come_with_check_and_solution(path: Path) -> None:
+    """At least two exercises: a stub, a check, and a folded solution, in this order."""
+    notebook = read(path)
+    kinds = [
+        tag
+        for cell in notebook.cells
+        for tag in cell.metadata.get("tags", [])
+        if tag in {"exercise", "check", "solution"}
+    ]
+    assert len(kinds) >= 6
+    assert kinds == ["exercise", "check", "solution"] * (len(kinds) // 3)
+    for cell in _cells(notebook, "code", "solution"):
+        assert cell.metadata["jupyter"]["source_hidden"] is True
+
+
+@each_notebook
+def test_needs_no_key_no_download_no_install(path: Path) -> None:
+    """A learner offline and without a key can run every cell."""
+    code = "\n".join(cell.source for cell in _cells(read(path), "code"))
+    assert not re.search(
+        r"^\s*[!%](pip|conda|wget|curl)|OPENAI_API_KEY\s*=|nest_asyncio", code, re.M
+    )
+
+
+@each_notebook
+def test_outputs_are_stored_and_fresh(path: Path) -> None:
+    """What a reader on the web sees came from exactly the code they see: run `make notebooks`."""
+    notebook = read(path)
+    assert notebook.metadata["nbkit"]["code_hash"] == code_hash(notebook)
+    assert "widgets" not in notebook.metadata
+    assert path.stat().st_size < 400_000
+    for cell in _cells(notebook, "code"):
+        assert cell.execution_count is not None
+        for output in cell.outputs:
+            assert output.get("name") != "stderr"
+            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+            if output.output_type == "error":
+                assert "raises-exception" in cell.metadata.tags
+        if "raises-exception" in cell.metadata.get("tags", []):
+            assert any(output.output_type == "error" for output in cell.outputs)
+
+
+def _verdicts(notebook: NotebookNode) -> list[str]:
+    return [
+        "".join(output.get("text", "") for output in cell.outputs)
+        for cell in _cells(notebook, "code", "check")
+    ]
+
+
+@pytest.mark.kernel
+@each_notebook
+def test_runs_top_to_bottom(path: Path) -> None:
+    """Run All works in a fresh kernel, and an untouched exercise is told it is not done yet."""
+    notebook = execute(read(path), speed=0)
+    assert all(verdict.startswith("✗") for verdict in _verdicts(notebook))
+    assert all(o.get("name") != "stderr" for c in _cells(notebook, "code") for o in c.outputs)
+
+
+@pytest.mark.kernel
+@each_notebook
+def test_solutions_pass_their_checks(path: Path) -> None:
+    """Each solution, put in place of its stub, gets the check's approval."""
+    notebook = read(path)
+    stubs = _cells(notebook, "code", "exercise")
+    for stub, solution in zip(stubs, _cells(notebook, "code", "solution"), strict=True):
+        stub.source = solution.source
+    verdicts = _verdicts(execute(notebook, speed=0))
+    assert all(verdict.startswith("✓") for verdict in verdicts), verdicts
