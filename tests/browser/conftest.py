@@ -64,7 +64,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *("--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"),
-        f"--ServerApp.root_dir={folder}",
+        *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
     ]
     settings = folder / ".settings"
     _quiet(settings)
@@ -87,6 +87,33 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         finally:
             process.terminate()
             process.wait(20)
+
+
+def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> None:
+    """Open a notebook, and wait until its kernel (if it shall have one) is ready."""
+    page.goto(lab.address(name))
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+    if kernel:
+        wait_idle(page)
+
+
+def run_all(page: Page) -> None:
+    """Choose Run All Cells from the menu, without waiting for the end."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def save(page: Page) -> None:
+    """Save the notebook, and wait until the file is written."""
+    page.evaluate("jupyterapp.shell.currentWidget.context.save()")
+
+
+def wait_idle(page: Page, timeout: float = 120_000) -> None:
+    """Wait until the notebook's kernel has nothing left to do."""
+    page.wait_for_function(
+        "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        timeout=timeout,
+    )
 
 
 @pytest.fixture(scope="session")
