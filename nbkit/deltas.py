@@ -5,7 +5,6 @@ blocks the event loop, with a `stop()` that really ends generation at the model.
 """
 
 import asyncio
-import gc
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -21,6 +20,8 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+
+from nbkit.connections import close_connection
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
@@ -110,14 +111,13 @@ class _Blocking(Reader):
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             deliver(error)
         finally:
-            close = getattr(items, "close", None)
-            if self._halt.is_set() and close is not None:
-                close()
-                del items, close
-                # The openai client's Stream sits in a reference cycle: until it is collected
-                # its connection stays open and the model goes on generating.
-                gc.collect()
+            if self._halt.is_set():
+                self._close(items)
             deliver(_END)
+
+    @staticmethod
+    def _close(items: Any) -> None:
+        close_connection(items)
 
     def stop(self) -> None:
         self._halt.set()
@@ -126,12 +126,14 @@ class _Blocking(Reader):
 class _ChatQueue(queue.Queue[Any]):
     """The queue of LlamaIndex's history thread, able to end that thread from outside."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed: Any) -> None:
         super().__init__()
+        self._feed = feed
         self.halt = threading.Event()
 
     def put_nowait(self, item: Any) -> None:
         if self.halt.is_set():
+            close_connection(self._feed)
             # Not an Exception: LlamaIndex's writer must neither report it nor store the answer.
             raise SystemExit
         super().put_nowait(item)
@@ -147,7 +149,8 @@ class _BlockingChat(_Blocking):
     def __init__(self, response: StreamingAgentChatResponse) -> None:
         self._response = response
         self._writer = response.write_response_to_history_thread
-        self._first, self._queue = response.queue, _ChatQueue()
+        self._first = response.queue
+        self._queue = _ChatQueue(response.chat_stream)
         response.queue = self._queue
         super().__init__(self._drain(), from_model=True)
 
@@ -169,6 +172,10 @@ class _BlockingChat(_Blocking):
             raise self._response.exception
 
     @staticmethod
+    def _close(items: Any) -> None:
+        """The writer closes the connection, in its own thread."""
+
+    @staticmethod
     def _leftovers(source: queue.Queue[Any]) -> Iterable[str]:
         while True:
             try:
@@ -183,7 +190,6 @@ class _BlockingChat(_Blocking):
     async def stopped(self) -> None:
         if self._writer is not None:
             await asyncio.to_thread(self._writer.join, _WRITER_GRACE)
-        await asyncio.to_thread(gc.collect)
 
 
 class _AsyncChat(Reader):
