@@ -78,7 +78,7 @@ def test_questions_correspond() -> None:
 
 @pytest.mark.parametrize(("language", "first"), [("en", 0.65), ("zh", 0.70)])
 def test_retrieval_finds_the_right_file(language: str, first: float) -> None:
-    """Among the first three for 9 questions in 10; first for 65 (English) or 70 (Chinese) in 100."""
+    """Among the first three for 90 % of the questions; first for 65 % (en) and 70 % (zh)."""
     retriever = load_index(language).as_retriever(similarity_top_k=3)
     ranks = [
         [
@@ -220,7 +220,7 @@ def test_home_is_expanded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_path_named_like_a_language_is_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ "en" is the handbook; a Path or "./en" is a folder."""
+    """The name "en" is the handbook; a Path or "./en" is a folder."""
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "mine.md").write_text(NOTE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -427,7 +427,7 @@ def test_any_change_of_the_files_builds_again(
             (folder / "new.md").write_text("Frogs jump.", encoding="utf-8")
     index = load_index(folder)
     assert len(builds) == 1
-    assert names(index) == {name for name in reading.read_files(folder)}
+    assert names(index) == set(reading.read_files(folder))
 
 
 def test_another_embedding_has_its_own_entry(folder: Path) -> None:

@@ -396,7 +396,7 @@ async def test_a_cut_stream_is_a_transport_error() -> None:
     with pytest.raises(httpx.TransportError):
         async for part in await llm.astream_complete("hello"):
             if part.delta:
-                seen.append(part.delta)
+                seen.append(part.delta)  # noqa: PERF401
     assert len(seen) == 3
 
 
@@ -417,5 +417,8 @@ async def test_an_llm_whose_server_died_says_so() -> None:
 
 def test_importing_is_light() -> None:
     """Importing nbkit.models does not import LlamaIndex."""
-    code = "import sys, nbkit.models; sys.exit('llama_index' in sys.modules or 'openai' in sys.modules)"
+    code = (
+        "import sys, nbkit.models; "
+        "sys.exit('llama_index' in sys.modules or 'openai' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

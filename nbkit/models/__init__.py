@@ -1,1 +1,128 @@
-"""LLMs by name."""
+"""Connecting to an LLM by name: the simulated model, OpenAI, or a server of your own."""
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from nbkit.models.errors import (
+    ConnectError,
+    MissingKeyError,
+    ModelChoiceError,
+    NoServerError,
+    ProfileError,
+    SimulatorError,
+    UnknownProviderError,
+)
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+__all__ = [
+    "ConnectError",
+    "MissingKeyError",
+    "ModelChoiceError",
+    "NoServerError",
+    "ProfileError",
+    "SimulatorError",
+    "UnknownProviderError",
+    "connect",
+]
+
+
+def connect(
+    spec: str | None = None,
+    *,
+    model: str | None = None,
+    profile: str | None = None,
+    speed: float | None = None,
+    seed: int | None = None,
+    **latency: Any,
+) -> "LLM":
+    """Give an LLM: the simulated one, free and offline, unless you say otherwise.
+
+    Taught in notebook 00. `spec` is `"simulated"`, `"openai"` (needs OPENAI_API_KEY) or the
+    address of an OpenAI-compatible server such as `"http://localhost:8000/v1"` (its key, if it
+    wants one, in NBKIT_API_KEY); without it NBKIT_LLM decides. A key in the environment changes
+    nothing by itself. `model` names a model of OpenAI or of the server.
+
+    The simulated model takes the rest: `profile` is a name in `nbkit.models.simulator.PROFILES`,
+    `speed` divides every delay (0: no waiting; default NBKIT_SPEED, else 1), the same `seed`
+    gives the same delays, and `latency` changes single settings, in seconds, tokens per second or
+    counts: `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. See `Profile` for all.
+
+    The same arguments give the same LLM in one process, with one HTTP client kept for good:
+    dropping a client can hang other requests. Clients do not retry; retries belong to one layer.
+
+    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError or
+    SimulatorError, all of them ConnectError.
+    """
+    spec = (spec or os.environ.get("NBKIT_LLM") or "simulated").strip()
+    if spec == "simulated":
+        if model is not None:
+            raise ProfileError(
+                f"the simulated model has no model={model!r} — choose a behaviour with profile=, "
+                'or a real model with connect("openai", model=…).'
+            )
+        return _simulated(profile, speed, seed, latency)
+    given = {"profile": profile, "speed": speed, "seed": seed, **latency}
+    unfit = [name for name, value in given.items() if value is not None]
+    if unfit:
+        raise ProfileError(
+            f"{', '.join(unfit)} can only be set for the simulated model, not for {spec} — "
+            "leave it out, or use connect() without a provider."
+        )
+    if spec == "openai":
+        return _openai(model)
+    if spec.startswith(("http://", "https://")):
+        from nbkit.models.providers import compatible_llm
+
+        return compatible_llm(spec, model, os.environ.get("NBKIT_API_KEY", "none"))
+    raise UnknownProviderError(
+        f"there is no provider {spec!r} — use connect() for the free simulated model, "
+        '"openai", or the address of a server such as "http://localhost:8000/v1".'
+    )
+
+
+def _simulated(
+    profile: str | None, speed: float | None, seed: int | None, latency: dict[str, Any]
+) -> "LLM":
+    from nbkit.models.simulator.pacing import named
+
+    settings = dict(latency)
+    settings["speed"] = _default_speed() if speed is None else speed
+    if settings["speed"] is None:
+        del settings["speed"]
+    if seed is not None:
+        settings["seed"] = seed
+    chosen = named(profile or "default").change(settings)
+    from nbkit.models.providers import simulated
+
+    return simulated(chosen)
+
+
+def _default_speed() -> float | None:
+    text = os.environ.get("NBKIT_SPEED", "").strip()
+    if not text:
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not (math.isfinite(speed) and speed >= 0):
+        raise ProfileError(
+            f"NBKIT_SPEED is {text!r}, which is not a number of 0 or more — set it to 1 for the "
+            "stated speeds, 0 for no waiting, or remove it."
+        )
+    return speed
+
+
+def _openai(model: str | None) -> "LLM":
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if not key:
+        raise MissingKeyError(
+            "OpenAI needs an API key and OPENAI_API_KEY is not set — set it before starting "
+            "Jupyter, or use connect() without a provider for the free simulated model."
+        )
+    from nbkit.models.providers import openai_llm
+
+    return openai_llm(model or "gpt-4o-mini", key)

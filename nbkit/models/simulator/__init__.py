@@ -1,1 +1,28 @@
-"""Simulated model."""
+"""A simulated model behind a real OpenAI-compatible HTTP server, in its own process."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbkit.models.simulator.pacing import PROFILES as PROFILES
+    from nbkit.models.simulator.pacing import Profile as Profile
+    from nbkit.models.simulator.process import Simulator as Simulator
+    from nbkit.models.simulator.process import current as current
+    from nbkit.models.simulator.tokens import tokenize as tokenize
+
+# Imported when asked for: the kernel's side and the server's side need different halves.
+_HOME = {
+    "PROFILES": "pacing",
+    "Profile": "pacing",
+    "Simulator": "process",
+    "current": "process",
+    "tokenize": "tokens",
+}
+
+__all__ = ["PROFILES", "Profile", "Simulator", "current", "tokenize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'nbkit.models.simulator' has no attribute {name!r}")
+    return getattr(import_module(f"nbkit.models.simulator.{_HOME[name]}"), name)

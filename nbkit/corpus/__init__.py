@@ -1,0 +1,69 @@
+"""Documents: a folder of text becomes an index you can ask at once, without network or key."""
+
+import json
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbkit.corpus.reading import BUNDLED, CorpusError, bundled_data, find_folder, read_files
+
+if TYPE_CHECKING:
+    from llama_index.core import VectorStoreIndex
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+__all__ = ["CorpusError", "Question", "load_index", "load_questions"]
+
+
+class Question(NamedTuple):
+    """A question about the bundled handbook, its file, and the words to find there."""
+
+    id: str
+    question: str
+    file: str
+    fact: str
+
+
+def load_index(
+    name_or_folder: "str | os.PathLike[str]" = "en",
+    *,
+    embed_model: "BaseEmbedding | None" = None,
+) -> "VectorStoreIndex":
+    """Get an index over the bundled handbook ("en", "zh") or over a folder of your own.
+
+    Reads .md, .markdown, .txt, .rst and .html (UTF-8) in the folder and its subfolders, except
+    hidden ones; also .pdf, .docx, .pptx and .epub once `llama-index-readers-file` is installed.
+    Chunks follow the headings, at most ~700 tokens each. They carry `file_name` (relative to the
+    folder), `title` and `section`, and an id that is the same in every run. FAISS searches them;
+    a score is a mean of cosines, see `nbkit.corpus.search`.
+
+    `embed_model` is `OfflineEmbedding` unless given, and then warm on return: neither it nor
+    LlamaIndex's tokenizer is loaded in the first query. The index is kept in the user's cache
+    folder (or in `NBKIT_CACHE`) and rebuilt when a file changes. Raises `CorpusError`. Taught in
+    notebook 00.
+    """
+    folder = find_folder(name_or_folder)
+    files = read_files(folder)
+
+    from nbkit.corpus import cache, search
+
+    model = search.check_embedding(embed_model)
+    entry = cache.entry_for(folder, files, model)
+    index = cache.load(entry, model) if entry else None
+    if index is None:
+        index = search.build(folder, files, model)
+        if entry:
+            cache.save(index, entry)
+    search.warm(model)
+    return index
+
+
+def load_questions(language: str = "en") -> list[Question]:
+    """Get the 60 questions about the bundled handbook, in a fixed order.
+
+    `language` is "en" or "zh"; equal ids ask for the same fact in both. Each `fact` stands word
+    for word in its `file`. Raises `CorpusError`. Taught in notebook 07.
+    """
+    if language not in BUNDLED:
+        raise CorpusError(f'There are no questions for {language!r} — ask for "en" or "zh".')
+    path = bundled_data() / "questions" / f"{language}.jsonl"
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [Question(*(row[field] for field in Question._fields)) for row in rows]

@@ -1,0 +1,140 @@
+"""From text to chunks: sections under their headings, joined or split to an even, readable size."""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from llama_index.core.node_parser import SentenceSplitter
+    from llama_index.core.schema import TextNode
+
+# In tokens, roughly; chosen on half of the questions, see tests/benchmarks/retrieval.py.
+CHUNK_SIZE = 700
+
+_HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*")
+_FENCE = re.compile(r"\s*(```|~~~)")
+_WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_SENTENCE = re.compile(r".+?(?:[.!?;]+\s+|[。！？；…]+[”’」』）]*\s*|\n+|\Z)", re.DOTALL)
+
+
+class Section(NamedTuple):
+    """A stretch of text, heading line included, and the headings it stands under."""
+
+    headings: tuple[str, ...]
+    text: str
+
+
+def size(text: str) -> int:
+    """Estimate the number of tokens: four characters are one, a Chinese character is one.
+
+    An estimate of our own, so that chunks do not change with somebody's tokenizer.
+    """
+    wide = len(_WIDE.findall(text))
+    return wide + math.ceil((len(text) - wide) / 4)
+
+
+def splitter() -> "SentenceSplitter":
+    """Get a splitter for text without headings, which knows where Chinese sentences end."""
+    from llama_index.core.node_parser import SentenceSplitter
+
+    return SentenceSplitter(
+        # Half a chunk, so that pieces of a long section can be joined to chunks of even size.
+        chunk_size=CHUNK_SIZE // 2,
+        chunk_overlap=0,
+        paragraph_separator="\n\n",
+        tokenizer=lambda text: range(size(text)),
+        chunking_tokenizer_fn=_SENTENCE.findall,
+    )
+
+
+def sections(text: str) -> Iterator[Section]:
+    """Cut Markdown before each heading; a heading with nothing below it stays with the next."""
+    open_headings: list[tuple[int, str]] = []
+    lines: list[str] = []
+    in_code = has_text = False
+    for line in text.splitlines():
+        in_code ^= bool(_FENCE.match(line))
+        heading = None if in_code else _HEADING.fullmatch(line)
+        if heading:
+            if has_text:
+                yield Section(tuple(name for _, name in open_headings), "\n".join(lines).strip())
+                lines, has_text = [], False
+            level = len(heading[1])
+            open_headings = [known for known in open_headings if known[0] < level]
+            open_headings.append((level, heading[2]))
+        elif line.strip():
+            has_text = True
+        lines.append(line)
+    if "".join(lines).strip():
+        yield Section(tuple(name for _, name in open_headings), "\n".join(lines).strip())
+
+
+def _even(parts: list[Section]) -> Iterator[list[Section]]:
+    """Join neighbours to chunks that are at most CHUNK_SIZE and about equally long."""
+    sizes = [size(part.text) for part in parts]
+    target = sum(sizes) / math.ceil(sum(sizes) / CHUNK_SIZE)
+    chunk: list[Section] = []
+    filled = 0
+    for part, length in zip(parts, sizes, strict=True):
+        if chunk and (filled + length > CHUNK_SIZE or filled + length / 2 > target):
+            yield chunk
+            chunk, filled = [], 0
+        chunk.append(part)
+        filled += length
+    yield chunk
+
+
+def passages(text: str) -> list[str]:
+    """Get the paragraphs of a chunk, without headings; a chunk of headings is its own passage."""
+    paragraphs = re.split(r"\n\s*\n", text)
+    bodies = [re.sub(r"\A(?:#{1,6}\s.*(?:\n|\Z))+", "", block).strip() for block in paragraphs]
+    return [body for body in bodies if body] or [text]
+
+
+def nodes(file_name: str, text: str) -> "list[TextNode]":
+    """Cut one file into nodes, linked to each other; their ids depend on name and text alone."""
+    from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+
+    split = splitter()
+    parts = [
+        Section(section.headings, piece)
+        for section in sections(text)
+        for piece in (
+            [section.text] if size(section.text) <= CHUNK_SIZE else split.split_text(section.text)
+        )
+    ]
+    if not parts:
+        return []
+    title = parts[0].headings[0] if parts[0].headings else PurePosixPath(file_name).stem
+    source = RelatedNodeInfo(node_id=_digest(file_name), metadata={"file_name": file_name})
+    result: list[TextNode] = []
+    for chunk in _even(parts):
+        paths = dict.fromkeys(
+            " / ".join(name for name in part.headings if name != title) for part in chunk
+        )
+        body = "\n\n".join(part.text for part in chunk)
+        node = TextNode(
+            id_=_digest(file_name, str(len(result)), body),
+            text=body,
+            metadata={
+                "file_name": file_name,
+                "title": title,
+                "section": "; ".join(path for path in paths if path),
+            },
+            # The model is told where it reads; the headings are in the text already.
+            excluded_llm_metadata_keys=["title", "section"],
+            excluded_embed_metadata_keys=["file_name"],
+            relationships={NodeRelationship.SOURCE: source},
+        )
+        if result:
+            node.relationships[NodeRelationship.PREVIOUS] = result[-1].as_related_node_info()
+            result[-1].relationships[NodeRelationship.NEXT] = node.as_related_node_info()
+        result.append(node)
+    return result
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,144 @@
+"""From chunks to a vector index: every paragraph can be found, the chunk around it is given.
+
+Short passages are found better than long chunks, but long chunks answer better. So a chunk has a
+vector for each of its paragraphs and one for its headings, and its score is that of the best. Each
+vector is a weighted mean of the passage's and the chunk's embedding, so the score is the same mean
+of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import faiss
+import numpy as np
+from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.schema import BaseNode, MetadataMode
+from llama_index.core.utils import get_tokenizer
+from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryResult
+from llama_index.vector_stores.faiss import FaissVectorStore
+
+from nbkit.corpus import chunks, reading
+from nbkit.models.embedding import OfflineEmbedding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A chunk's share in the vectors of its paragraphs; chosen like CHUNK_SIZE.
+CHUNK_SHARE = 1 / 3
+
+
+class PassageStore(FaissVectorStore):
+    """A FAISS store in which a node may have several vectors; it is found by the best of them.
+
+    `faiss_index` is an `IndexIDMap`, an id for each node. Searching is exact, and takes about as
+    long as reading all vectors from memory.
+    """
+
+    def __init__(self, faiss_index: Any) -> None:
+        super().__init__(faiss_index=faiss_index)
+
+    def add(self, nodes: Sequence[BaseNode], **_: Any) -> list[str]:
+        """Add one vector a node; returns the ids, to which more vectors can be added."""
+        first = self.client.ntotal
+        ids = np.arange(first, first + len(nodes))
+        if nodes:
+            vectors = np.array([node.get_embedding() for node in nodes], dtype=np.float32)
+            self.client.add_with_ids(vectors, ids)
+        return [str(number) for number in ids]
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Find the `similarity_top_k` nodes with the best vectors, best first."""
+        wanted = query.similarity_top_k
+        best: dict[str, float] = {}
+        width = wanted
+        while True:
+            wider = VectorStoreQuery(
+                query_embedding=query.query_embedding,
+                similarity_top_k=min(width, self.client.ntotal),
+                filters=query.filters,
+            )
+            found = super().query(wider, **kwargs)
+            for node, score in zip(found.ids or [], found.similarities or [], strict=True):
+                best.setdefault(node, float(score))
+            if len(best) >= wanted or width >= self.client.ntotal:
+                break
+            # The best vectors may all belong to one node.
+            width *= 4
+        top = list(best.items())[:wanted]
+        return VectorStoreQueryResult(
+            ids=[node for node, _ in top], similarities=[score for _, score in top]
+        )
+
+
+def check_embedding(embed_model: BaseEmbedding | None) -> BaseEmbedding:
+    """Get the embedding to use. Raises `CorpusError` for anything that is none."""
+    if embed_model is None:
+        return OfflineEmbedding()
+    if not isinstance(embed_model, BaseEmbedding):
+        raise reading.CorpusError(
+            f"embed_model is a {type(embed_model).__name__} — "
+            "give a LlamaIndex embedding, or leave it out to stay offline."
+        )
+    return embed_model
+
+
+def warm(model: BaseEmbedding) -> None:
+    """Load what the first query would otherwise wait for; asks no service."""
+    if isinstance(model, OfflineEmbedding):
+        model.warm()
+    # It comes with LlamaIndex; only an odd TIKTOKEN_CACHE_DIR makes it look elsewhere.
+    with contextlib.suppress(OSError):
+        get_tokenizer()("warm")
+
+
+def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> VectorStoreIndex:
+    """Read, cut and embed the files. Raises `CorpusError`."""
+    texts = reading.texts(folder, files)
+    nodes = [node for name, text in texts.items() for node in chunks.nodes(name, text)]
+    parts = [
+        [node.get_metadata_str(MetadataMode.EMBED), *chunks.passages(node.text)] for node in nodes
+    ]
+    warm(model)
+    vectors = _embed(
+        [node.get_content(MetadataMode.EMBED) for node in nodes]
+        + [passage for several in parts for passage in several],
+        model,
+    )
+    owners = np.repeat(np.arange(len(nodes)), [len(several) for several in parts])
+    whole, own = vectors[: len(nodes)], vectors[len(nodes) :]
+    mixed = CHUNK_SHARE * whole[owners] + (1 - CHUNK_SHARE) * own
+
+    first = np.searchsorted(owners, np.arange(len(nodes)))
+    for node, row in zip(nodes, mixed[first], strict=True):
+        node.embedding = row.tolist()
+    store = PassageStore(faiss.IndexIDMap(faiss.IndexFlatIP(vectors.shape[1])))
+    index = VectorStoreIndex(
+        nodes=nodes,
+        embed_model=model,
+        storage_context=StorageContext.from_defaults(vector_store=store),
+        transformations=[chunks.splitter()],
+    )
+    others = np.delete(np.arange(len(owners)), first)
+    if len(others):
+        store.client.add_with_ids(mixed[others], owners[others])
+    return index
+
+
+def _embed(texts: Sequence[str], model: BaseEmbedding) -> "NDArray[np.float32]":
+    from tqdm.auto import tqdm
+
+    rows: list[list[float]] = []
+    step = model.embed_batch_size
+    with tqdm(total=len(texts), desc="Embedding", unit="text", delay=1, leave=False) as bar:
+        for start in range(0, len(texts), step):
+            batch = list(texts[start : start + step])
+            rows += model.get_text_embedding_batch(batch)
+            bar.update(len(batch))
+    vectors = np.array(rows, dtype=np.float32)
+    unit: NDArray[np.float32] = vectors / np.maximum(
+        np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
+    )
+    return unit

@@ -1,0 +1,169 @@
+"""What the simulated model says: the context's own sentences, chosen by the question."""
+
+import re
+from collections.abc import Sequence
+
+from nbkit.models.simulator.document import Block, Document, Piece, take_apart
+from nbkit.models.simulator.lexicon import features, is_chinese
+from nbkit.models.simulator.prompts import Message, Prompt, read_prompt
+from nbkit.models.simulator.ranking import Ranked, rank
+
+SENTENCES = 3
+"""Most sentences in a short answer."""
+WORTH = 0.6
+"""Share of the best score a further sentence must reach."""
+ENOUGH = 0.1
+"""Overlap with the question below which the context is said not to hold the answer."""
+LONG = 1_800
+"""Letters of a long answer, about; a Chinese character counts as three."""
+
+_AT_LENGTH = re.compile(
+    r"\bdescribe\b|\bexplain\b|in detail|\bdetailed\b|\boverview\b|\bsummar"
+    r"|\ball (?:the|of|about)\b|tell me (?:everything|all|more) about|\blist (?:all|the|every)|\bintroduce\b|\bfeatures\b"
+    r"|详细|介绍|描述|说明一下|功能特点|特点|列出|全部|总结|概述|讲讲|完整",
+    re.IGNORECASE,
+)
+_STEPS = re.compile(
+    r"\bhow (?:do|can|to|should) |\bsteps\b|怎么|如何|怎样|步骤|操作", re.IGNORECASE
+)
+_POINTS_BACK = re.compile(
+    r"\b(?:it|its|that|this|they|them|those|these|one|ones|there)\b|它|那|这|呢[?？]?$|还有",
+    re.IGNORECASE,
+)
+_NOT_FOUND = {
+    False: "I could not find the answer to that in the documents.",
+    True: "在这些文档里没有找到相关内容。",
+}
+_NO_CONTEXT = {
+    False: (
+        "I am a simulated model: I only answer from the documents I am given, and this question "
+        "came without any. Ask me through an index, for example with "
+        "`index.as_query_engine(llm=llm)`."
+    ),
+    True: (
+        "我是一个模拟模型，只会根据给我的文档回答问题，而这次没有收到任何文档。"
+        "请通过索引来提问，例如 `index.as_query_engine(llm=llm)`。"
+    ),
+}
+
+
+def answer(messages: Sequence[Message]) -> str:
+    """Give the answer to a request, in Markdown, made only of the context it brings along.
+
+    Two or three sentences, or some hundred words when the question asks to describe, explain or
+    list. Says so when the context does not hold the answer, or when there is no context.
+    """
+    prompt = read_prompt(messages)
+    if prompt.kind == "condense":
+        return _standalone(prompt)
+    chinese = is_chinese(prompt.question or prompt.context)
+    if prompt.kind == "chat" or not prompt.context.strip():
+        return prompt.existing or _NO_CONTEXT[chinese]
+    document = take_apart(prompt.context)
+    if prompt.kind == "summarize" or not prompt.question:
+        return _at_length(document, []) or _NOT_FOUND[chinese]
+    earlier = prompt.earlier[-1] if prompt.earlier and _points_back(prompt.question) else ""
+    ranked = rank(prompt.question, document, earlier)
+    if prompt.kind == "refine":
+        return _refined(prompt, document, ranked)
+    if _AT_LENGTH.search(prompt.question):
+        return _at_length(document, ranked) or _NOT_FOUND[chinese]
+    if not ranked or ranked[0].overlap < ENOUGH:
+        return _NOT_FOUND[chinese]
+    return _briefly(document, ranked, steps=bool(_STEPS.search(prompt.question)))
+
+
+def _standalone(prompt: Prompt) -> str:
+    if prompt.earlier and _points_back(prompt.question):
+        return f"{prompt.earlier[-1]} {prompt.question}"
+    return prompt.question
+
+
+def _points_back(question: str) -> bool:
+    """Whether a question of a chat leans on the one before it."""
+    words = [f for f in features(question) if not f.startswith("#")]
+    return len(words) < 3 or bool(_POINTS_BACK.search(question))
+
+
+def _refined(prompt: Prompt, document: Document, ranked: list[Ranked]) -> str:
+    existing = prompt.existing
+    if existing in _NOT_FOUND.values():
+        existing = ""
+    if not ranked or ranked[0].overlap < ENOUGH:
+        return prompt.existing or _NOT_FOUND[is_chinese(prompt.question)]
+    if _AT_LENGTH.search(prompt.question):
+        return "\n\n".join(filter(None, [existing, _at_length(document, ranked)]))
+    # Only a sentence that beats everything said so far is worth changing an answer for.
+    so_far = rank(prompt.question, take_apart(existing)) if existing else []
+    if so_far and so_far[0].overlap >= ranked[0].overlap:
+        return existing
+    fresh = _briefly(document, ranked, steps=bool(_STEPS.search(prompt.question)))
+    return fresh if fresh in existing or not existing else f"{fresh}\n\n{existing}"
+
+
+def _briefly(document: Document, ranked: list[Ranked], *, steps: bool) -> str:
+    best = ranked[0]
+    if best.piece.shape == "item" and steps:
+        return _with_lead(document, best.piece)
+    chosen = [best]
+    for other in ranked[1:]:
+        if len(chosen) == SENTENCES or other.score < WORTH * best.score:
+            break
+        if other.piece.text not in (r.piece.text for r in chosen):
+            chosen.append(other)
+    # In the order of the context, but what answers best comes first if it is from elsewhere.
+    chosen.sort(key=lambda r: (r.piece.chunk != best.piece.chunk, r.place))
+    return _join([r.piece for r in chosen])
+
+
+def _join(pieces: Sequence[Piece]) -> str:
+    if len(pieces) > 1 and all(piece.shape != "sentence" for piece in pieces):
+        return "\n".join(f"- {piece.text}" for piece in pieces)
+    text = ""
+    for piece in pieces:
+        sentence = piece.text
+        if sentence[-1] not in ".!?。！？:：`":
+            sentence += "。" if is_chinese(sentence) else "."
+        space = "" if not text or text[-1] in "。！？" else " "
+        text += space + sentence
+    return text
+
+
+def _with_lead(document: Document, piece: Piece) -> str:
+    """Give the whole list a piece is from, with the line that leads to it."""
+    block = document.blocks[piece.block]
+    before = document.blocks[block.number - 1] if block.number else None
+    if before and before.headings == block.headings and before.markdown.rstrip()[-1] in ":：":
+        return f"{before.markdown}\n\n{block.markdown}"
+    return block.markdown
+
+
+def _at_length(document: Document, ranked: list[Ranked]) -> str:
+    """Give the best sections in their own Markdown, in the order of the context."""
+    by_block: dict[int, float] = {}
+    for r in ranked:
+        by_block[r.piece.block] = max(by_block.get(r.piece.block, 0.0), r.score)
+    best_chunk = ranked[0].piece.chunk if ranked else 0
+    order = sorted(
+        document.blocks, key=lambda b: (b.chunk != best_chunk, -by_block.get(b.number, 0), b.number)
+    )
+    chosen: list[Block] = []
+    room = LONG
+    for block in order:
+        size = len(block.markdown) * (3 if is_chinese(block.markdown) else 1)
+        if chosen and size > room:
+            continue
+        chosen.append(block)
+        room -= size
+        if room <= 0:
+            break
+    chosen.sort(key=lambda b: (b.chunk != best_chunk, b.number))
+    parts: list[str] = []
+    heading: str | None = None
+    for block in chosen:
+        own = block.headings[-1] if block.headings else None
+        if own and own != heading:
+            parts.append(f"## {own}")
+        heading = own
+        parts.append(block.markdown)
+    return "\n\n".join(parts)

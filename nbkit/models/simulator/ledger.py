@@ -1,0 +1,66 @@
+"""What happened to each request: the simulator's own account, to hold against the client's."""
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+KEPT = 2_000
+
+
+@dataclass
+class Record:
+    """One request; times are seconds since the server started, None until they happen."""
+
+    id: str
+    model: str | None
+    received: float
+    started: float | None = None
+    first_token: float | None = None
+    last_token: float | None = None
+    ended: float | None = None
+    prompt_tokens: int = 0
+    tokens_planned: int = 0
+    tokens_sent: int = 0
+    stream: bool = False
+    status: str = "queued"
+    http_status: int | None = None
+    fault: str | None = None
+
+
+class Ledger:
+    """The last 2,000 requests, and how many there have been of each outcome."""
+
+    def __init__(self) -> None:
+        self._records: deque[Record] = deque(maxlen=KEPT)
+        self._ended: Counter[str] = Counter()
+        self._open: dict[str, Record] = {}
+
+    def open(self, record: Record) -> None:
+        """Enter a request that has just arrived."""
+        self._records.append(record)
+        self._open[record.id] = record
+
+    def close(self, record: Record, now: float) -> None:
+        """Settle a request; its status says how it ended."""
+        record.ended = now
+        if self._open.pop(record.id, None) is not None:
+            self._ended[record.status] += 1
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Give the records, oldest first."""
+        return [asdict(record) for record in self._records]
+
+    def stats(self) -> dict[str, Any]:
+        """Give how many requests generate, wait, and have ended in each way."""
+        now = Counter(record.status for record in self._open.values())
+        return {"in_flight": now["streaming"], "queued": now["queued"], **_totals(self._ended)}
+
+    def clear(self) -> None:
+        """Forget everything but the requests still open."""
+        self._records = deque(self._open.values(), maxlen=KEPT)
+        self._ended.clear()
+
+
+def _totals(ended: Counter[str]) -> dict[str, Any]:
+    by_status = {name: ended[name] for name in ("done", "cut", "cancelled", "failed")}
+    return {"total": sum(by_status.values()), "ended": by_status}

@@ -1,0 +1,34 @@
+"""A small tokenizer, so that the simulated model can count without a download."""
+
+import re
+
+_TOKEN = re.compile(
+    r"""
+      \n+
+    | [ ]?[^\W\d_㐀-鿿぀-ヿ가-힣]{1,6}   # a piece of a word, with the space before it
+    | [ ]?\d{1,3}
+    | [㐀-鿿぀-ヿ가-힣]{1,2}
+    | [^\S\n]+(?=\s|$)
+    | [ ]?[^\w\s]
+    | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def tokenize(text: str) -> list[str]:
+    """Give the tokens of a text; joined, they are the text again.
+
+    Pieces of up to six letters with the space before them, up to three digits, one or two
+    Chinese characters, single punctuation marks, runs of newlines. Not any vendor's vocabulary,
+    but close to one in size: about 1.3 tokens an English word, 0.6 a Chinese character.
+    """
+    return _TOKEN.findall(text)
+
+
+class Tokenizer:
+    """The same tokens in the form LlamaIndex asks for."""
+
+    def encode(self, text: str) -> list[int]:
+        """Give one number for each token; equal tokens have equal numbers within a process."""
+        return [hash(token) for token in tokenize(text)]

@@ -1,0 +1,19 @@
+"""All benchmarks, one table after the other: `make bench`, or `make bench ARGS=startup`."""
+
+import importlib
+import sys
+
+ALL = ("startup", "retrieval", "answers", "fidelity", "first_chunk")
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all."""
+    for name in names or ALL:
+        module = importlib.import_module(f"tests.benchmarks.{name}")
+        assert module.__doc__ is not None
+        print(f"\n── {name}: {module.__doc__.splitlines()[0]}", flush=True)
+        module.main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
