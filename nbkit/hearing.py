@@ -90,7 +90,8 @@ class _Events(BaseEventHandler):
             if event.response is not None:
                 hearing.raw_arrives(event.response.raw)
         elif isinstance(event, _STARTS):
-            hearing.call_begins(event.model_dict.get("model"))
+            payload = event.model_dict
+            hearing.call_begins(payload.get("model_name") or payload.get("model"))
 
 
 class _Spans(NullSpanHandler):

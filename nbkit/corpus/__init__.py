@@ -37,8 +37,8 @@ def load_index(
 
     `embed_model` is `OfflineEmbedding` unless given, and then warm on return: neither it nor
     LlamaIndex's tokenizer is loaded in the first query. The index is kept in the user's cache
-    folder (or in `NBKIT_CACHE`) and rebuilt when a file changes. Raises `CorpusError`. Taught in
-    notebook 00.
+    folder (or in `NBKIT_CACHE`) and rebuilt when a file changes. Raises `CorpusError`.
+    Taught in notebook 00.
     """
     folder = find_folder(name_or_folder)
     files = read_files(folder)

@@ -34,7 +34,7 @@ def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Pa
             ]
         ).encode()
     ).hexdigest()
-    place = hashlib.sha256(str(folder).encode(errors="surrogatepass")).hexdigest()
+    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
     return _root() / "indexes" / place[:16] / key[:32]
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def bundled_data() -> Path:
 
 
 def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
-    """Get the folder that is meant, as an absolute path. Raises `CorpusError`."""
+    """Get the folder that is meant, relative if it was given so. Raises `CorpusError`."""
     if not isinstance(name_or_folder, str | os.PathLike):
         raise CorpusError(
             f"load_index() was given a {type(name_or_folder).__name__} — "
@@ -37,19 +38,21 @@ def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
     if isinstance(name_or_folder, str) and name_or_folder in BUNDLED:
         return bundled_data() / name_or_folder
     shown = os.fspath(name_or_folder)
-    folder = Path(shown).expanduser()
+    folder = Path(shown)
+    with suppress(RuntimeError):  # a home folder that nobody has: reported as missing below
+        folder = folder.expanduser()
     if folder.is_file():
         raise CorpusError(f"{shown} is a file — give load_index() the folder that holds it.")
     # Path("") is the current folder, which nobody means by an empty name.
     if folder.is_dir() and shown.strip():
-        return folder.resolve()
+        return folder
     names = list(BUNDLED)
     if folder.parent.is_dir():
         names += [found.name for found in folder.parent.iterdir() if found.is_dir()]
     near = difflib.get_close_matches(folder.name, names)
     raise CorpusError(
         f'There is no folder {shown!r} — give "en" or "zh" for the bundled handbook, or the path '
-        f"of a folder of yours (this notebook runs in {Path.cwd()})."
+        "of a folder of yours (a relative path starts where the notebook is)."
         + (f" Did you mean {' or '.join(map(repr, near))}?" if near else "")
     )
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # A chunk's share in the vectors of its paragraphs; chosen like CHUNK_SIZE.
 CHUNK_SHARE = 1 / 3
 
+_WORTH_A_BAR = 200
+
 
 class PassageStore(FaissVectorStore):
     """A FAISS store in which a node may have several vectors; it is found by the best of them.
@@ -132,7 +134,11 @@ def _embed(texts: Sequence[str], model: BaseEmbedding) -> "NDArray[np.float32]":
 
     rows: list[list[float]] = []
     step = model.embed_batch_size
-    with tqdm(total=len(texts), desc="Embedding", unit="text", delay=1, leave=False) as bar:
+    # A bar leaves an empty widget in the saved notebook: not for the second the handbook takes.
+    short = len(texts) < _WORTH_A_BAR
+    with tqdm(
+        total=len(texts), desc="Embedding", unit="text", delay=1, leave=False, disable=short
+    ) as bar:
         for start in range(0, len(texts), step):
             batch = list(texts[start : start + step])
             rows += model.get_text_embedding_batch(batch)

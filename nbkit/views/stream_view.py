@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from nbkit.stream_errors import StreamError
+from nbkit.stream_errors import StreamError, StreamMisused
 from nbkit.streams import Answer, TokenStream, stream
 from nbkit.views.live_widget import LiveText
 from nbkit.views.settled import caption, settled, source_rows
@@ -27,8 +27,9 @@ class StreamView:
 
     def __init__(self, tokens: TokenStream) -> None:
         self.stream = tokens
-        screen = _Widget(tokens) if _has_kernel() else _Terminal(tokens)
-        self._task = asyncio.get_running_loop().create_task(self._read(screen), name="nbkit-view")
+        loop = asyncio.get_running_loop()
+        self._screen = _Widget(tokens) if _has_kernel() else _Terminal(tokens)
+        self._task = loop.create_task(self._read(), name="nbkit-view")
         _running.add(self._task)
         self._task.add_done_callback(_running.discard)
 
@@ -53,19 +54,20 @@ class StreamView:
             raise
         self._task.result()
         assert self.answer is not None
+        self._screen.repeat(self.answer)
         if self.answer.error is not None:
             raise self.answer.error
         return self.answer
 
-    async def _read(self, screen: "_Widget | _Terminal") -> None:
+    async def _read(self) -> None:
         try:
             async for chunk in self.stream:
-                screen.add(chunk)
+                self._screen.add(chunk)
         except StreamError:
             pass  # in the answer: shown by `close`, raised for whoever awaits the view
         finally:
             if self.answer is not None:
-                screen.close(self.answer)
+                self._screen.close(self.answer)
 
     def _ipython_display_(self) -> None:
         """Show nothing more when the view is a cell's last expression: it is on the screen."""
@@ -85,6 +87,7 @@ class _Widget:
         self._waiting: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._painted = 0.0
+        self._cell = _cell_id()
         self._live = LiveText(on_stop=tokens.cancel)
         self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
 
@@ -122,6 +125,11 @@ class _Widget:
         self._slot.update(settled(answer), raw=True)
         self._live.close()
 
+    def repeat(self, answer: Answer) -> None:
+        """Say it again if a later cell waited: nbclient hears only the cell it is running."""
+        if _cell_id() != self._cell:
+            self._slot.update(settled(answer), raw=True)
+
 
 class _Terminal:
     """Standard output: the text as it arrives, then its caption."""
@@ -135,6 +143,9 @@ class _Terminal:
 
     def close(self, answer: Answer) -> None:
         sys.stdout.write(f"\n{caption(answer)}\n")
+
+    def repeat(self, answer: Answer) -> None:
+        """Nothing: it is on the screen."""
 
 
 def show(source: Any) -> StreamView:
@@ -150,20 +161,20 @@ def show(source: Any) -> StreamView:
     """
     tokens = stream(source)
     try:
-        return StreamView(tokens)
-    except RuntimeError as error:
-        raise _no_loop(error) from None
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise StreamMisused(
+            "`show` needs a running event loop — in a notebook call it in a cell; in a script, "
+            "from a coroutine started with `asyncio.run(main())`."
+        ) from None
+    return StreamView(tokens)
 
 
-def _no_loop(error: RuntimeError) -> Exception:
-    from nbkit.stream_errors import StreamMisused
-
-    if "no running event loop" not in str(error):
-        return error
-    return StreamMisused(
-        "`show` needs a running event loop — in a notebook call it in a cell; in a script, from "
-        "a coroutine started with `asyncio.run(main())`."
-    )
+def _cell_id() -> str | None:
+    """Identify the cell whose code is running (the id of its execute request)."""
+    parent = sys.modules["IPython"].get_ipython().kernel.get_parent()
+    request: str | None = parent.get("header", {}).get("msg_id")
+    return request
 
 
 def _has_kernel() -> bool:

@@ -1,0 +1,145 @@
+"""A folder is read: what counts as text, and one clear error for whatever cannot be read."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nbkit.corpus import CorpusError, load_index, reading
+from tests.corpus.conftest import NOTE, names
+
+
+def test_reads_text_in_all_subfolders_but_nothing_hidden(folder: Path) -> None:
+    """Markdown, text and HTML, whatever the case and language of the name; no dot files."""
+    index = load_index(str(folder))
+    assert names(index) == {"cats.md", "deep/狗.txt", "page.HTML"}
+
+
+def test_a_hidden_parent_hides_nothing(tmp_path: Path) -> None:
+    """A folder given by name is read even when it lies in a hidden one."""
+    place = tmp_path / ".config" / "notes"
+    place.mkdir(parents=True)
+    (place / "a.md").write_text(NOTE, encoding="utf-8")
+    assert names(load_index(place)) == {"a.md"}
+
+
+def test_home_is_expanded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home folder."""
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    assert "cats.md" in names(load_index("~/notes"))
+
+
+def test_a_path_named_like_a_language_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name "en" is the handbook; a Path or "./en" is a folder."""
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "mine.md").write_text(NOTE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert names(load_index(Path("en"))) == names(load_index("./en")) == {"mine.md"}
+    assert "warranty.md" in names(load_index("en"))
+
+
+def test_html_is_text() -> None:
+    """Tags, scripts and styles are gone; headings are as in Markdown, entities are characters."""
+    page = (
+        "<title>t</title><style>a{}</style><h2>Birds</h2><p>fly\n &amp; sing</p><script>x</script>"
+    )
+    assert reading.html_text(page) == "## Birds\n\nfly & sing"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_marks_of_encodings_are_understood(encoding: str, tmp_path: Path) -> None:
+    """Files from Windows editors, with a byte order mark, read as what they say."""
+    (tmp_path / "a.txt").write_bytes("狗喜欢散步。\r\n\r\n好。".encode(encoding))
+    node = next(iter(load_index(tmp_path).docstore.docs.values()))
+    assert node.get_content() == "狗喜欢散步。\n\n好。"
+
+
+def test_missing_folder_suggests_names(folder: Path) -> None:
+    """The error has the near name and the bundled ones."""
+    with pytest.raises(CorpusError, match="Did you mean 'notes'") as error:
+        load_index(folder.parent / "nots")
+    assert '"en" or "zh"' in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "english-handbook", "/no/such/place", "~nobody/notes"])
+def test_missing_folder(name: str) -> None:
+    """A name that is no folder is an error, an empty one too."""
+    with pytest.raises(CorpusError, match="There is no folder"):
+        load_index(name)
+
+
+def test_a_file_is_not_a_folder(folder: Path) -> None:
+    """A file is refused with the advice to give its folder."""
+    with pytest.raises(CorpusError, match="is a file"):
+        load_index(folder / "cats.md")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["en"], b"en"])
+def test_wrong_type(wrong: object) -> None:
+    """Anything but a name or path is refused with the name of its type."""
+    with pytest.raises(CorpusError, match=type(wrong).__name__):
+        load_index(wrong)  # type: ignore[arg-type]
+
+
+def test_wrong_embedding(folder: Path) -> None:
+    """An embedding that is none is refused before anything is read into it."""
+    with pytest.raises(CorpusError, match="embed_model is a str"):
+        load_index(folder, embed_model="default")  # type: ignore[arg-type]
+
+
+def test_empty_folder_lists_what_is_read(tmp_path: Path) -> None:
+    """No readable file: the error lists the types that are read."""
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    with pytest.raises(CorpusError, match=r"\.html.*\.md.*\.txt"):
+        load_index(tmp_path)
+
+
+def test_files_without_text(tmp_path: Path) -> None:
+    """Only blank files: the error names them."""
+    (tmp_path / "blank.md").write_text(" \n\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"hold no text: blank\.md"):
+        load_index(tmp_path)
+
+
+def test_a_blank_file_beside_others_is_no_error(folder: Path) -> None:
+    """A blank file among others is passed over."""
+    (folder / "blank.md").write_text("", encoding="utf-8")
+    assert "blank.md" not in names(load_index(folder))
+
+
+def test_undecodable_files_are_named_together(folder: Path) -> None:
+    """All files that are not UTF-8 are in one error, with what to do."""
+    for name in ("旧.txt", "old.txt"):
+        (folder / name).write_bytes("狗喜欢散步".encode("gb18030"))
+    with pytest.raises(CorpusError, match=r"old\.txt, 旧\.txt — save as UTF-8"):
+        load_index(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that cannot be opened")
+def test_unreadable_file_is_named(folder: Path) -> None:
+    """A file that cannot be opened is named, with the system's reason."""
+    (folder / "lost.md").symlink_to(folder / "nowhere.md")
+    with pytest.raises(CorpusError, match=r"lost\.md \(No such file"):
+        load_index(folder)
+
+
+def test_documents_without_their_reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PDF and Word files are passed over with a warning that has the pip line."""
+    monkeypatch.setattr(reading, "_has_document_readers", lambda: False)
+    (folder / "manual.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.warns(UserWarning, match=r"manual\.pdf — `pip install llama-index-readers-file`"):
+        index = load_index(folder)
+    assert "manual.pdf" not in names(index)
+
+
+def test_only_documents_without_their_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When there is nothing else, that is the error."""
+    monkeypatch.setattr(reading, "_has_document_readers", lambda: False)
+    (tmp_path / "manual.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(CorpusError, match="pip install llama-index-readers-file"):
+        load_index(tmp_path)
