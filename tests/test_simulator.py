@@ -740,7 +740,8 @@ def test_condense_prompts() -> None:
     """A follow-up is made to stand alone by what was asked before."""
     prompt = (
         "Given the following conversation ...\n\n  Chat History:\n"
-        "  user: How do I return a kettle?\nassistant: By post.\n  Follow Up Input: How long does it take?\n  Standalone question:"
+        "  user: How do I return a kettle?\nassistant: By post.\n"
+        "  Follow Up Input: How long does it take?\n  Standalone question:"
     )
     text = answer([Message("user", prompt)])
     assert "return a kettle" in text

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.install import browser_path
 
-_FLAGS = [
+FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -108,6 +108,21 @@ def save(page: Page) -> None:
     page.evaluate("jupyterapp.shell.currentWidget.context.save()")
 
 
+def wait_all_run(page: Page) -> None:
+    """Wait until every code cell has run; Run All stops at an error nobody announced."""
+    page.wait_for_function(
+        """() => {
+            const { content, sessionContext } = jupyterapp.shell.currentWidget;
+            const cells = content.widgets.filter(cell => cell.model.type === "code");
+            const busy = cells.some(cell => cell.prompt === "*" || cell.model.executionState
+                                            === "running");
+            return !busy && sessionContext.session.kernel.status === "idle"
+                && cells.some(cell => cell.model.executionCount);
+        }""",
+        timeout=240_000,
+    )
+
+
 def wait_idle(page: Page, timeout: float = 120_000) -> None:
     """Wait until the notebook's kernel has nothing left to do."""
     page.wait_for_function(
@@ -127,7 +142,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def browser() -> Iterator[Browser]:
     """One Chromium for the whole session; a missing one is a failure, not a skip."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         yield browser
         browser.close()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Lab, open_notebook, run_all
+from tests.browser.conftest import Lab, open_notebook, run_all, wait_all_run
 from tests.execute_notebooks import all_notebooks
 
 pytestmark = pytest.mark.browser
@@ -17,6 +17,7 @@ def test_run_all_in_jupyterlab(lab: Lab, page: Page, path: Path) -> None:
     open_notebook(page, lab, path.name)
     page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     run_all(page)
+    wait_all_run(page)
     notebook = page.evaluate("jupyterapp.shell.currentWidget.content.model.toJSON()")
     answers, errors = 0, []
     for cell in notebook["cells"]:
