@@ -83,6 +83,8 @@ class TokenStream:
         self.sources: list[Any] = []
         self.answer: Answer | None = None
         """The finished answer; `None` until then."""
+        self.opened = asyncio.Event()
+        """Set as soon as LlamaIndex responds: `sources` are known, the first token is not."""
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
@@ -177,6 +179,7 @@ class TokenStream:
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
+        self.opened.set()
 
     async def _drain(self) -> None:
         assert self._reader is not None

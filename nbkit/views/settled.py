@@ -12,6 +12,7 @@ from nbkit.views.markdown import to_html, without_html
 
 _MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
 _EXCERPT = 220
+_FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
 
 
 def source_rows(sources: list[Any]) -> list[dict[str, str]]:
@@ -49,8 +50,7 @@ def settled(answer: Answer) -> dict[str, str]:
 
 def _html(text: str, line: str, rows: list[dict[str, str]]) -> str:
     items = "".join(
-        f"<li><code>{escape(row['name'])}</code> {row['score']}<br>"
-        f"<small>{escape(row['excerpt'])}</small></li>"
+        f"<li><code>{escape(row['name'])}</code> {row['score']}<br>{escape(row['excerpt'])}</li>"
         for row in rows
     )
     folded = (
@@ -60,9 +60,8 @@ def _html(text: str, line: str, rows: list[dict[str, str]]) -> str:
     )
     status = "<br>".join(escape(part) for part in line.splitlines())
     return (
-        '<div class="nbkit-settled" style="max-width: 60em">'
-        f'<div class="nbkit-text">{to_html(text)}</div>'
-        f'<p class="nbkit-caption"><small>{status}</small></p>{folded}</div>'
+        f'<div class="nbkit-settled" style="{_FRAME}"><div class="nbkit-text">{to_html(text)}</div>'
+        f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{folded}</div>'
     )
 
 

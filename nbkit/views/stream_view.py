@@ -28,7 +28,7 @@ class StreamView:
     def __init__(self, tokens: TokenStream) -> None:
         self.stream = tokens
         loop = asyncio.get_running_loop()
-        self._screen = _Widget(tokens) if _has_kernel() else _Terminal(tokens)
+        self._screen = _Widget(tokens) if _has_kernel() else _Terminal()
         self._task = loop.create_task(self._read(), name="nbkit-view")
         _running.add(self._task)
         self._task.add_done_callback(_running.discard)
@@ -60,14 +60,21 @@ class StreamView:
         return self.answer
 
     async def _read(self) -> None:
+        announcing = asyncio.create_task(self._announce())
         try:
             async for chunk in self.stream:
                 self._screen.add(chunk)
         except StreamError:
             pass  # in the answer: shown by `close`, raised for whoever awaits the view
         finally:
+            announcing.cancel()
             if self.answer is not None:
                 self._screen.close(self.answer)
+
+    async def _announce(self) -> None:
+        """Show the sources as soon as they are known: they fill the wait for the first token."""
+        await self.stream.opened.wait()
+        self._screen.announce(source_rows(self.stream.sources))
 
     def _ipython_display_(self) -> None:
         """Show nothing more when the view is a cell's last expression: it is on the screen."""
@@ -91,6 +98,10 @@ class _Widget:
         self._live = LiveText(on_stop=tokens.cancel)
         self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
 
+    def announce(self, sources: list[dict[str, str]]) -> None:
+        """Show what the answer will rest on."""
+        self._live.sources = sources
+
     def add(self, chunk: str) -> None:
         """Paint a chunk now, or with its neighbours in the next frame (30 a second)."""
         self._waiting.append(chunk)
@@ -107,8 +118,6 @@ class _Widget:
         self._painted = time.perf_counter()
         trace, text = self._tokens.trace, "".join(self._waiting)
         self._waiting.clear()
-        if self._tokens.sources and not self._live.sources:
-            self._live.sources = source_rows(self._tokens.sources)
         self._live.grow(
             text,
             ttft=trace.ttft,
@@ -134,8 +143,8 @@ class _Widget:
 class _Terminal:
     """Standard output: the text as it arrives, then its caption."""
 
-    def __init__(self, tokens: TokenStream) -> None:
-        self._tokens = tokens
+    def announce(self, sources: list[dict[str, str]]) -> None:
+        """Nothing: plain text keeps to the answer."""
 
     def add(self, chunk: str) -> None:
         sys.stdout.write(chunk)

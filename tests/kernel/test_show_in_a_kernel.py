@@ -88,8 +88,25 @@ def test_an_unawaited_view_runs_on(kernel: Kernel) -> None:
     second = kernel.run("print('next cell'); answer = await view")
     assert second.text == "next cell\n"
     (slot,) = first.of("display_data")
-    (update,) = second.of("update_display_data")
-    assert slot["transient"]["display_id"] == update["transient"]["display_id"]
+    places = {u["transient"]["display_id"] for u in second.of("update_display_data")}
+    assert places == {slot["transient"]["display_id"]}
+
+
+def test_sources_come_before_the_first_token(kernel: Kernel) -> None:
+    """What an answer rests on is shown while the model is still silent."""
+    kernel.run(
+        "import asyncio, nbkit\n"
+        "from llama_index.core.base.response.schema import AsyncStreamingResponse\n"
+        "from llama_index.core.schema import NodeWithScore, TextNode\n"
+        "async def late():\n    await asyncio.sleep(0.5)\n    yield 'first token'\n"
+        "node = NodeWithScore(node=TextNode(text='a passage'), score=0.5)\n"
+        "async def ask():\n    return AsyncStreamingResponse(late(), source_nodes=[node])"
+    )
+    run = kernel.run("answer = await nbkit.show(ask())")
+    sent = [str(content["data"]) for content in run.of("comm_msg")]
+    shown = next(n for n, data in enumerate(sent) if "a passage" in data)
+    assert shown < next(n for n, data in enumerate(sent) if "first token" in data)
+    assert "1 source" in run.settled[0]["text/html"]
 
 
 def test_an_error_keeps_the_partial_and_reads_well(kernel: Kernel) -> None:
