@@ -15,7 +15,7 @@ from aiohttp import web
 
 from nbkit.models.simulator.app import create_app
 
-PARENT_CHECK = 1.0
+PARENT_CHECK = 0.5
 """Seconds between two looks at the parent, for when a fork of the kernel holds stdin open."""
 
 

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
+from statistics import fmean
 
 from nbkit.models.simulator.document import Block, Document, Piece, take_apart
 from nbkit.models.simulator.lexicon import features, is_chinese
 from nbkit.models.simulator.prompts import Message, Prompt, read_prompt
-from nbkit.models.simulator.ranking import Ranked, rank
+from nbkit.models.simulator.ranking import RETRIEVED_FIRST, Ranked, rank
 
 SENTENCES = 3
 """Most sentences in a short answer."""
 WORTH = 0.6
 """Share of the best score a further sentence must reach."""
+WORTH_AT_LENGTH = 0.5
+"""The same for a section of a long answer."""
 ENOUGH = 0.1
 """Overlap with the question below which the context is said not to hold the answer."""
 LONG = 1_800
@@ -19,7 +23,8 @@ LONG = 1_800
 
 _AT_LENGTH = re.compile(
     r"\bdescribe\b|\bexplain\b|in detail|\bdetailed\b|\boverview\b|\bsummar"
-    r"|\ball (?:the|of|about)\b|tell me (?:everything|all|more) about|\blist (?:all|the|every)|\bintroduce\b|\bfeatures\b"
+    r"|\ball (?:the|of|about)\b|tell me (?:everything|all|more) about"
+    r"|\blist (?:all|the|every)|\bintroduce\b|\bfeatures\b"
     r"|详细|介绍|描述|说明一下|功能特点|特点|列出|全部|总结|概述|讲讲|完整",
     re.IGNORECASE,
 )
@@ -139,31 +144,36 @@ def _with_lead(document: Document, piece: Piece) -> str:
 
 
 def _at_length(document: Document, ranked: list[Ranked]) -> str:
-    """Give the best sections in their own Markdown, in the order of the context."""
-    by_block: dict[int, float] = {}
+    """Give the best sections in their own Markdown, each document's in its own order."""
+    overlaps: dict[int, list[float]] = {}
     for r in ranked:
-        by_block[r.piece.block] = max(by_block.get(r.piece.block, 0.0), r.score)
-    best_chunk = ranked[0].piece.chunk if ranked else 0
-    order = sorted(
-        document.blocks, key=lambda b: (b.chunk != best_chunk, -by_block.get(b.number, 0), b.number)
-    )
-    chosen: list[Block] = []
+        overlaps.setdefault(r.piece.block, []).append(r.overlap)
+    by_chunk: dict[int, list[float]] = {}
+    for block in document.blocks:
+        by_chunk.setdefault(block.chunk, []).extend(overlaps.get(block.number, [0.0]))
+    # A whole document may be what is meant: its title bears on every sentence in it.
+    about = {c: fmean(found) + RETRIEVED_FIRST / (1 + c) for c, found in by_chunk.items()}
+    sections = [list(blocks) for _, blocks in groupby(document.blocks, _section)]
+    scores = []
+    for blocks in sections:
+        found = [overlap for block in blocks for overlap in overlaps.get(block.number, [0.0])]
+        scores.append(about[blocks[0].chunk] + fmean(found) + max(found))
+    chosen: list[list[Block]] = []
     room = LONG
-    for block in order:
-        size = len(block.markdown) * (3 if is_chinese(block.markdown) else 1)
-        if chosen and size > room:
+    for score, blocks in sorted(zip(scores, sections, strict=True), key=lambda s: -s[0]):
+        size = sum(len(b.markdown) * (3 if is_chinese(b.markdown) else 1) for b in blocks)
+        if chosen and (size > room or score < WORTH_AT_LENGTH * max(scores)):
             continue
-        chosen.append(block)
+        chosen.append(blocks)
         room -= size
-        if room <= 0:
-            break
-    chosen.sort(key=lambda b: (b.chunk != best_chunk, b.number))
+    chosen.sort(key=lambda blocks: (-about[blocks[0].chunk], blocks[0].number))
     parts: list[str] = []
-    heading: str | None = None
-    for block in chosen:
-        own = block.headings[-1] if block.headings else None
-        if own and own != heading:
-            parts.append(f"## {own}")
-        heading = own
-        parts.append(block.markdown)
+    for blocks in chosen:
+        if blocks[0].headings:
+            parts.append(f"## {blocks[0].headings[-1]}")
+        parts.extend(block.markdown for block in blocks)
     return "\n\n".join(parts)
+
+
+def _section(block: Block) -> tuple[int, tuple[str, ...]]:
+    return block.chunk, block.headings

@@ -11,6 +11,7 @@ STOP_EN = frozenset(
     might must have has had not no any some there here then than too very just about into out up
     please tell know want need like get got go say one thing something anything possible really
     product lamp lumina long use used two look still next last went else pick other own make made
+    describe explain introduce detail detailed overview summary list
     way work time new old good right back day keep take see find buy bought already ever
     """.split()  # noqa: SIM905
 )

@@ -11,11 +11,14 @@ class Slots:
         self.taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self, limit: int | None) -> None:
-        """Return when there is a place; cancelling the wait gives the place in the queue up."""
+    async def enter(self, limit: int | None) -> bool:
+        """Return when there is a place: True after a wait, False if there was one at once.
+
+        Cancelling the wait gives the place in the queue up.
+        """
         if not self._waiting and (limit is None or self.taken < limit):
             self.taken += 1
-            return
+            return False
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -27,6 +30,7 @@ class Slots:
             else:
                 self._waiting.remove(turn)
             raise
+        return True
 
     def leave(self, limit: int | None) -> None:
         """Give a place back."""

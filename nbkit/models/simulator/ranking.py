@@ -20,7 +20,7 @@ BACKGROUND = frozenset({"#europe", "#uk", "#china", "#abroad", "#office", "#old"
 """Ideas that colour a question; a piece that shares no other is not an answer."""
 FITTING = 0.22
 """Bonus for the kind of thing asked for: a sum for how much, a span of time for how long."""
-RETRIEVED_FIRST = 0.08
+RETRIEVED_FIRST = 0.16
 """Bonus for the first chunk retrieved; later ones get less."""
 
 

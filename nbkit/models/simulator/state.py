@@ -13,7 +13,7 @@ from aiohttp import web
 
 from nbkit.models.simulator.ledger import Ledger, Record
 from nbkit.models.simulator.limits import Bucket, Slots
-from nbkit.models.simulator.pacing import Profile, draws, fingerprint
+from nbkit.models.simulator.pacing import Profile, fingerprint
 from nbkit.models.simulator.prompts import Message
 from nbkit.models.simulator.tokens import tokenize
 
@@ -114,6 +114,10 @@ class State:
         """Give the seconds since the server started."""
         return self._loop.time() - self._born
 
+    def moment(self, ask: "Ask") -> float:
+        """Give the loop's time at which the model began on a request."""
+        return self._born + (ask.record.started or 0.0)
+
     def open_record(self) -> Record:
         """Enter a request that has just arrived."""
         record = Record(id=f"sim-{uuid.uuid4().hex[:24]}", model=None, received=self.now())
@@ -124,8 +128,10 @@ class State:
     async def place(self, ask: "Ask") -> AsyncIterator[None]:
         """Hold one of the model's places, after waiting for it."""
         model = ask.model
-        await model.slots.enter(model.profile.slots)
-        ask.record.started, ask.record.status = self.now(), "streaming"
+        waited = await model.slots.enter(model.profile.slots)
+        # Our own work on a request (reading, finding the answer) is part of its stated delay.
+        ask.record.started = self.now() if waited else ask.record.received
+        ask.record.status = "streaming"
         try:
             yield
         finally:
@@ -225,5 +231,3 @@ def _text(content: Any) -> str:
 
 STATE = web.AppKey("state", State)
 KEY = web.AppKey("key", str)
-
-__all__ = ["KEY", "STATE", "Ask", "Model", "Refusal", "State", "draws", "error_body"]

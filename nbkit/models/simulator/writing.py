@@ -20,12 +20,12 @@ TOGETHER = 32
 class Pace:
     """The moments at which the tokens of one answer are due."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, start: float) -> None:
         self._model = ask.model
         self._random = draws(ask.fingerprint, ask.model.profile.seed)
         self._clock = asyncio.get_running_loop().time
         # Moments are absolute and follow from one another: a late wake-up delays one token only.
-        self._due = self._clock()
+        self._due = start
         prompt_tokens = ask.record.prompt_tokens
         draw = self._random.gauss(0, 1)
         self._delay: Callable[[Profile], float] = lambda p: p.first_token(prompt_tokens, draw)
@@ -62,7 +62,7 @@ def hang_up(request: web.Request) -> web.StreamResponse:
 
 async def write_plain(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
     """Answer with one JSON document, after as long as streaming it would have taken."""
-    pace, record = Pace(ask), ask.record
+    pace, record = Pace(ask, state.moment(ask)), ask.record
     fault = ask.model.profile.fault
     for index in range(len(ask.tokens)):
         if index == ask.model.profile.fault_after and fault in ("cut", "close", "stall"):
@@ -101,7 +101,7 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
     """Answer with server-sent events, one for each token."""
     if ask.model.profile.fault == "no_stream":
         return await write_plain(request, state, ask)
-    record, pace, events = ask.record, Pace(ask), _Events(ask)
+    record, pace, events = ask.record, Pace(ask, state.moment(ask)), _Events(ask)
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
