@@ -136,6 +136,8 @@ def explain(error: BaseException, chunks: int) -> str:
             f"The stream broke after {count(chunks, 'chunk')} ({detail[:200]}) — the partial "
             "answer is kept in `.answer`; ask again."
         )
+    if isinstance(error, NbkitError):
+        return str(error)
     if status in (401, 403):
         return "The server refused the API key — check the key, or use `nbkit.connect()`."
     if status == 429:

@@ -223,7 +223,7 @@ def test_not_a_model_server(serve: Callable[[int, str], str]) -> None:
 
 def test_nobody_answers() -> None:
     """No server at all is a short message."""
-    with pytest.raises(NoServerError, match="nobody answers"):
+    with pytest.raises(NoServerError, match="Nobody answers"):
         connect("http://127.0.0.1:9/v1")
 
 

@@ -11,8 +11,6 @@ import pytest
 from nbkit.models.simulator import Simulator, tokenize
 from tests.simulated import QUESTION, raw
 
-pytest_plugins = ["tests.simulated"]
-
 
 def test_plain_answer(client: openai.OpenAI, model: Callable[..., str]) -> None:
     """A plain request is answered with one message, its finish reason and its usage."""

@@ -5,8 +5,6 @@ import pytest
 from nbkit.models.simulator.answers import answer
 from nbkit.models.simulator.prompts import Message
 
-pytest_plugins = ["tests.simulated"]
-
 CONTEXT = """file_path: /docs/price.md
 
 # Price of the kettle

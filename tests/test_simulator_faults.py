@@ -11,8 +11,6 @@ import pytest
 from nbkit.models.simulator import Simulator
 from tests.simulated import QUESTION, wait_for
 
-pytest_plugins = ["tests.simulated"]
-
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_fault_error(client: openai.OpenAI, model: Callable[..., str], stream: bool) -> None:

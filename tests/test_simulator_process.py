@@ -11,8 +11,6 @@ from nbkit.models import NoServerError, SimulatorError
 from nbkit.models.simulator import Simulator, current
 from tests.simulated import wait_for
 
-pytest_plugins = ["tests.simulated"]
-
 
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""

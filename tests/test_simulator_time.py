@@ -15,8 +15,6 @@ from nbkit.models.simulator import PROFILES, Simulator
 from nbkit.models.simulator.pacing import Profile, draws, fingerprint
 from tests.simulated import QUESTION, wait_for
 
-pytest_plugins = ["tests.simulated"]
-
 
 def test_first_token_and_gaps(
     client: openai.OpenAI, model: Callable[..., str], simulator: Simulator

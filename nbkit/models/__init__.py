@@ -60,7 +60,7 @@ def connect(
     if spec == "simulated":
         if model is not None:
             raise ProfileError(
-                f"the simulated model has no model={model!r} — choose a behaviour with profile=, "
+                f"The simulated model has no model={model!r} — choose a behaviour with profile=, "
                 'or a real model with connect("openai", model=…).'
             )
         return _simulated(profile, speed, seed, latency)
@@ -78,7 +78,7 @@ def connect(
 
         return compatible_llm(spec, model, os.environ.get("NBKIT_API_KEY", "none"))
     raise UnknownProviderError(
-        f"there is no provider {spec!r} — use connect() for the free simulated model, "
+        f"There is no provider {spec!r} — use connect() for the free simulated model, "
         '"openai", or the address of a server such as "http://localhost:8000/v1".'
     )
 

@@ -24,7 +24,7 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
     def __init__(self, request: httpx.Request, advice: str) -> None:
         address = f"{request.url.host}:{request.url.port or ''}".rstrip(":")
         openai.APIConnectionError.__init__(
-            self, message=f"nobody answers at {address} — {advice}", request=request
+            self, message=f"Nobody answers at {address} — {advice}", request=request
         )
 
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpx
+
+# Imported by the client when first used: half a second that the first question would wait.
+import openai.resources.chat.completions  # noqa: F401
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms import LLM
@@ -180,7 +183,7 @@ def _only_model(base_url: str, api_key: str) -> str:
         )
     except httpx.HTTPError as error:
         raise NoServerError(
-            f"nobody answers at {base_url} ({type(error).__name__}) — start the server, "
+            f"Nobody answers at {base_url} ({type(error).__name__}) — start the server, "
             "or check host and port."
         ) from None
     if response.status_code == 404 and not base_url.endswith("/v1"):

@@ -55,7 +55,7 @@ class Profile:
         unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
             raise ProfileError(
-                f"there is no latency setting {unknown[0]!r} — choose from: {', '.join(SETTINGS)}."
+                f"There is no latency setting {unknown[0]!r} — choose from: {', '.join(SETTINGS)}."
             )
         return replace(self, **settings)
 
@@ -155,7 +155,7 @@ def named(name: str) -> Profile:
     """Give a profile by name; ProfileError lists the names there are."""
     if name not in PROFILES:
         raise ProfileError(
-            f"there is no simulated profile {name!r} — choose from: {', '.join(PROFILES)}."
+            f"There is no simulated profile {name!r} — choose from: {', '.join(PROFILES)}."
         )
     return PROFILES[name]
 

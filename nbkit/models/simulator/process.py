@@ -40,7 +40,7 @@ class Simulator:
         except (OSError, ValueError) as error:
             self._process.kill()
             raise SimulatorError(
-                f"the simulated model did not start — its last words: {self._tail() or error}"
+                f"The simulated model did not start — its last words: {self._tail() or error}"
             ) from None
         self.base_url = f"http://127.0.0.1:{port}/v1"
         self._http = httpx.Client(
@@ -137,7 +137,7 @@ class Simulator:
         return self._log.read()[-2000:].decode(errors="replace").strip()
 
 
-_GONE = "the simulated model is not running any more — call nbkit.connect() again"
+_GONE = "The simulated model is not running any more — call nbkit.connect() again"
 _lock = threading.Lock()
 _running: Simulator | None = None
 
@@ -173,7 +173,7 @@ def _spawn() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         )
     except OSError as error:
         raise SimulatorError(
-            f"the simulated model did not start ({error}) — check that {command[0]} can be run."
+            f"The simulated model did not start ({error}) — check that {command[0]} can be run."
         ) from None
     return process, log
 
@@ -189,7 +189,7 @@ def _environment() -> dict[str, str]:
 
 def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
     if process.stdin is None or process.stdout is None:
-        raise SimulatorError("the simulated model has no pipes — restart the kernel.")
+        raise SimulatorError("The simulated model has no pipes — restart the kernel.")
     process.stdin.write(json.dumps({"key": key, "parent": os.getpid()}).encode() + b"\n")
     process.stdin.flush()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -199,7 +199,7 @@ def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
         line = lines.get(timeout=START_TIMEOUT)
     except queue.Empty:
         raise SimulatorError(
-            f"the simulated model did not start within {START_TIMEOUT:g} s — is the machine "
+            f"The simulated model did not start within {START_TIMEOUT:g} s — is the machine "
             "very busy? Run the cell again."
         ) from None
     return int(json.loads(line)["port"])
