@@ -131,10 +131,12 @@ def explain(error: BaseException, chunks: int) -> str:
     names = {cls.__name__ for cls in type(error).__mro__}
     status = getattr(error, "status_code", None)
     if chunks:
-        detail = " ".join(f"{type(error).__name__}: {error}".split())
+        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        if names & {"TransportError", "ClientError"}:
+            detail = "the connection was lost"
         return (
-            f"The stream broke after {count(chunks, 'chunk')} ({detail[:200]}) — the partial "
-            "answer is kept in `.answer`; ask again."
+            f"The stream broke after {count(chunks, 'chunk')} ({detail}) — the partial answer is "
+            "kept in `.answer`; ask again."
         )
     if isinstance(error, NbkitError):
         return str(error)
