@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests.kernel.conftest import Kernel, Run
@@ -146,3 +147,19 @@ def test_a_script_gets_plain_text() -> None:
 def test_a_script_without_a_loop_is_told_so() -> None:
     """Called where no event loop runs, `show` names the way to start one."""
     assert "asyncio.run(main())" in _script(SETUP + "\nnbkit.show(words(3, 0))")
+
+
+def test_a_restarted_kernel_starts_clean(kernel: Kernel) -> None:
+    """A restart takes the model's server with it, mid-stream too; `connect()` brings a new one."""
+    pid = "from nbkit.models import simulator; import nbkit; print(simulator.current().pid)"
+    before = int(kernel.run(pid).text)
+    kernel.run(
+        "llm = nbkit.connect(tokens_per_second=1)\nview = nbkit.show(llm.astream_complete('Hello'))"
+    )
+    kernel.manager.restart_kernel(now=True)
+    kernel.client.wait_for_ready(timeout=60)
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(before) and psutil.Process(before).status() != "zombie":
+        assert time.monotonic() < deadline, "the simulator outlived its kernel"
+        time.sleep(0.05)
+    assert int(kernel.run(pid).text) != before

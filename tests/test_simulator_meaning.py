@@ -1,0 +1,213 @@
+"""How the simulated model's answers use meaning, and what that costs its streams."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from nbkit.models.simulator import app as simulator_app
+from nbkit.models.simulator import meaning
+from nbkit.models.simulator.answers import SENTENCES, SENTENCES_UNSURE, answer
+from nbkit.models.simulator.document import sentences, take_apart
+from nbkit.models.simulator.pacing import PROFILES
+from nbkit.models.simulator.prompts import Message
+from nbkit.models.simulator.ranking import READ, rank
+from tests.test_simulator_answers import QA
+
+pytest_plugins = ["tests.simulated"]
+
+CONTEXT = """file_path: /docs/boat.md
+
+# The boat
+
+## On board
+
+The galley has two burners and an oven. Six people can sleep in the cabins. The mast is made of
+carbon. The hull was painted in May. The sails were sewn in Kiel. The engine has 40 horsepower.
+The anchor weighs 16 kg. A dinghy hangs at the stern. The radio is beside the wheel. Flares are
+kept under the bench.
+"""
+
+
+def ask(question: str, context: str = CONTEXT) -> str:
+    """Ask as LlamaIndex's question-answering prompt does."""
+    return answer([Message("user", QA.format(context=context, question=question))])
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> meaning.Memory:
+    """Give an empty memory of vectors in the place of the process's own."""
+    fresh = meaning.Memory()
+    monkeypatch.setattr(meaning, "_memory", fresh)
+    return fresh
+
+
+def test_a_question_may_share_no_word_with_its_answer() -> None:
+    """A sentence that says it in other words, or in another language, is found by its meaning."""
+    document = take_apart(CONTEXT)
+    assert "galley" in rank("Where could I cook our dinner?", document)[0].piece.text
+    assert "people" in rank("晚上能住几个人？", document)[0].piece.text
+
+
+def test_the_length_follows_from_how_sure_it_is() -> None:
+    """A question in the text's own words gets few sentences, an indirect one gets more."""
+    assert len(sentences(ask("How much does the anchor weigh?"))) <= SENTENCES
+    unsure = len(sentences(ask("Something to eat on the boat?")))
+    assert SENTENCES <= unsure <= SENTENCES_UNSURE
+
+
+def test_answers_do_not_depend_on_what_was_asked_before(memory: meaning.Memory) -> None:
+    """The same question gets the same answer, whichever vectors are known already."""
+    alone = ask("Where could I cook our dinner?")
+    for question in ("晚上能住几个人？", "Is it fast?"):
+        ask(question, CONTEXT.replace("Six", "Eight"))
+    assert ask("Where could I cook our dinner?") == alone
+
+
+def test_a_sentence_is_encoded_once(
+    memory: meaning.Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known sentences cost nothing: a new question about them encodes the question alone."""
+    ask("Where could I cook our dinner?")
+    encoded: list[str] = []
+    real = meaning.encode
+
+    def encode(texts: Sequence[str]) -> Any:
+        encoded.extend(texts)
+        return real(texts)
+
+    monkeypatch.setattr(meaning, "encode", encode)
+    ask("What powers it?")
+    assert encoded == ["What powers it?"]
+
+
+def test_the_memory_is_bounded() -> None:
+    """The text not met for longest is forgotten first, and vectors have length 1."""
+    memory = meaning.Memory(2)
+    first = memory.vectors(["a", "b"])
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
+    memory.vectors(["a"])
+    memory.vectors(["c"])
+    assert list(memory._vectors) == ["a", "c"]
+    assert len(memory.vectors(["a", "b", "c", "d"])) == 4
+
+
+def test_a_huge_context_is_read_in_part(
+    memory: meaning.Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond a limit only the sentences with the best words are compared by meaning."""
+    encoded: list[str] = []
+
+    def encode(texts: Sequence[str]) -> Any:
+        encoded.extend(texts)
+        return np.ones((len(texts), 4), dtype=np.float32) / 2
+
+    monkeypatch.setattr(meaning, "encode", encode)
+    crowd = " ".join(f"Crate {n} holds rope." for n in range(3 * READ))
+    document = take_apart(f"# Hold\n\n{crowd} The anchor weighs 16 kg.")
+    assert "anchor" in rank("How heavy is the anchor?", document)[0].piece.text
+    assert len(encoded) == READ + 1
+
+
+# What follows needs answers that take a known time to find.
+
+KEY = "key"
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], threading.Event]]:
+    """Make answers take some seconds to find; gives an event that is set when one was begun."""
+    end = threading.Event()
+
+    def make(seconds: float) -> threading.Event:
+        begun = threading.Event()
+
+        def answer(_: Any) -> str:
+            begun.set()
+            end.wait(seconds)
+            return "one two three four five six"
+
+        monkeypatch.setattr(simulator_app, "answer", answer)
+        return begun
+
+    yield make
+    end.set()
+
+
+async def _client(**settings: Any) -> TestClient[web.Request, web.Application]:
+    profile = PROFILES["default"].change({"jitter": 0, "ttft_per_1k_prompt_tokens": 0, **settings})
+    server = TestServer(simulator_app.create_app(KEY, {"m": profile}), handler_cancellation=True)
+    return TestClient(server, headers={"Authorization": f"Bearer {KEY}"})
+
+
+_BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+async def _first_token(client: TestClient[Any, Any]) -> float:
+    start = time.perf_counter()
+    async with client.post("/v1/chat/completions", json=_BODY) as response:
+        async for line in response.content:
+            if b"one" in line:
+                return time.perf_counter() - start
+    raise AssertionError("no token came")
+
+
+async def test_finding_the_answer_is_part_of_the_delay(
+    slow: Callable[[float], threading.Event],
+) -> None:
+    """The first token leaves when it is due, although the answer took half of that to find."""
+    slow(0.2)
+    async with await _client(ttft=0.4, tokens_per_second=1000) as client:
+        assert await _first_token(client) == pytest.approx(0.4, abs=0.08)
+
+
+async def test_other_streams_go_on_meanwhile(slow: Callable[[float], threading.Event]) -> None:
+    """While one answer is being found, the server answers others' requests."""
+    begun = slow(3)
+    async with await _client(ttft=0) as client:
+        waiting = asyncio.create_task(_first_token(client))
+        assert await asyncio.to_thread(begun.wait, 2)
+        start = time.perf_counter()
+        async with client.get("/v1/models") as response:
+            assert response.status == 200
+        assert time.perf_counter() - start < 1
+        waiting.cancel()
+
+
+async def test_a_client_may_leave_while_its_answer_is_found(
+    slow: Callable[[float], threading.Event],
+) -> None:
+    """A request whose client goes away before there is an answer is cancelled at once."""
+    begun = slow(3)
+    async with await _client(ttft=0) as client:
+        waiting = asyncio.create_task(_first_token(client))
+        assert await asyncio.to_thread(begun.wait, 2)
+        waiting.cancel()
+        rows: list[dict[str, Any]] = []
+        end = time.monotonic() + 2
+        while not rows or rows[0]["status"] == "queued":
+            assert time.monotonic() < end, "the request was not cancelled"
+            async with client.get("/simulator/requests") as response:
+                rows = await response.json()
+        assert rows[0]["status"] == "cancelled"
+
+
+def test_a_server_just_started_answers_a_plain_chat(simulator: Any) -> None:
+    """Only an answer from a context waits for the embedding; steering and plain chat do not."""
+    simulator.set("fresh", speed=0)
+    start = time.perf_counter()
+    reply = httpx.post(
+        f"{simulator.base_url}/chat/completions",
+        headers={"Authorization": f"Bearer {simulator.api_key}"},
+        json={"model": "fresh", "messages": [{"role": "user", "content": "Hi"}]},
+        trust_env=False,
+    )
+    assert reply.status_code == 200
+    assert time.perf_counter() - start < 1
