@@ -8,7 +8,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -89,7 +89,7 @@ class _Blocking(Reader):
         loop = asyncio.get_running_loop()
 
         def deliver(item: Any) -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         context = copy_context()

@@ -97,14 +97,14 @@ async def test_a_burst_leaves_the_loop_free() -> None:
     """A source that never suspends cannot keep Stop, or anything else, from running."""
 
     async def burst() -> AsyncIterator[str]:
-        for _ in range(200_000):
+        while True:
             yield "x"
 
     tokens = stream(burst())
     asyncio.get_running_loop().call_later(0.02, tokens.cancel)
     answer = await tokens
     assert answer.stopped
-    assert 0 < len(answer.text) < 200_000
+    assert answer.text
 
 
 async def test_the_clock_starts_before_a_coroutine_runs() -> None:
