@@ -19,7 +19,6 @@ from nbkit.models.simulator.document import sentences, take_apart
 from nbkit.models.simulator.pacing import PROFILES
 from nbkit.models.simulator.prompts import Message
 from nbkit.models.simulator.ranking import READ, rank
-from tests.test_simulator_answers import QA
 
 pytest_plugins = ["tests.simulated"]
 
@@ -34,6 +33,8 @@ carbon. The hull was painted in May. The sails were sewn in Kiel. The engine has
 The anchor weighs 16 kg. A dinghy hangs at the stern. The radio is beside the wheel. Flares are
 kept under the bench.
 """
+
+QA = "Context.\n----------\n{context}\n----------\nQuery: {question}\nAnswer: "
 
 
 def ask(question: str, context: str = CONTEXT) -> str:

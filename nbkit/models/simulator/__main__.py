@@ -13,8 +13,11 @@ import threading
 
 from aiohttp import web
 
+from nbkit.models.simulator import meaning
 from nbkit.models.simulator.app import create_app
 
+SWITCH = 0.001
+"""Seconds the thread that finds answers may keep the loop from a token that is due."""
 PARENT_CHECK = 0.5
 """Seconds between two looks at the parent, for when a fork of the kernel holds stdin open."""
 
@@ -33,6 +36,8 @@ async def _serve(key: str, parent: int) -> None:
     port = runner.addresses[0][1]
     sys.stdout.write(json.dumps({"port": port}) + "\n")
     sys.stdout.flush()
+    # Only now, so that it does not delay the start; an answer that needs it waits for it.
+    threading.Thread(target=meaning.load, daemon=True).start()
     # There is no event to wait for: a new parent is only found by looking.
     while os.name != "posix" or os.getppid() == parent:  # noqa: ASYNC110
         await asyncio.sleep(PARENT_CHECK)
@@ -42,6 +47,7 @@ def main() -> None:
     """Serve until stdin closes."""
     orders = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_exit_with_stdin, daemon=True).start()
+    sys.setswitchinterval(SWITCH)
     asyncio.run(_serve(orders["key"], orders["parent"]))
 
 

@@ -1,9 +1,11 @@
 """The wire protocol: OpenAI's chat completions, plain and streamed, over aiohttp."""
 
+import asyncio
 import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +15,10 @@ from nbkit.models.simulator.answers import answer
 from nbkit.models.simulator.pacing import Profile, failure
 from nbkit.models.simulator.state import KEY, STATE, Ask, Refusal, State, error_body
 from nbkit.models.simulator.writing import hang_up, write_plain, write_stream
+
+# One thread finds the answers, in the order of the requests: the loop goes on writing the others,
+# and which request meets a rate limit does not depend on how long its answer took to find.
+_finder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -96,7 +102,8 @@ async def _admit(request: web.Request, ask: Ask) -> web.StreamResponse | None:
     """Turn the request away if its profile says so; plan the answer if not."""
     profile, model = ask.model.profile, ask.model
     attempt = model.count_attempt(ask.fingerprint)
-    ask.plan(answer(ask.messages))
+    # The delay before the first token counts from the arrival, so this is part of it.
+    ask.plan(await asyncio.get_running_loop().run_in_executor(_finder, answer, ask.messages))
     if profile.fault == "refuse":
         ask.record.status, ask.record.fault = "failed", "refuse"
         return hang_up(request)
