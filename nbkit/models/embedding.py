@@ -89,7 +89,7 @@ class OfflineEmbedding(BaseEmbedding):
     weights are inside the installed package. Vectors: 512 floats of length 1, so their inner
     product is the cosine. All instances in a process share one model, which loads on first use,
     or in `warm()`. The last 512 queries are remembered: asking one again computes nothing.
-    Raises `EmbeddingError` when the package with the weights is missing. Taught in notebook 03.
+    Raises `EmbeddingError` when the package with the weights is missing. Taught in notebook 00.
 
     Source: Yang et al. 2020, "Multilingual Universal Sentence Encoder for Semantic Retrieval".
     """

@@ -10,11 +10,13 @@ from nbkit.models.simulator.document import Block, Document, Piece, take_apart
 from nbkit.models.simulator.lexicon import features, is_chinese
 from nbkit.models.simulator.prompts import Message, Prompt, read_prompt
 from nbkit.models.simulator.ranking import RETRIEVED_FIRST, Ranked, rank
+from nbkit.models.simulator.tokens import tokenize
 
 SENTENCES = 3
 """Most sentences in an answer that is sure, fewest in one that is not."""
-SENTENCES_UNSURE = 8
-"""Most sentences in any short answer."""
+TOKENS_UNSURE = 180
+"""Length of an answer that is not sure, about: the same in both languages, so more Chinese
+sentences, which are shorter."""
 SURE = 0.8
 """Share of the question's words that the best sentence must hold to be trusted."""
 WORTH = 0.6
@@ -63,11 +65,11 @@ _NO_CONTEXT = {
 def answer(messages: Sequence[Message]) -> str:
     """Give the answer to a request, in Markdown, made only of the context it brings along.
 
-    Two or three sentences, up to eight where it is unsure which ones answer, or some hundred words
-    when the question asks to describe, explain or list. Says so when the context does not hold the
-    answer, or when there is no context. Same messages, same answer. The first call with a context
-    waits for the embedding (see `meaning`); then a context takes about 0.2 s of CPU when new, and
-    milliseconds when not.
+    Two or three sentences, up to `TOKENS_UNSURE` where it is unsure which ones answer, or some
+    hundred words when the question asks to describe, explain or list. Says so when the context does
+    not hold the answer, or when there is no context. Same messages, same answer. The first call
+    with a context waits for the embedding (see `meaning`); then a context takes about 0.2 s of CPU
+    when new, and milliseconds when not.
     """
     prompt = read_prompt(messages)
     if prompt.kind == "condense":
@@ -131,15 +133,16 @@ def _briefly(document: Document, ranked: list[Ranked], *, steps: bool) -> str:
     if best.piece.shape == "item" and steps:
         return _with_lead(document, best.piece)
     sure = best.overlap >= SURE
-    most = SENTENCES if sure else SENTENCES_UNSURE
+    least = WORTH * best.score if sure else best.score - CLOSE
     chosen: list[Ranked] = []
+    length = 0
     for r in ranked:
-        if sure or len(chosen) >= SENTENCES:
-            least = WORTH * best.score if sure else best.score - CLOSE
-            if len(chosen) == most or r.score < least:
-                break
+        full = len(chosen) >= SENTENCES and (sure or length >= TOKENS_UNSURE)
+        if full or (r.score < least and (sure or len(chosen) >= SENTENCES)):
+            break
         if r.piece.text not in (c.piece.text for c in chosen):
             chosen.append(r)
+            length += len(tokenize(r.piece.text))
     # In the order of the context, but what answers best comes first if it is from elsewhere.
     chosen.sort(key=lambda r: (r.piece.chunk != best.piece.chunk, r.place))
     if len(chosen) <= SENTENCES:
