@@ -19,6 +19,7 @@ from nbkit.models.simulator.document import sentences, take_apart
 from nbkit.models.simulator.pacing import PROFILES
 from nbkit.models.simulator.prompts import Message
 from nbkit.models.simulator.ranking import READ, rank
+from nbkit.models.simulator.tokens import tokenize
 
 pytest_plugins = ["tests.simulated"]
 
