@@ -19,6 +19,8 @@ TOKENS_UNSURE = 180
 sentences, which are shorter."""
 SURE = 0.8
 """Share of the question's words that the best sentence must hold to be trusted."""
+READS_ON = 0.25
+"""Bonus for a sentence from the paragraph of the best, in an answer that is sure."""
 WORTH = 0.6
 """Share of the best score a further sentence must reach in an answer that is sure."""
 CLOSE = 0.45
@@ -133,6 +135,10 @@ def _briefly(document: Document, ranked: list[Ranked], *, steps: bool) -> str:
     if best.piece.shape == "item" and steps:
         return _with_lead(document, best.piece)
     sure = best.overlap >= SURE
+    if sure:
+        ranked = sorted(
+            ranked, key=lambda r: -r.score - READS_ON * (r.piece.block == best.piece.block)
+        )
     least = WORTH * best.score if sure else best.score - CLOSE
     chosen: list[Ranked] = []
     length = 0
