@@ -58,8 +58,11 @@ def _quiet(settings: Path) -> None:
 
 
 @contextmanager
-def running_lab(folder: Path) -> Iterator[Lab]:
-    """Start JupyterLab on a free port, serving `folder`; ends it, kernels and all."""
+def running_lab(folder: Path, speed: float = 1) -> Iterator[Lab]:
+    """Start JupyterLab on a free port, serving `folder`; ends it, kernels and all.
+
+    `speed` is the simulated model's in its kernels.
+    """
     token = "test-token"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
@@ -68,8 +71,8 @@ def running_lab(folder: Path) -> Iterator[Lab]:
     ]
     settings = folder / ".settings"
     _quiet(settings)
-    # Four times the stated speed: fast enough for a test, slow enough to be seen streaming.
-    environment = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings), "NBKIT_SPEED": "4"}
+    environment = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)}
+    environment["NBKIT_SPEED"] = str(speed)
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
     ) as process:
@@ -132,7 +135,8 @@ def wait_idle(page: Page, timeout: float = 120_000) -> None:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One JupyterLab for the whole session."""
-    with running_lab(tmp_path_factory.mktemp("lab")) as lab:
+    # Four times the stated speed: fast enough for a test, slow enough to be seen streaming.
+    with running_lab(tmp_path_factory.mktemp("lab"), speed=4) as lab:
         yield lab
 
 

@@ -3,6 +3,7 @@
 import io
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -12,7 +13,6 @@ from tests.browser.conftest import FLAGS, Lab, open_notebook, run_all, running_l
 from tests.browser.install import browser_path
 
 PICTURE = Path(__file__).parent.parent.parent / "notebooks" / "images" / "streaming.webp"
-FRAMES_PER_SECOND = 8
 CELLS = (
     "import nbkit\n\nllm = nbkit.connect()\nindex = nbkit.load_index('en')\n"
     "engine = index.as_query_engine(llm=llm, streaming=True)",
@@ -21,26 +21,27 @@ CELLS = (
 )
 
 
-def _frames(page: Page) -> list[Image.Image]:
-    """Photograph the notebook until the answer has settled, and a second longer."""
-    frames: list[Image.Image] = []
+Film = list[tuple[float, Image.Image]]
+
+
+def _film(page: Page) -> Film:
+    """Photograph the notebook, as fast as it goes, until the answer has settled."""
+    film: Film = []
     area = page.locator(".jp-NotebookPanel-notebook")
-    settled_for = 0
-    while settled_for < FRAMES_PER_SECOND and len(frames) < 20 * FRAMES_PER_SECOND:
-        due = time.monotonic() + 1 / FRAMES_PER_SECOND
-        frames.append(Image.open(io.BytesIO(area.screenshot())).convert("RGB"))
-        settled_for += page.locator(".nbkit-settled").count()
-        page.wait_for_timeout(max(0.0, due - time.monotonic()) * 1000)
-    return frames
+    settled = 0
+    while settled < 3 and len(film) < 400:
+        settled += page.locator(".nbkit-settled").count()
+        film.append((time.monotonic(), Image.open(io.BytesIO(area.screenshot())).convert("RGB")))
+    return film
 
 
-def record(page: Page, lab: Lab) -> list[Image.Image]:
-    """Run the cells as a user would; returns the frames from the first live view on."""
+def record(page: Page, lab: Lab) -> Film:
+    """Run the cells as a user would; returns moments (s) and frames from the first view on."""
     open_notebook(page, lab, lab.write("streaming.ipynb", *CELLS))
     page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
     run_all(page)
     page.locator(".nbkit-live").wait_for(timeout=60_000)
-    return _frames(page)
+    return _film(page)
 
 
 def main() -> None:
@@ -49,14 +50,17 @@ def main() -> None:
     with running_lab(folder) as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         page = browser.new_page(viewport={"width": 960, "height": 460})
-        frames = record(page, lab)
+        film = record(page, lab)
         browser.close()
     PICTURE.parent.mkdir(exist_ok=True)
-    durations = [1000 // FRAMES_PER_SECOND] * (len(frames) - 1) + [4000]
+    frames = [frame for _, frame in film]
+    durations = [round(1000 * (b - a)) for (a, _), (b, _) in pairwise(film)] + [4000]
     frames[0].save(
         PICTURE, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=60
     )
-    print(f"{PICTURE.name}: {len(frames)} frames, {PICTURE.stat().st_size / 1000:.0f} kB")
+    shown = (sum(durations) - durations[-1]) / 1000
+    size = PICTURE.stat().st_size / 1000
+    print(f"{PICTURE.name}: {len(frames)} frames of {shown:.1f} s, {size:.0f} kB")
 
 
 if __name__ == "__main__":
