@@ -9,6 +9,7 @@
 PYTHON ?= python3
 ARGS ?=
 VENV := .venv
+FAST := not process and not kernel and not browser
 BIN := $(VENV)/bin
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
@@ -21,12 +22,12 @@ lab: $(VENV)/.lab
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(BIN)/pytest -m "not kernel and not browser" $(ARGS)
+	$(BIN)/pytest -m "$(FAST)" $(ARGS)
 	$(BIN)/python tests/other_pythons.py
-	$(BIN)/pytest -m "kernel or browser" $(ARGS)
+	$(BIN)/pytest -m "not ($(FAST))" $(ARGS)
 
 fast: $(VENV)/.test
-	$(BIN)/pytest -m "not kernel and not browser" $(ARGS)
+	$(BIN)/pytest -m "$(FAST)" $(ARGS)
 
 notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)

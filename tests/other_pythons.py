@@ -57,7 +57,14 @@ def main() -> None:
             continue
         print(f"Python 3.{minor}: fast tests", flush=True)
         pytest = prepare(python, minor) / "bin/pytest"
-        command = [pytest, "-q", "-m", "not kernel and not browser", "-p", "no:cacheprovider"]
+        command = [
+            pytest,
+            "-q",
+            "-m",
+            "not process and not kernel and not browser",
+            "-p",
+            "no:cacheprovider",
+        ]
         if subprocess.run(command, check=False, cwd=ROOT).returncode:
             failed.append(f"3.{minor}")
     if failed:

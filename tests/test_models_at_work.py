@@ -134,6 +134,7 @@ def test_loops_in_threads_at_once(instant: SimulatedOpenAI) -> None:
     assert len(set(texts)) == 1
 
 
+@pytest.mark.process
 def test_a_script_ends_silently() -> None:
     """Loops closed, left open or run twice leave no complaint about connections on stderr."""
     code = (
@@ -205,6 +206,7 @@ async def test_a_cut_stream_is_a_transport_error() -> None:
     assert len(seen) == 3
 
 
+@pytest.mark.process
 async def test_an_llm_whose_server_died_says_so() -> None:
     """After the server is killed the old LLM tells what to do, and connect gives a new one."""
     old = simulated(speed=0)

@@ -114,6 +114,9 @@ assert mine.alive and mine.stats()["total"] == 0
     assert done.returncode == 0, done.stderr
 
 
+pytestmark = pytest.mark.process
+
+
 def test_start_failure_shows_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the process cannot start, the error carries its last words."""
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")

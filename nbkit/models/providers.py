@@ -110,6 +110,8 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
         while name in taken:
             number += 1
             name = f"{stem}-{number}"
+        if not taken:
+            simulator.warm()
         simulator.put(name, _settings(profile))
         _cache[key] = SimulatedOpenAI(
             simulator,

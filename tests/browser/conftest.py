@@ -12,9 +12,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.install import browser_path
+
+# A cold kernel imports for longer than Playwright's five seconds.
+expect.set_options(timeout=60_000)
 
 FLAGS = [
     "--no-sandbox",

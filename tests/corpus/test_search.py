@@ -121,6 +121,7 @@ print(json.dumps({"tried": tried, "heavy": light, "warm": warm, "file": file}))
 """
 
 
+@pytest.mark.process
 def test_a_fresh_process_needs_no_network(own_cache: Path, tmp_path: Path) -> None:
     """No connection is tried, with an empty cache; `import nbkit.corpus` is light; all is warm."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "TIKTOKEN"))}
@@ -141,6 +142,7 @@ def test_no_warning_and_no_output(folder: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("many", [True, False])
 def test_a_bar_shows_for_long_work_only(
     many: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -58,11 +58,18 @@ class Kernel:
             run.messages.append(message)
             mine = message["parent_header"].get("msg_id") == request
             if mine and message["content"].get("execution_state") == "idle":
-                run.reply = self.client.get_shell_msg(timeout=WAIT)["content"]
+                run.reply = self._reply_to(request)
                 return run
             if until is not None and until(run):
                 return run
         raise TimeoutError(f"the kernel was not done within {WAIT} s")
+
+    def _reply_to(self, request: str) -> dict[str, Any]:
+        while True:
+            message = self.client.get_shell_msg(timeout=WAIT)
+            if message["parent_header"].get("msg_id") == request:
+                content: dict[str, Any] = message["content"]
+                return content
 
     def run(self, code: str) -> Run:
         """Run one cell to its end; fails the test if the cell fails."""

@@ -13,7 +13,6 @@ import threading
 
 from aiohttp import web
 
-from nbkit.models.simulator import meaning
 from nbkit.models.simulator.app import create_app
 
 SWITCH = 0.001
@@ -36,8 +35,6 @@ async def _serve(key: str, parent: int) -> None:
     port = runner.addresses[0][1]
     sys.stdout.write(json.dumps({"port": port}) + "\n")
     sys.stdout.flush()
-    # Only now, so that it does not delay the start; an answer that needs it waits for it.
-    threading.Thread(target=meaning.load, daemon=True).start()
     # There is no event to wait for: a new parent is only found by looking.
     while os.name != "posix" or os.getppid() == parent:  # noqa: ASYNC110
         await asyncio.sleep(PARENT_CHECK)

@@ -1,22 +1,28 @@
 """The control paths: change a model while it writes, and read what became of each request."""
 
+import threading
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
 from nbkit.models.errors import ProfileError
+from nbkit.models.simulator import meaning
 from nbkit.models.simulator.pacing import PROFILES, Profile
 from nbkit.models.simulator.state import STATE, Model, Refusal
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
-    """Add PUT/GET `/simulator/models/{name}`, GET/DELETE `/simulator/requests`, GET `…/stats`."""
+    """Add the control paths, all under `/simulator/`.
+
+    PUT/GET `models/{name}`, GET/DELETE `requests`, GET `stats`, POST `warm`.
+    """
     router.add_put("/simulator/models/{name}", _put_model)
     router.add_get("/simulator/models/{name}", _get_model)
     router.add_get("/simulator/requests", _requests)
     router.add_delete("/simulator/requests", _clear)
     router.add_get("/simulator/stats", _stats)
+    router.add_post("/simulator/warm", _warm)
 
 
 async def _put_model(request: web.Request) -> web.Response:
@@ -62,3 +68,8 @@ async def _stats(request: web.Request) -> web.Response:
     state = request.app[STATE]
     stats: dict[str, Any] = {"clock": state.now(), **state.ledger.stats()}
     return web.json_response(stats)
+
+
+async def _warm(_: web.Request) -> web.Response:
+    threading.Thread(target=meaning.load, daemon=True).start()
+    return web.json_response({})

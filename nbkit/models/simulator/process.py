@@ -102,6 +102,10 @@ class Simulator:
         """Forget the requests that have ended."""
         self._ask("DELETE", "requests")
 
+    def warm(self) -> None:
+        """Have it load what the first answer would wait for (about 2 s); returns at once."""
+        self._ask("POST", "warm")
+
     def stop(self) -> None:
         """End the process; does nothing in a fork of the kernel that started it."""
         atexit.unregister(self.stop)
