@@ -206,7 +206,6 @@ async def test_a_cut_stream_is_a_transport_error() -> None:
     assert len(seen) == 3
 
 
-@pytest.mark.process
 async def test_an_llm_whose_server_died_says_so() -> None:
     """After the server is killed the old LLM tells what to do, and connect gives a new one."""
     old = simulated(speed=0)

@@ -189,7 +189,6 @@ async def test_the_token_limit_is_an_error(index: VectorStoreIndex) -> None:
         await stream(source)
 
 
-@pytest.mark.process
 async def test_a_server_that_went_away_is_named(index: VectorStoreIndex) -> None:
     """An engine whose simulator died says so; a new `connect()` brings a new one."""
     engine = _engine(index)
