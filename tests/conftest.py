@@ -4,6 +4,15 @@ import pytest
 
 pytest.register_assert_rewrite("tests.simulated")
 
-from tests.simulated import client, model, simulator  # noqa: E402 - after its asserts are set up
+from tests.simulated import client, instant, model, simulator  # noqa: E402 - after that line
 
-__all__ = ["client", "model", "simulator"]
+__all__ = ["client", "instant", "model", "plain_environment", "simulator"]
+
+_SETTINGS = ("NBKIT_LLM", "NBKIT_SPEED", "NBKIT_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own settings out of the tests."""
+    for name in _SETTINGS:
+        monkeypatch.delenv(name, raising=False)

@@ -10,6 +10,8 @@ import httpx
 import openai
 import pytest
 
+from nbkit import connect
+from nbkit.models.providers import SimulatedOpenAI
 from nbkit.models.simulator import Simulator
 
 QUESTION: list[Any] = [{"role": "user", "content": "What can you do?"}]
@@ -43,6 +45,21 @@ def client(simulator: Simulator) -> Iterator[openai.OpenAI]:
         api_key=simulator.api_key, base_url=simulator.base_url, max_retries=0
     ) as made:
         yield made
+
+
+@pytest.fixture
+def instant() -> SimulatedOpenAI:
+    """Give the simulated model without waiting, its record of requests emptied."""
+    llm = simulated(speed=0)
+    llm.simulator.clear()
+    return llm
+
+
+def simulated(**settings: Any) -> SimulatedOpenAI:
+    """Connect to the simulated model."""
+    llm = connect(**settings)
+    assert isinstance(llm, SimulatedOpenAI)
+    return llm
 
 
 def wait_for(condition: Callable[[], bool], timeout: float = 5) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,40 +13,9 @@ from llama_index.core import SummaryIndex
 from llama_index.core.llms import ChatMessage
 from llama_index.core.schema import TextNode
 
-from nbkit import connect
 from nbkit.models.http import UnreachableError
 from nbkit.models.providers import SimulatedOpenAI
-
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's own settings out of the tests."""
-    for name in ("NBKIT_LLM", "NBKIT_SPEED", "NBKIT_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def instant() -> SimulatedOpenAI:
-    """Give the simulated model without waiting, its record of requests emptied."""
-    llm = simulated(speed=0)
-    llm.simulator.clear()
-    return llm
-
-
-def simulated(**settings: Any) -> SimulatedOpenAI:
-    """Connect to the simulated model."""
-    llm = connect(**settings)
-    assert isinstance(llm, SimulatedOpenAI)
-    return llm
-
-
-def wait_for(condition: Callable[[], bool], timeout: float = 5) -> None:
-    """Look every 10 ms until a condition holds."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.01)
-
+from tests.simulated import simulated, wait_for
 
 # --- through LlamaIndex
 

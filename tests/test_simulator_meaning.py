@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from nbkit.models.simulator import Simulator, meaning
 from nbkit.models.simulator import app as simulator_app
-from nbkit.models.simulator import meaning
 from nbkit.models.simulator.answers import SENTENCES, TOKENS_UNSURE, answer
 from nbkit.models.simulator.document import sentences, take_apart
 from nbkit.models.simulator.pacing import PROFILES
@@ -167,9 +168,9 @@ async def test_finding_the_answer_is_part_of_the_delay(
     slow: Callable[[float], threading.Event],
 ) -> None:
     """The first token leaves when it is due, although the answer took half of that to find."""
-    slow(0.2)
-    async with await _client(ttft=0.4, tokens_per_second=1000) as client:
-        assert await _first_token(client) == pytest.approx(0.4, abs=0.08)
+    slow(0.6)
+    async with await _client(ttft=1.0, tokens_per_second=1000) as client:
+        assert 0.9 < await _first_token(client) < 1.5  # 1.6, were it added
 
 
 async def test_other_streams_go_on_meanwhile(slow: Callable[[float], threading.Event]) -> None:
@@ -203,15 +204,19 @@ async def test_a_client_may_leave_while_its_answer_is_found(
         assert rows[0]["status"] == "cancelled"
 
 
-def test_a_server_just_started_answers_a_plain_chat(simulator: Any) -> None:
-    """Only an answer from a context waits for the embedding; steering and plain chat do not."""
-    simulator.set("fresh", speed=0)
-    start = time.perf_counter()
-    reply = httpx.post(
-        f"{simulator.base_url}/chat/completions",
-        headers={"Authorization": f"Bearer {simulator.api_key}"},
-        json={"model": "fresh", "messages": [{"role": "user", "content": "Hi"}]},
-        trust_env=False,
-    )
-    assert reply.status_code == 200
-    assert time.perf_counter() - start < 1
+@pytest.mark.process
+def test_a_plain_chat_needs_no_embedding() -> None:
+    """Only an answer from a context loads the embedding: 150 MB that a plain chat does without."""
+    fresh = Simulator()
+    try:
+        fresh.set("fresh", speed=0)
+        reply = httpx.post(
+            f"{fresh.base_url}/chat/completions",
+            headers={"Authorization": f"Bearer {fresh.api_key}"},
+            json={"model": "fresh", "messages": [{"role": "user", "content": "Hi"}]},
+            trust_env=False,
+        )
+        assert reply.status_code == 200
+        assert psutil.Process(fresh.pid).memory_info().rss < 120e6
+    finally:
+        fresh.stop()
