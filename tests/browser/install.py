@@ -22,7 +22,9 @@ def _playwright_has_one() -> bool:
 
 def _run(*command: str) -> bool:
     print("+", *command, flush=True)
-    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=False)
+    return done.returncode == 0
 
 
 def main() -> None:
