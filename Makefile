@@ -12,7 +12,7 @@ VENV := .venv
 FAST := not process and not kernel and not browser
 BIN := $(VENV)/bin
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .PHONY: lab test fast notebooks bench lint picture clean
 .DEFAULT_GOAL := lab

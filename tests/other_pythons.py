@@ -37,7 +37,10 @@ def prepare(python: str, minor: int) -> Path:
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", python, venv], check=True)
         subprocess.run(
-            [*uv, "pip", "install", "--quiet", "--python", venv / "bin/python", "-e", ".[test]"],
+            [
+                *(*uv, "pip", "install", "--quiet", "--compile-bytecode"),
+                *("--python", venv / "bin/python", "--editable", ".[test]"),
+            ],
             check=True,
             cwd=ROOT,
         )

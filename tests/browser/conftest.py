@@ -138,8 +138,8 @@ def wait_idle(page: Page, timeout: float = 120_000) -> None:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One JupyterLab for the whole session."""
-    # Four times the stated speed: fast enough for a test, slow enough to be seen streaming.
-    with running_lab(tmp_path_factory.mktemp("lab"), speed=4) as lab:
+    # Six times the stated speed: fast enough for a test, slow enough to be seen streaming.
+    with running_lab(tmp_path_factory.mktemp("lab"), speed=6) as lab:
         yield lab
 
 
