@@ -24,7 +24,17 @@ USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 RESTART = "the simulated model was stopped; run nbkit.connect() again and use what it returns."
 
 
-class HostedOpenAI(OpenAI):
+class _ModelAndAddress:
+    """What a client's repr tells; everything else, its key above all, is left out."""
+
+    model: str
+    api_base: str | None
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [("model", self.model), ("api_base", self.api_base)]
+
+
+class HostedOpenAI(_ModelAndAddress, OpenAI):
     """LlamaIndex's OpenAI client, with the key kept out of its repr and its dumps."""
 
     api_key: str | None = Field(default=None, repr=False, exclude=True)
@@ -32,20 +42,14 @@ class HostedOpenAI(OpenAI):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return [("model", self.model), ("api_base", self.api_base)]
 
-
-class CompatibleServer(OpenAILike):
+class CompatibleServer(_ModelAndAddress, OpenAILike):
     """LlamaIndex's client for other servers of the protocol, with the key kept out of sight."""
 
     api_key: str | None = Field(default=None, repr=False, exclude=True)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return [("model", self.model), ("api_base", self.api_base)]
 
 
 class SimulatedOpenAI(HostedOpenAI):
