@@ -4,17 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbkit.answer import Answer as Answer
     from nbkit.corpus import load_index as load_index
     from nbkit.errors import NbkitError as NbkitError
     from nbkit.models import connect as connect
-    from nbkit.streams import Answer as Answer
     from nbkit.streams import TokenStream as TokenStream
     from nbkit.streams import stream as stream
     from nbkit.timing import Trace as Trace
     from nbkit.views import show as show
 
 _HOME = {
-    "Answer": "nbkit.streams",
+    "Answer": "nbkit.answer",
     "NbkitError": "nbkit.errors",
     "TokenStream": "nbkit.streams",
     "Trace": "nbkit.timing",

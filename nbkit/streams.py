@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Generator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 from nbkit import hearing
+from nbkit.answer import Answer
 from nbkit.deltas import NotAnAnswer, Reader, mark_interrupted, open_deltas, sources_of
 from nbkit.heartbeat import keep_waking
 from nbkit.stream_errors import (
@@ -25,45 +25,9 @@ from nbkit.timing import Trace
 _SETTLE_SECONDS = 2.0
 _ENDLESS = 10_000
 """Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
+_BREATH_SECONDS = 0.005
+"""How long a source that never waits for anything may keep the event loop to itself."""
 _END = object()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A finished answer: its text, the sources it rests on, and how it arrived.
-
-    Taught in notebook 01.
-    """
-
-    text: str
-    sources: list[Any] = field(default_factory=list, repr=False)
-    """LlamaIndex's `NodeWithScore`s, best first."""
-    trace: Trace = field(default_factory=lambda: Trace(time.perf_counter()))
-    response: Any = field(default=None, repr=False)
-    """The LlamaIndex response object the text was read from."""
-    stopped: bool = False
-    """Somebody stopped it: the text is what had arrived by then."""
-    truncated: bool = False
-    """The model or the connection ended before the answer did."""
-    error: BaseException | None = None
-    """What went wrong, if something did; the text is what had arrived by then."""
-
-    def __str__(self) -> str:
-        return self.text
-
-    @property
-    def state(self) -> str:
-        """One word: "done", "stopped", "truncated" or "failed"."""
-        if self.truncated:
-            return "truncated"
-        if self.error is not None:
-            return "failed"
-        return "stopped" if self.stopped else "done"
-
-    def __repr__(self) -> str:
-        opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
-        state = "" if self.state == "done" else f" · {self.state}"
-        return f"<Answer {opening!r} · {self.trace.caption}{state}>"
 
 
 class TokenStream:
@@ -90,7 +54,8 @@ class TokenStream:
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
-        self._arrived: asyncio.Queue[Any] = asyncio.Queue()
+        self._hear: Callable[[str], None] = _ignore
+        self._breathed = 0.0
         self._reader: Reader | None = None
         self._heard = hearing.Hearing()
         self._pump_task: asyncio.Task[None] | None = None
@@ -105,16 +70,21 @@ class TokenStream:
         return "".join(self._parts)
 
     def __aiter__(self) -> AsyncIterator[str]:
-        if self._taken:
-            raise StreamMisused(
-                "This stream has already been read — its result is in `.answer`; to hear the "
-                "answer again, ask again."
-            )
-        self._taken = True
+        self._take()
         return self._read()
 
     def __await__(self) -> Generator[Any, None, Answer]:
-        return self._collect(aiter(self)).__await__()
+        self._take()
+        return self._follow(_ignore).__await__()
+
+    async def follow(self, hear: Callable[[str], None]) -> Answer:
+        """Read it all, handing each chunk to `hear` as it arrives; returns the `Answer`.
+
+        `hear` runs on the event loop, so it must be quick. Spares the task switch a chunk that
+        `async for` costs.
+        """
+        self._take()
+        return await self._follow(hear)
 
     def cancel(self) -> None:
         """End the stream, keeping what has arrived; safe from any thread, any number of times."""
@@ -123,32 +93,59 @@ class TokenStream:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nothing left to stop
                 self._loop.call_soon_threadsafe(self._halt)
 
-    async def _collect(self, chunks: AsyncIterator[str]) -> Answer:
-        async for _ in chunks:
-            pass
-        assert self.answer is not None
-        return self.answer
+    def _take(self) -> None:
+        if self._taken:
+            raise StreamMisused(
+                "This stream has already been read — its result is in `.answer`; to hear the "
+                "answer again, ask again."
+            )
+        self._taken = True
 
     async def _read(self) -> AsyncIterator[str]:
-        self._loop = asyncio.get_running_loop()
-        if inspect.isawaitable(self._source) or callable(self._source):
-            self.trace.start = time.perf_counter()
-        pump = self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
+        pump = self._start(arrived.put_nowait)
+        pump.add_done_callback(lambda _: arrived.put_nowait(_END))
         try:
-            with keep_waking(self._loop):
-                while (chunk := await self._arrived.get()) is not _END:
+            with keep_waking(asyncio.get_running_loop()):
+                while (chunk := await arrived.get()) is not _END:
                     yield chunk
         finally:
-            if not pump.done():
-                self._halt()
-                await asyncio.wait({pump}, timeout=_SETTLE_SECONDS)
+            await self._close(pump)
+        await self._result(pump)
+
+    async def _follow(self, hear: Callable[[str], None]) -> Answer:
+        pump = self._start(hear)
+        try:
+            with keep_waking(asyncio.get_running_loop()):
+                await asyncio.wait({pump})
+        finally:
+            await self._close(pump)
+        return await self._result(pump)
+
+    def _start(self, hear: Callable[[str], None]) -> asyncio.Task[None]:
+        self._loop = asyncio.get_running_loop()
+        self._hear = hear
+        if inspect.isawaitable(self._source) or callable(self._source):
+            self.trace.start = time.perf_counter()
+        self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
+        return self._pump_task
+
+    async def _close(self, pump: asyncio.Task[None]) -> None:
+        """Stop a pump whose reader has gone."""
+        if not pump.done():
+            self._halt()
+            await asyncio.wait({pump}, timeout=_SETTLE_SECONDS)
+
+    async def _result(self, pump: asyncio.Task[None]) -> Answer:
         if self.answer is None:
             await pump  # settling itself failed: say why
-        elif self.answer.error is not None:
+        assert self.answer is not None
+        if self.answer.error is not None:
             raise self.answer.error
+        return self.answer
 
     async def _pump(self) -> None:
-        """Read the source into the queue; the reader of the queue may be slow, or gone."""
+        """Read the source at its own pace; whoever hears it may be slow, or gone."""
         self._heard = hearing.begin()
         error: BaseException | None = None
         self._pumping = True
@@ -163,10 +160,7 @@ class TokenStream:
         finally:
             self._pumping = False
             self.trace.end = time.perf_counter()
-            try:
-                await self._settle(error)
-            finally:
-                self._arrived.put_nowait(_END)
+            await self._settle(error)
 
     async def _open(self) -> None:
         answer = self._source
@@ -196,11 +190,13 @@ class TokenStream:
                 continue
             if not delta:
                 continue
+            now = time.perf_counter()
             self.trace.model = self._heard.model
-            self.trace.add(time.perf_counter(), len(delta))
+            self.trace.add(now, len(delta))
             self._parts.append(delta)
-            self._arrived.put_nowait(delta)
-            if self._arrived.qsize() > 1:
+            self._hear(delta)
+            if now - self._breathed > _BREATH_SECONDS:
+                self._breathed = now
                 await self._breathe()
 
     async def _breathe(self) -> None:
@@ -285,3 +281,7 @@ def stream(source: Any) -> TokenStream:
         return source
     check_source(source)
     return TokenStream(source)
+
+
+def _ignore(_chunk: str) -> None:
+    """Hear a chunk that nobody wants to see."""

@@ -3,7 +3,7 @@ import re
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from nbkit.streams import Answer
+from nbkit.answer import Answer
 from nbkit.timing import Trace
 from nbkit.views.markdown import to_html, without_html
 from nbkit.views.settled import settled

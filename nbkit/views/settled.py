@@ -6,7 +6,7 @@ It needs no kernel and no widget: it survives saving, reopening, GitHub and nbco
 from html import escape
 from typing import Any
 
-from nbkit.streams import Answer
+from nbkit.answer import Answer
 from nbkit.timing import count
 from nbkit.views.markdown import to_html, without_html
 

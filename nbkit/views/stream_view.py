@@ -6,8 +6,9 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from nbkit.answer import Answer
 from nbkit.stream_errors import StreamError, StreamMisused
-from nbkit.streams import Answer, TokenStream, stream
+from nbkit.streams import TokenStream, stream
 from nbkit.views.live_widget import LiveText
 from nbkit.views.settled import caption, settled, source_rows
 

@@ -1,0 +1,45 @@
+"""A finished answer: text, sources and timing together."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbkit.timing import Trace
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer: its text, the sources it rests on, and how it arrived.
+
+    Taught in notebook 01.
+    """
+
+    text: str
+    sources: list[Any] = field(default_factory=list, repr=False)
+    """LlamaIndex's `NodeWithScore`s, best first."""
+    trace: Trace = field(default_factory=lambda: Trace(time.perf_counter()))
+    response: Any = field(default=None, repr=False)
+    """The LlamaIndex response object the text was read from."""
+    stopped: bool = False
+    """Somebody stopped it: the text is what had arrived by then."""
+    truncated: bool = False
+    """The model or the connection ended before the answer did."""
+    error: BaseException | None = None
+    """What went wrong, if something did; the text is what had arrived by then."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def state(self) -> str:
+        """One word: "done", "stopped", "truncated" or "failed"."""
+        if self.truncated:
+            return "truncated"
+        if self.error is not None:
+            return "failed"
+        return "stopped" if self.stopped else "done"
+
+    def __repr__(self) -> str:
+        opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
+        state = "" if self.state == "done" else f" · {self.state}"
+        return f"<Answer {opening!r} · {self.trace.caption}{state}>"
