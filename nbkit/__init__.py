@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nbkit.streams import stream as stream
     from nbkit.timing import Trace as Trace
     from nbkit.views import show as show
+    from nbkit.views import show_all as show_all
 
 _HOME = {
     "Answer": "nbkit.answer",
@@ -21,6 +22,7 @@ _HOME = {
     "connect": "nbkit.models",
     "load_index": "nbkit.corpus",
     "show": "nbkit.views",
+    "show_all": "nbkit.views",
     "stream": "nbkit.streams",
 }
 

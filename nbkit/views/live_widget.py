@@ -1,61 +1,114 @@
-"""The widget that shows text while it streams; it exists only until the answer settles."""
+"""The widget that shows streams while they run; it exists only until they settle."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from nbkit.views.live_cell import LiveCell
+
 _STATIC = Path(__file__).parent / "static"
-_FIRST_CHECKPOINT = 256
+_FIRST_CHECKPOINT = 512
+_REST = 4
+"""A frame is followed by a rest of at least so many times what it cost the kernel."""
 
 
-class LiveText(anywidget.AnyWidget):
-    """Text that grows in the page by increments, so that bytes stay linear in its length.
+def script(*names: str) -> str:
+    """JavaScript of a widget: files of `static`, one after the other, as one module."""
+    return "\n".join((_STATIC / name).read_text("utf-8") for name in names)
 
-    Increments travel as custom messages with an offset. A view is deaf until it is mounted and
-    messages can be lost, so the whole text is also in the `checkpoint` trait, renewed each time it
-    has doubled, and a view that sees a gap asks for all of it.
+
+class LiveWidget(anywidget.AnyWidget):
+    """Streams in the page, brought up to date by one message a frame for all of them.
+
+    Each update is an increment, so bytes stay linear in the text. A view is deaf until it is
+    mounted and messages can be lost, so everything is also in the `checkpoint` trait, renewed each
+    time the bytes sent have doubled, and a view that sees a gap asks for all of it.
     """
 
-    _esm = _STATIC / "live_text.js"
-    _css = _STATIC / "live_text.css"
+    _esm = script("stream_cell.js", "grid.js")
+    _css = _STATIC / "live.css"
 
     checkpoint: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
-    sources: "traitlets.List[Any]" = traitlets.List().tag(sync=True)
+    race = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, on_stop: Callable[[], None]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        labels: Sequence[str],
+        on_stop: Callable[[int | None], None],
+        *,
+        race: bool = False,
+    ) -> None:
+        self.cells = [LiveCell(number, label) for number, label in enumerate(labels)]
+        self._began = time.perf_counter()
+        super().__init__(race=race, checkpoint=self._whole())
         self._on_stop = on_stop
-        self._text: list[str] = []
-        self._length = 0
-        self._next_checkpoint = _FIRST_CHECKPOINT
-        self._caption: dict[str, Any] = {}
+        self._loop = asyncio.get_running_loop()
+        # One stream flows at the pace of a film; many share a slower clock, for what a frame
+        # costs is the message and not what it carries.
+        self._frame = 1 / 30 if len(labels) == 1 else 1 / 20
+        self._stale: dict[int, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._sent, self._next_checkpoint = 0, _FIRST_CHECKPOINT
         self.on_msg(self._hear)
 
-    def grow(self, text: str, **caption: Any) -> None:
-        """Append `text`; `caption` holds what the line below it shows (ttft, chunks, elapsed)."""
-        start, self._length = self._length, self._length + len(text)
-        self._text.append(text)
-        self._caption = caption
-        self.send({"type": "text", "from": start, "to": self._length, "text": text, **caption})
-        if self._length >= self._next_checkpoint:
-            self._next_checkpoint = 2 * self._length
-            self.checkpoint = self._whole()
+    def add(self, index: int, chunk: str, **facts: Any) -> None:
+        """Show a chunk, and facts that came with it, now or with its neighbours a frame later."""
+        self.cells[index].add(chunk)
+        self.cells[index].tell(**facts)
+        self._touch(index)
+
+    def tell(self, index: int, **facts: Any) -> None:
+        """Show facts about a stream now, or in the next frame."""
+        self.cells[index].tell(**facts)
+        self._touch(index)
 
     def close(self) -> None:
         """Take the widget, and the layout ipywidgets gave it, out of kernel and page."""
+        if self._timer is not None:
+            self._timer.cancel()
         layout = self.layout
         super().close()
         layout.close()
 
+    def _touch(self, index: int) -> None:
+        self._stale[index] = None
+        if self._timer is None:
+            wait = self._due - time.perf_counter()
+            if wait <= 0:
+                self._paint()
+            else:
+                self._timer = self._loop.call_later(wait, self._paint)
+
+    def _paint(self) -> None:
+        self._timer = None
+        begins = time.perf_counter()
+        updates = [self.cells[index].update() for index in self._stale]
+        self._stale.clear()
+        self.send({"type": "frame", "t": self._clock(), "cells": updates})
+        self._sent += sum(len(update[2]) + len(update[4]) for update in updates)
+        if self._sent >= self._next_checkpoint:
+            self._next_checkpoint = 2 * self._sent
+            self.checkpoint = self._whole()
+        now = time.perf_counter()
+        self._due = begins + max(self._frame, _REST * (now - begins))
+
+    def _clock(self) -> float:
+        return round(time.perf_counter() - self._began, 3)
+
     def _whole(self) -> dict[str, Any]:
-        return {"from": 0, "to": self._length, "text": "".join(self._text), **self._caption}
+        cells = [cell.whole() for cell in self.cells]
+        return {"type": "frame", "t": self._clock(), "cells": cells}
 
     def _hear(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        """Take a message of the page; some front ends deliver it in another thread."""
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "stop":
-            self._on_stop()
+            self._on_stop(message.get("index"))
         elif kind == "resync":
-            self.send({"type": "text", **self._whole()})
+            self._loop.call_soon_threadsafe(lambda: self.send(self._whole()))

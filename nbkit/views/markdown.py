@@ -5,35 +5,110 @@
 
 import re
 from functools import cache
+from typing import Any
 
+import comrak
 import nh3
-from markdown_it import MarkdownIt
 
 _TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote"),
-    *("strong", "em", "s", "code", "pre", "a"),
+    *("strong", "em", "del", "code", "pre", "a"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
+_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
 _SCRIPT_SCHEMES = re.compile(r"(?i)\b(javascript|vbscript|data|file)\s*:")
-
-
-@cache
-def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_IMAGE = re.compile(r'<img [^>]*?alt="([^"]*)"[^>]*>')
+_MATH = re.compile(r'<span data-math-style="(inline|display)"[^>]*>([^<]*)</span>')
+_TABLE_CELL = re.compile(r'<(t[hd])(?: align="(\w+)")?>')
+_PLACE = re.compile(r'data-sourcepos="(\d+):\d+-(\d+):')
 
 
 def to_html(text: str) -> str:
-    """Markdown as sanitised HTML: no raw HTML, no images, links only to http(s) and mail."""
-    return nh3.clean(
-        _parser().render(text),
-        tags=_TAGS,
-        attributes={"a": {"href"}, "ol": {"start"}},
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer",
-    )
+    """Markdown as sanitised HTML: no raw HTML, no images, links only to http(s) and mail.
+
+    CommonMark with tables and strikethrough; mathematics stays text; emphasis also closes next to
+    Chinese punctuation, where plain CommonMark leaves the asterisks standing.
+    """
+    return _clean(_parsed(text))
 
 
 def without_html(text: str) -> str:
     """Markdown in which no front end finds HTML, a script link or a remote image to act on."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace("![", "!\\[")
     return _SCRIPT_SCHEMES.sub(r"\1：", text)
+
+
+class GrowingMarkdown:
+    """Markdown that is still being written: finished blocks are rendered once and then frozen.
+
+    Later text can change a block no more once another block has begun on a complete line, so only
+    the last one, the open block, is rendered again as it grows: the work stays linear.
+    """
+
+    def __init__(self) -> None:
+        self.finished: list[str] = []
+        """Sanitised HTML of the finished blocks."""
+        self.open = ""
+        """Sanitised HTML of the block that is being written."""
+        self._source = ""
+
+    def add(self, text: str) -> None:
+        """Append text, and bring `finished` and `open` up to date."""
+        self._source += text
+        parsed = _parsed(self._source)
+        line = _last_block(parsed, complete=self._source.count("\n"))
+        if line > 1:
+            lines = self._source.split("\n")
+            self.finished.append(to_html("\n".join(lines[: line - 1])))
+            self._source = "\n".join(lines[line - 1 :])
+            parsed = _parsed(self._source)
+        self.open = _clean(parsed)
+
+
+@cache
+def _options() -> dict[str, Any]:
+    extensions = comrak.ExtensionOptions()
+    extensions.table = extensions.strikethrough = extensions.cjk_friendly_emphasis = True
+    extensions.math_dollars = extensions.math_latex = True
+    rendering = comrak.RenderOptions()
+    rendering.escape = rendering.sourcepos = True
+    return {"extension_options": extensions, "render_options": rendering}
+
+
+def _parsed(text: str) -> str:
+    """HTML that still tells, in `data-sourcepos`, which lines each element came from."""
+    # A lone surrogate cannot be encoded; the parser would raise and the view would be lost.
+    text = text.encode("utf-8", "replace").decode("utf-8").replace("\r", "")
+    html: str = comrak.render_markdown(text, **_options())
+    return _MATH.sub(_as_typed, html)
+
+
+def _as_typed(math: re.Match[str]) -> str:
+    fence = "$" if math[1] == "inline" else "$$"
+    return f"<code>{fence}{math[2]}{fence}</code>"
+
+
+def _clean(html: str) -> str:
+    html = _IMAGE.sub(r"[image: \1]", html).replace(' href=""', "")
+    html = nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+    # JupyterLab sets every cell right unless its style says otherwise.
+    return _TABLE_CELL.sub(lambda c: f'<{c[1]} style="text-align: {c[2] or "left"}">', html)
+
+
+def _last_block(parsed: str, complete: int) -> int:
+    """Line, from 1, of the last top-level block that begins among the `complete` first lines."""
+    begins, ends = 1, 0
+    for place in _PLACE.finditer(parsed):
+        first, last = int(place[1]), int(place[2])
+        if first > complete:
+            break
+        if first > ends:
+            begins, ends = first, max(first, last)
+    return begins

@@ -3,16 +3,25 @@
 It needs no kernel and no widget: it survives saving, reopening, GitHub and nbconvert.
 """
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from nbkit.answer import Answer
 from nbkit.timing import count
+from nbkit.views.live_cell import SHOWN
 from nbkit.views.markdown import to_html, without_html
+
+Bundle = dict[str, str]
+"""One output by MIME type: text/html, text/markdown, text/plain."""
 
 _MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
 _EXCERPT = 220
 _FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
+_TABLE = "width: 100%; font-size: 1em"
+_CELL = "text-align: left; vertical-align: top"
+# JupyterLab would set "$5 and $10" as mathematics; these classes tell MathJax to leave it.
+_TEXT = "nbkit-text tex2jax_ignore mathjax_ignore"
 
 
 def source_rows(sources: list[Any]) -> list[dict[str, str]]:
@@ -38,34 +47,90 @@ def caption(answer: Answer) -> str:
     return line if answer.error is None else f"{line}\n{answer.error}"
 
 
-def settled(answer: Answer) -> dict[str, str]:
-    """A MIME bundle of the answer: sanitised HTML, Markdown without HTML, plain text."""
-    line, rows = caption(answer), source_rows(answer.sources)
+def settled(answer: Answer) -> Bundle:
+    """One answer: sanitised HTML, Markdown without HTML, plain text."""
+    text, line = _shown(answer.text), caption(answer)
+    # No script may run here, so no button: one click selects it all.
+    copy = f'<pre style="user-select: all; white-space: pre-wrap">{escape(text)}</pre>'
+    html = _html(answer) + (_folded("Markdown to copy", copy) if text else "")
+    sources = [
+        f"- `{without_html(row['name'])}` {row['score']}" for row in source_rows(answer.sources)
+    ]
     return {
-        "text/html": _html(answer.text, line, rows),
-        "text/markdown": _markdown(answer.text, line, rows),
-        "text/plain": f"{answer.text}\n\n{line}".strip(),
+        "text/html": f'<div class="nbkit-settled" style="{_FRAME}">{html}</div>',
+        "text/markdown": "\n\n".join([without_html(text), _slanted(line), *sources]),
+        "text/plain": f"{text}\n\n{line}".strip(),
     }
 
 
-def _html(text: str, line: str, rows: list[dict[str, str]]) -> str:
-    items = "".join(
-        f"<li><code>{escape(row['name'])}</code> {row['score']}<br>{escape(row['excerpt'])}</li>"
-        for row in rows
-    )
-    folded = (
-        f"<details><summary>{count(len(rows), 'source')}</summary><ol>{items}</ol></details>"
-        if rows
-        else ""
-    )
-    status = "<br>".join(escape(part) for part in line.splitlines())
+def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle:
+    """Several answers in one table; of a race, in the order in which they ended."""
+    rows = list(answers.items())
+    if race:
+        rows.sort(key=lambda row: _finish(row[1]))
+    longest = max((answer.trace.end_to_end or 0.0 for answer in answers.values()), default=0.0)
+    cells = [
+        f'<tr><th scope="row" style="{_CELL}; min-width: 9em">{escape(name)}</th>'
+        f'<td style="{_CELL}">{_html(answer)}'
+        f"{_lane(answer, longest) if race else ''}</td></tr>"
+        for name, answer in rows
+    ]
+    told = [(name, _shown(answer.text), caption(answer)) for name, answer in rows]
+    return {
+        "text/html": f'<table class="nbkit-settled" style="{_TABLE}">{"".join(cells)}</table>',
+        "text/markdown": "\n\n".join(
+            f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
+            for name, text, line in told
+        ),
+        "text/plain": "\n\n".join(f"{name}\n{text}\n{line}" for name, text, line in told),
+    }
+
+
+def _finish(answer: Answer) -> tuple[bool, float]:
+    """Sort key of a race: whoever gave a whole answer, by how long it took."""
+    took = answer.trace.end_to_end
+    return (answer.state != "done", float("inf") if took is None else took)
+
+
+def _shown(text: str) -> str:
+    if len(text) <= SHOWN:
+        return text
+    return f"{text[:SHOWN]}\n\n… {len(text) - SHOWN:,} more characters are in the answer's `.text`."
+
+
+def _slanted(line: str) -> str:
+    return "*" + without_html(" — ".join(line.splitlines())) + "*"
+
+
+def _html(answer: Answer) -> str:
+    status = "<br>".join(escape(part) for part in caption(answer).splitlines())
+    sources = ""
+    if rows := source_rows(answer.sources):
+        items = "".join(
+            f"<li><code>{escape(row['name'])}</code> {row['score']}<br>"
+            f"{escape(row['excerpt'])}</li>"
+            for row in rows
+        )
+        sources = _folded(count(len(rows), "source"), f"<ol>{items}</ol>")
     return (
-        f'<div class="nbkit-settled" style="{_FRAME}"><div class="nbkit-text">{to_html(text)}</div>'
-        f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{folded}</div>'
+        f'<div class="{_TEXT}">{to_html(_shown(answer.text))}</div>'
+        f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{sources}'
     )
 
 
-def _markdown(text: str, line: str, rows: list[dict[str, str]]) -> str:
-    parts = [without_html(text), "*" + without_html(" — ".join(line.splitlines())) + "*"]
-    parts += [f"- `{without_html(row['name'])}` {row['score']}" for row in rows]
-    return "\n\n".join(parts)
+def _lane(answer: Answer, longest: float) -> str:
+    """A runner's lane: hatched while it waited for the first token, solid while it streamed."""
+    waited, took = answer.trace.ttft or 0.0, answer.trace.end_to_end or 0.0
+    if not took:
+        return ""
+    widths = [f"{100 * seconds / longest:.1f}%" for seconds in (waited, took - waited)]
+    hatch = "repeating-linear-gradient(-45deg, #8888 0 4px, transparent 4px 8px)"
+    return (
+        '<div style="display: flex; height: 0.7em; margin: 0.3em 0">'
+        f'<div style="width: {widths[0]}; background: {hatch}"></div>'
+        f'<div style="width: {widths[1]}; background: #1976d2"></div></div>'
+    )
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>{content}</details>"

@@ -1,0 +1,79 @@
+// One stream, or several side by side, kept up to date by one message a frame.
+
+function render({ model, el }) {
+  const cells = [];
+  const race = model.get("race");
+  const grid = element("div", "nbkit-grid");
+  const clockFace = element("strong", "nbkit-clock", { role: "timer", "aria-live": "off" });
+  const stopAll = button("■ Stop all", "Stop all of them; keep what has arrived", () => {
+    for (const cell of cells) cell.stopping();
+    model.send({ type: "stop", index: null });
+  });
+  const head = element("div", "nbkit-bar nbkit-head", {}, clockFace, stopAll);
+  el.classList.add("nbkit-live");
+  el.append(head, grid);
+
+  let clock = { seconds: 0, at: performance.now() };
+  const now = () => clock.seconds + (performance.now() - clock.at) / 1000;
+
+  const cellAt = (index, many) => {
+    cells[index] ??= new StreamCell({
+      labelled: many,
+      onStop: () => model.send({ type: "stop", index }),
+      onGap: () => model.send({ type: "resync" }),
+    });
+    if (!cells[index].root.isConnected) grid.append(cells[index].root);
+    return cells[index];
+  };
+
+  const tick = () => {
+    const running = cells.filter((cell) => cell.running);
+    const seconds = now();
+    for (const cell of cells) cell.tick(seconds);
+    clockFace.textContent = `${seconds.toFixed(1)} s · ${cells.length - running.length} of ${cells.length} finished`;
+    stopAll.hidden = !running.length;
+    if (race) drawLanes(cells, seconds);
+    if (!running.length) clearInterval(ticking);
+  };
+
+  const take = (frame) => {
+    if (frame?.type !== "frame") return;
+    const many = frame.cells.length > 1 || cells.length > 1;
+    clock = { seconds: frame.t, at: performance.now() };
+    for (const update of frame.cells) cellAt(update[0], many).take(update);
+    el.classList.toggle("nbkit-many", many);
+    head.hidden = !many;
+  };
+  const onCheckpoint = () => take(model.get("checkpoint"));
+  const onLost = () => cells.forEach((cell) => cell.lose());
+
+  model.on("msg:custom", take);
+  model.on("change:checkpoint", onCheckpoint);
+  model.on("comm_live_update", onLost);
+  const ticking = setInterval(tick, 100);
+  onCheckpoint();
+  tick();
+  model.send({ type: "resync" });
+
+  return () => {
+    clearInterval(ticking);
+    model.off("msg:custom", take);
+    model.off("change:checkpoint", onCheckpoint);
+    model.off("comm_live_update", onLost);
+  };
+}
+
+// A lane a runner: hatched while it waits for the first token, solid while it streams.
+function drawLanes(cells, seconds) {
+  const longest = Math.max(1, seconds);
+  for (const cell of cells) {
+    cell.lane ??= cell.bar.insertAdjacentElement("beforebegin", element("div", "nbkit-lane", { "aria-hidden": "true" }, element("i"), element("b")));
+    const { began = 0, ttft, took } = cell.facts;
+    const end = took ?? seconds - began;
+    const waited = Math.min(ttft ?? end, end);
+    cell.lane.firstChild.style.width = `${(100 * waited) / longest}%`;
+    cell.lane.lastChild.style.width = `${(100 * (end - waited)) / longest}%`;
+  }
+}
+
+export default { render };

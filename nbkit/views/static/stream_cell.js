@@ -1,0 +1,137 @@
+// One stream in the page: HTML that grows, its state in a sign and in words, its sources.
+// All HTML comes sanitised from the kernel; everything else is set as text.
+
+const STATES = {
+  waiting: "◌ waiting for the first token",
+  streaming: "▸ streaming",
+  lost: "✗ the kernel has gone: run the cell again",
+};
+
+function element(tag, className, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+function button(text, title, onClick) {
+  const made = element("button", "nbkit-button", { type: "button", title }, text);
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+function plural(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function sourceList(rows) {
+  const items = rows.map(({ name, score, excerpt }) =>
+    element("li", "", {}, element("code", "", {}, name), ` ${score}`, element("br"), element("small", "", {}, excerpt)),
+  );
+  return [element("summary", "", {}, plural(rows.length, "source")), element("ol", "nbkit-sources", {}, ...items)];
+}
+
+class StreamCell {
+  constructor({ labelled, onStop, onGap }) {
+    this.version = 0;
+    this.facts = { state: "waiting" };
+    this.html = ""; // of the open block
+    this.asked = false;
+    this.onGap = onGap;
+    this.label = element("div", "nbkit-label");
+    this.label.hidden = !labelled;
+    // Finished blocks are read out as they come; the open one changes too fast to be heard.
+    this.finished = element("div", "nbkit-finished", { role: "log", "aria-live": "polite", "aria-label": "Answer" });
+    this.open = element("div", "nbkit-open");
+    this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0" }, this.finished, this.open);
+    this.caption = element("span", "nbkit-caption", { role: "status", "aria-live": "off" });
+    this.stop = button("■ Stop", "Stop generating; keep what has arrived", () => {
+      this.stopping();
+      onStop();
+    });
+    this.copy = button("Copy", "Copy the text so far", () => this.copyText());
+    this.bar = element("div", "nbkit-bar", {}, this.caption, this.stop, this.copy);
+    this.folded = element("details", "nbkit-folded");
+    this.folded.hidden = true;
+    this.root = element("section", "nbkit-cell", { "data-state": "waiting" }, this.label, this.text, this.bar, this.folded);
+  }
+
+  get running() {
+    return this.facts.state === "waiting" || this.facts.state === "streaming";
+  }
+
+  stopping() {
+    if (!this.running) return;
+    this.stop.disabled = true;
+    this.stop.textContent = "stopping…";
+  }
+
+  take([, version, finished, keep, html, facts]) {
+    if (version <= this.version && keep >= 0) return;
+    if (version < this.version) return;
+    if (keep >= 0 && version > this.version + 1) {
+      if (!this.asked) this.onGap();
+      this.asked = true;
+      return;
+    }
+    this.asked = false;
+    this.version = version;
+    const following = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 40;
+    if (keep < 0) this.finished.replaceChildren();
+    if (finished) this.finished.insertAdjacentHTML("beforeend", finished);
+    const whole = this.html.slice(0, Math.max(keep, 0)) + html;
+    if (whole !== this.html) this.open.innerHTML = this.html = whole;
+    if (following) this.text.scrollTop = this.text.scrollHeight;
+    this.learn(this.facts.state === "lost" ? { state: "streaming", ...facts } : facts);
+  }
+
+  learn(facts) {
+    const changed = Object.entries(facts).some(([name, value]) => name === "state" && value !== this.facts.state);
+    this.facts = { ...this.facts, ...facts };
+    if ("label" in facts) this.label.textContent = facts.label;
+    if (facts.sources?.length) {
+      this.folded.replaceChildren(...sourceList(facts.sources));
+      this.folded.hidden = false;
+    }
+    if (!changed) return;
+    this.root.dataset.state = this.facts.state;
+    this.stop.hidden = !this.running;
+  }
+
+  lose() {
+    if (this.running) this.learn({ state: "lost" });
+  }
+
+  tick(clock) {
+    this.caption.textContent = this.captionAt(clock);
+  }
+
+  captionAt(clock) {
+    const { state, caption, ttft, chunks, began = 0, model } = this.facts;
+    if (caption) return caption;
+    const seconds = Math.max(0, clock - began);
+    const rate = chunks > 1 && seconds > ttft ? (chunks - 1) / (seconds - ttft) : 0;
+    return [
+      STATES[state],
+      ttft !== undefined && `TTFT ${ttft.toFixed(2)} s`,
+      chunks && plural(chunks, "chunk"),
+      rate && `${rate.toFixed(0)} chunks/s`,
+      state !== "lost" && `${seconds.toFixed(1)} s`,
+      model,
+    ]
+      .filter(Boolean)
+      .join(" · ");
+  }
+
+  async copyText() {
+    try {
+      await navigator.clipboard.writeText(this.text.innerText);
+      this.copy.textContent = "Copied ✓";
+    } catch {
+      getSelection().selectAllChildren(this.text);
+      this.copy.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => (this.copy.textContent = "Copy"), 1500);
+  }
+}
