@@ -5,22 +5,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbkit.answer import Answer as Answer
+    from nbkit.conversation import Conversation as Conversation
     from nbkit.corpus import load_index as load_index
     from nbkit.errors import NbkitError as NbkitError
     from nbkit.models import connect as connect
+    from nbkit.models.simulator.panel import panel as panel
     from nbkit.streams import TokenStream as TokenStream
     from nbkit.streams import stream as stream
     from nbkit.timing import Trace as Trace
+    from nbkit.views import chat as chat
     from nbkit.views import show as show
     from nbkit.views import show_all as show_all
 
 _HOME = {
     "Answer": "nbkit.answer",
+    "Conversation": "nbkit.conversation",
     "NbkitError": "nbkit.errors",
     "TokenStream": "nbkit.streams",
     "Trace": "nbkit.timing",
+    "chat": "nbkit.views",
     "connect": "nbkit.models",
     "load_index": "nbkit.corpus",
+    "panel": "nbkit.models.simulator.panel",
     "show": "nbkit.views",
     "show_all": "nbkit.views",
     "stream": "nbkit.streams",

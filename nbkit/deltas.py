@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 from contextvars import copy_context
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.base.response.schema import (
     AsyncStreamingResponse,
     PydanticResponse,
@@ -264,22 +264,6 @@ def delta_of(item: Any) -> str:
     if hasattr(item, "delta"):
         return item.delta or ""
     raise NotAnAnswer(type(item).__name__)
-
-
-async def mark_interrupted(memory: Any, seen: str) -> None:
-    """Make a chat memory agree with the screen: the turn ends with the text that was seen.
-
-    LlamaIndex leaves a user turn without an answer after a stop or an error, and stores a
-    truncated answer as if it were whole.
-    """
-    marked = ChatMessage(role="assistant", content=f"{seen}\n\n[interrupted]".lstrip())
-    history = await memory.aget_all()
-    if not history:
-        return
-    if history[-1].role == "assistant" and (history[-1].content or "").strip() == seen.strip():
-        await memory.aset([*history[:-1], marked])
-    elif history[-1].role == "user":
-        await memory.aput(marked)
 
 
 def _is_async_chat(answer: StreamingAgentChatResponse) -> bool:

@@ -5,6 +5,7 @@ tell. One listener hangs on the root dispatcher (a documented extension point) a
 hears to the answer being read, found through a context variable.
 """
 
+import asyncio
 import inspect
 import time
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from llama_index.core.chat_engine.types import BaseChatEngine, StreamingAgentChatResponse
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.llm import (
@@ -23,6 +25,9 @@ from llama_index.core.instrumentation.events.llm import (
     LLMCompletionStartEvent,
 )
 from llama_index.core.instrumentation.span_handlers import NullSpanHandler
+from llama_index.core.memory import BaseMemory
+
+from nbkit.chat_memory import ChatTurn
 
 _STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
 _RESPONSES = (
@@ -47,8 +52,8 @@ class Hearing:
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
     chat_response: Any = None
     """LlamaIndex's streaming chat response, once its history writer has begun."""
-    memory: Any = None
-    """The chat memory that this answer is written to."""
+    turn: ChatTurn | None = None
+    """The turn of a chat that this answer belongs to."""
 
     def call_begins(self, model: str | None) -> None:
         """Forget the previous model call: only the last one's answer is streamed."""
@@ -95,7 +100,7 @@ class _Events(BaseEventHandler):
 
 
 class _Spans(NullSpanHandler):
-    """Learns which memory a streaming chat answer is written to, as its writer starts."""
+    """Learns that a chat engine is asked, and when it starts to write down its answer."""
 
     @classmethod
     def class_name(cls) -> str:
@@ -111,16 +116,34 @@ class _Spans(NullSpanHandler):
         tags: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note the chat response and its memory when LlamaIndex starts its history writer."""
-        memory = bound_args.arguments.get("memory")
-        if memory is None or not hasattr(instance, "awrite_response_to_history_task"):
-            return
-        hearing = _current.get()
-        if hearing is None or hearing.chat_response is not None:
-            hearing = Hearing(requested=time.perf_counter())
-            _current.set(hearing)
-        hearing.chat_response, hearing.memory = instance, memory
-        instance.nbkit_hearing = hearing
+        """Note the turn of a chat as it begins, and again as LlamaIndex's writer starts."""
+        arguments = bound_args.arguments
+        if isinstance(instance, BaseChatEngine) and "message" in arguments:
+            _turn_begins(instance, arguments["message"])
+        elif isinstance(instance, StreamingAgentChatResponse) and "memory" in arguments:
+            _writer_begins(instance, arguments["memory"])
+
+
+def _turn_begins(engine: BaseChatEngine, message: str) -> None:
+    hearing = _current.get()
+    if hearing is None or hearing.turn is not None:
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return  # a call in a thread goes on after a stop, and ends its turn by itself
+    hearing.turn = ChatTurn.of(engine, message)
+
+
+def _writer_begins(response: StreamingAgentChatResponse, memory: BaseMemory) -> None:
+    hearing = _current.get()
+    if hearing is None or hearing.chat_response is not None:
+        hearing = Hearing(requested=time.perf_counter())
+        _current.set(hearing)
+    hearing.chat_response = response
+    hearing.turn = hearing.turn or ChatTurn(memory)
+    hearing.turn.asked = True
+    response.nbkit_hearing = hearing  # type: ignore[attr-defined]
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 from nbkit import hearing
 from nbkit.answer import Answer
-from nbkit.deltas import NotAnAnswer, Reader, mark_interrupted, open_deltas, sources_of
+from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
 from nbkit.heartbeat import keep_waking
 from nbkit.stream_errors import (
     AnswerTruncated,
@@ -227,10 +227,11 @@ class TokenStream:
         trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
         stopped = self._stopping
         complaint = None if stopped else self._complaint(error)
-        if (stopped or complaint is not None) and self._reader is not None:
-            await self._reader.stopped()
-            if heard.memory is not None:
-                await mark_interrupted(heard.memory, self.text)
+        if stopped or complaint is not None:
+            if self._reader is not None:
+                await self._reader.stopped()
+            if heard.turn is not None:
+                await heard.turn.end_early(self.text)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,

@@ -1,5 +1,7 @@
 """Displays of streaming answers in Jupyter; the only code here that knows Jupyter."""
 
+from nbkit.views.chat_view import ChatView as ChatView
+from nbkit.views.chat_view import chat as chat
 from nbkit.views.grid_view import GridView as GridView
 from nbkit.views.grid_view import show_all as show_all
 from nbkit.views.stream_view import StreamView as StreamView

@@ -24,7 +24,7 @@ class GridView(RunningView[dict[str, Answer]]):
     def __init__(self, streams: Mapping[str, TokenStream], *, race: bool = False) -> None:
         self.streams = dict(streams)
         self._race = race
-        self._screen = open_screen([*self.streams], self.stop, race=race)
+        self._screen = open_screen([*self.streams], self._hear, race=race)
         super().__init__(self._show())
 
     @property
@@ -41,6 +41,9 @@ class GridView(RunningView[dict[str, Answer]]):
         for number, (label, tokens) in enumerate(self.streams.items()):
             if which is None or which in (number, label):
                 tokens.cancel()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self.stop(message.get("index"))
 
     async def _show(self) -> None:
         await asyncio.gather(
@@ -100,6 +103,8 @@ def _labelled(sources: Any) -> dict[str, Any]:
         return {}
     if isinstance(sources, Iterable) and not isinstance(sources, str | bytes):
         return {str(number): source for number, source in enumerate(sources, 1)}
+    if iscoroutine(sources):
+        sources.close()
     raise StreamMisused(
         f"`show_all` got one {type(sources).__name__} — for one answer call `show`; for several "
         "give a dict by label, such as `{q: engine.aquery(q) for q in questions}`."

@@ -13,6 +13,8 @@ from nbkit.views.live_cell import LiveCell
 
 _STATIC = Path(__file__).parent / "static"
 _FIRST_CHECKPOINT = 512
+Hear = Callable[[dict[str, Any]], None]
+"""Takes a message of the page, on the event loop: its type, and what belongs to it."""
 _REST = 4
 """A frame is followed by a rest of at least so many times what it cost the kernel."""
 
@@ -36,21 +38,15 @@ class LiveWidget(anywidget.AnyWidget):
     checkpoint: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
     race = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        on_stop: Callable[[int | None], None],
-        *,
-        race: bool = False,
-    ) -> None:
+    def __init__(self, labels: Sequence[str], hear: Hear, *, race: bool = False) -> None:
         self.cells = [LiveCell(number, label) for number, label in enumerate(labels)]
         self._began = time.perf_counter()
         super().__init__(race=race, checkpoint=self._whole())
-        self._on_stop = on_stop
+        self._hear_page = hear
         self._loop = asyncio.get_running_loop()
         # One stream flows at the pace of a film; many share a slower clock, for what a frame
         # costs is the message and not what it carries.
-        self._frame = 1 / 30 if len(labels) == 1 else 1 / 20
+        self._frame = 1 / 30 if len(labels) <= 1 else 1 / 20
         self._stale: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -107,8 +103,29 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _hear(self, _widget: Any, message: Any, _buffers: Any) -> None:
         """Take a message of the page; some front ends deliver it in another thread."""
-        kind = message.get("type") if isinstance(message, dict) else None
-        if kind == "stop":
-            self._on_stop(message.get("index"))
-        elif kind == "resync":
+        if not isinstance(message, dict):
+            return
+        if message.get("type") == "resync":
             self._loop.call_soon_threadsafe(lambda: self.send(self._whole()))
+        else:
+            self._loop.call_soon_threadsafe(self._hear_page, message)
+
+
+class ChatWidget(LiveWidget):
+    """The running turn of a chat, and the box to say something; each turn is a cell of its own."""
+
+    _esm = script("stream_cell.js", "chat.js")
+
+    def begin(self, message: str) -> int:
+        """Show a new turn; returns its index."""
+        index = len(self.cells)
+        self.cells.append(LiveCell(index, message))
+        self.tell(index, label=message, began=self._clock())
+        return index
+
+    def notice(self, text: str) -> None:
+        """Say something about the chat itself, above the box."""
+        self.send({"type": "notice", "text": text})
+
+    def _whole(self) -> dict[str, Any]:
+        return {**super()._whole(), "cells": [cell.whole() for cell in self.cells[-1:]]}

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine, Generator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -16,17 +17,25 @@ _running: dict[asyncio.Task[Any], "RunningView[Any]"] = {}
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class Place:
+    """A run of a cell."""
+
+    cell: str | None
+    """The id the notebook gives the cell, where the front end sends it."""
+    execution: str | None
+    """The id of the request to run it."""
+
+
 class RunningView(Generic[Result]):
     """A display that runs in a task of its own: `await` it, `stop()` it, or let it run."""
 
-    def __init__(self, shown: Coroutine[Any, Any, None]) -> None:
-        self._execution, self._cell = (
-            (cell_id(), _notebook_cell()) if has_kernel() else (None, None)
-        )
+    def __init__(self, shown: Coroutine[Any, Any, None], place: Place | None = None) -> None:
+        self._place = place or this_place()
         self._task = asyncio.get_running_loop().create_task(shown, name="nbkit-view")
         _running[self._task] = self
         self._task.add_done_callback(_running.pop)
-        if self._cell is not None:
+        if self._place.cell is not None:
             _watch_cells()
 
     def stop(self) -> None:
@@ -65,11 +74,12 @@ def need_loop(name: str) -> None:
         ) from None
 
 
-def _notebook_cell() -> str | None:
-    """Return the id the notebook gives the running cell, where the front end sends it."""
+def this_place() -> Place:
+    """Say where in a notebook the running code stands."""
+    if not has_kernel():
+        return Place(None, None)
     metadata = sys.modules["IPython"].get_ipython().kernel.get_parent().get("metadata", {})
-    cell: str | None = metadata.get("cellId")
-    return cell
+    return Place(metadata.get("cellId"), cell_id())
 
 
 @cache
@@ -77,9 +87,9 @@ def _watch_cells() -> None:
     """Stop a view when its cell is run again: its output has just been cleared."""
 
     def before_cell(_info: Any) -> None:
-        cell, execution = _notebook_cell(), cell_id()
+        now = this_place()
         for view in list(_running.values()):
-            if cell is not None and view._cell == cell and view._execution != execution:
+            if view._place.cell == now.cell is not None and view._place != now:
                 view.stop()
 
     sys.modules["IPython"].get_ipython().events.register("pre_run_cell", before_cell)

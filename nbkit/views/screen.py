@@ -2,13 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nbkit.answer import Answer
 from nbkit.stream_errors import StreamError
 from nbkit.streams import TokenStream
-from nbkit.views.live_widget import LiveWidget
+from nbkit.views.live_widget import Hear, LiveWidget
 from nbkit.views.settled import Bundle, caption, source_rows
 
 
@@ -31,13 +31,11 @@ class Screen(Protocol):
 class CellOutput:
     """A cell's output: a live widget, replaced by static output when its streams settle."""
 
-    def __init__(
-        self, labels: Sequence[str], on_stop: Callable[[int | None], None], *, race: bool = False
-    ) -> None:
+    def __init__(self, labels: Sequence[str], hear: Hear, *, race: bool = False) -> None:
         from IPython.display import display
 
         self._cell = cell_id()
-        self._live = LiveWidget(labels, on_stop, race=race)
+        self._live = LiveWidget(labels, hear, race=race)
         self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
 
     def add(self, index: int, chunk: str, **facts: Any) -> None:
@@ -85,11 +83,9 @@ class Terminal:
         """Nothing: it is on the screen."""
 
 
-def open_screen(
-    labels: Sequence[str], on_stop: Callable[[int | None], None], *, race: bool = False
-) -> Screen:
+def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> Screen:
     """Return the place where this process can show streams."""
-    return CellOutput(labels, on_stop, race=race) if has_kernel() else Terminal(labels)
+    return CellOutput(labels, hear, race=race) if has_kernel() else Terminal(labels)
 
 
 async def follow(tokens: TokenStream, screen: Screen, index: int) -> Answer | None:

@@ -3,7 +3,7 @@
 It needs no kernel and no widget: it survives saving, reopening, GitHub and nbconvert.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -78,12 +78,31 @@ def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle
     told = [(name, _shown(answer.text), caption(answer)) for name, answer in rows]
     return {
         "text/html": f'<table class="nbkit-settled" style="{_TABLE}">{"".join(cells)}</table>',
-        "text/markdown": "\n\n".join(
-            f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
-            for name, text, line in told
-        ),
-        "text/plain": "\n\n".join(f"{name}\n{text}\n{line}" for name, text, line in told),
+        "text/markdown": _sections(told),
+        "text/plain": "\n\n".join("\n".join(row) for row in told),
     }
+
+
+def settled_chat(turns: Sequence[tuple[str, Answer]]) -> Bundle:
+    """A transcript: what was said, and each answer with its caption and sources."""
+    parts = [
+        f'<p style="margin: 0.8em 0 0.3em"><strong>{escape(said)}</strong></p>'
+        f'<div style="{_FRAME}">{_html(answer)}</div>'
+        for said, answer in turns
+    ]
+    told = [(said, _shown(answer.text), caption(answer)) for said, answer in turns]
+    return {
+        "text/html": f'<div class="nbkit-settled">{"".join(parts)}</div>',
+        "text/markdown": _sections(told),
+        "text/plain": "\n\n".join("\n".join(turn) for turn in told),
+    }
+
+
+def _sections(told: Sequence[tuple[str, str, str]]) -> str:
+    return "\n\n".join(
+        f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
+        for name, text, line in told
+    )
 
 
 def _finish(answer: Answer) -> tuple[bool, float]:

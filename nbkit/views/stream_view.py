@@ -20,7 +20,7 @@ class StreamView(RunningView[Answer]):
 
     def __init__(self, tokens: TokenStream) -> None:
         self.stream = tokens
-        self._screen = open_screen([""], lambda _: tokens.cancel())
+        self._screen = open_screen([""], lambda _message: tokens.cancel())
         super().__init__(self._show())
 
     @property

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty
 from typing import Any
@@ -31,6 +32,12 @@ class Run:
         return "".join(content["text"] for content in self.of("stream"))
 
     @property
+    def live_comm(self) -> str:
+        """The comm of the live view that was opened."""
+        opened = self.of("comm_open")
+        return next(c["comm_id"] for c in opened if "checkpoint" in c["data"]["state"])
+
+    @property
     def settled(self) -> list[dict[str, Any]]:
         """MIME bundles that replaced a live display."""
         return [content["data"] for content in self.of("update_display_data")]
@@ -42,9 +49,17 @@ class Kernel:
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
 
-    def start(self, code: str) -> str:
-        """Send a cell without waiting for it; returns the id of the request."""
-        return self.client.execute(code, allow_stdin=False)
+    def start(self, code: str, cell: str | None = None) -> str:
+        """Send a cell without waiting for it; returns the id of the request.
+
+        `cell` is the id a notebook gives it, sent as JupyterLab sends it.
+        """
+        content = {"code": code, "silent": False, "allow_stdin": False, "stop_on_error": True}
+        message = self.client.session.msg("execute_request", content)
+        message["metadata"] = {"cellId": cell} if cell else {}
+        self.client.shell_channel.send(message)
+        request: str = message["header"]["msg_id"]
+        return request
 
     def follow(self, request: str, until: Any = None) -> Run:
         """Read what the kernel sends for a request, until it is idle or `until(run)` is true."""
@@ -71,24 +86,26 @@ class Kernel:
                 content: dict[str, Any] = message["content"]
                 return content
 
-    def run(self, code: str) -> Run:
+    def run(self, code: str, cell: str | None = None) -> Run:
         """Run one cell to its end; fails the test if the cell fails."""
-        run = self.follow(self.start(code))
+        run = self.follow(self.start(code, cell))
         assert run.reply["status"] == "ok", "\n".join(run.reply.get("traceback", []))
         return run
 
     def press_stop(self, comm_id: str) -> None:
         """Send what the view sends when its Stop button is clicked."""
-        message = self.client.session.msg(
-            "comm_msg",
-            {"comm_id": comm_id, "data": {"method": "custom", "content": {"type": "stop"}}},
-        )
+        self.tell_widget(comm_id, type="stop")
+
+    def tell_widget(self, comm_id: str, **content: Any) -> None:
+        """Send what a view sends to its widget."""
+        data = {"method": "custom", "content": content}
+        message = self.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         self.client.shell_channel.send(message)
 
 
-@pytest.fixture
-def kernel() -> Iterator[Kernel]:
-    """A fresh kernel of this Python."""
+@contextmanager
+def running_kernel() -> Iterator[Kernel]:
+    """Start a kernel of this Python; ends with the block."""
     manager = KernelManager(kernel_name="python3")
     assert manager.kernel_spec is not None
     manager.kernel_spec.argv[0] = sys.executable
@@ -101,3 +118,17 @@ def kernel() -> Iterator[Kernel]:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    """A fresh kernel of this Python."""
+    with running_kernel() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting_kernel() -> Iterator[Kernel]:
+    """One kernel for all tests of a file: starting one takes seconds."""
+    with running_kernel() as running:
+        yield running

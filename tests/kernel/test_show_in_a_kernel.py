@@ -20,11 +20,6 @@ async def words(count, pause, first=0.0):
 """
 
 
-def _live_comm(run: Run) -> str:
-    opened = run.of("comm_open")
-    return next(c["comm_id"] for c in opened if "checkpoint" in c["data"]["state"])
-
-
 def _has_text(run: Run) -> bool:
     return any("word3" in str(content) for content in run.of("comm_msg"))
 
@@ -47,7 +42,7 @@ def test_the_button_stops_an_awaited_cell(kernel: Kernel) -> None:
     kernel.run(SETUP)
     request = kernel.start("answer = await nbkit.show(words(2000, 0.02))")
     run = kernel.follow(request, until=_has_text)
-    kernel.press_stop(_live_comm(run))
+    kernel.press_stop(run.live_comm)
     rest = kernel.follow(request)
     assert rest.reply["status"] == "ok"
     assert "■ stopped" in rest.settled[0]["text/plain"]

@@ -1,0 +1,124 @@
+from typing import Any
+
+import pytest
+
+from tests.kernel.conftest import Kernel, Run
+
+pytestmark = pytest.mark.kernel
+
+SETUP = """
+import asyncio, nbkit
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.memory import ChatMemoryBuffer
+
+def engine(**timing):
+    llm = nbkit.connect(**timing)
+    return SimpleChatEngine.from_defaults(llm=llm, memory=ChatMemoryBuffer.from_defaults())
+"""
+
+
+@pytest.fixture
+def ready(lasting_kernel: Kernel) -> Kernel:
+    """A kernel that can make chat engines."""
+    lasting_kernel.run(SETUP)
+    return lasting_kernel
+
+
+def _after(kernel: Kernel, turns: int) -> Run:
+    """What the kernel shows while it waits for so many finished turns."""
+    waiting = f"while len(chat.turns) < {turns}: await asyncio.sleep(0.01)"
+    return kernel.run(waiting)
+
+
+def _transcripts(run: Run) -> list[str]:
+    return [bundle["text/plain"] for bundle in run.settled]
+
+
+def test_what_is_typed_is_answered_and_stays(ready: Kernel) -> None:
+    """A message from the page becomes a turn; the transcript is static output, turn by turn."""
+    run = ready.run("chat = nbkit.chat(engine(speed=0))")
+    ready.tell_widget(run.live_comm, type="say", text="What can you do?")
+    first = _after(ready, 1)
+    ready.tell_widget(run.live_comm, type="say", text="And in Chinese?")
+    second = _after(ready, 2)
+    assert "What can you do?" in _transcripts(first)[-1]
+    assert _transcripts(second)[-1].count("✓ done") == 2
+    same = (
+        "print([t for _, t in chat.conversation.history][1::2] == [a.text for _, a in chat.turns])"
+    )
+    assert ready.run(same).text == "True\n"
+
+
+def test_the_memory_agrees_with_the_screen_after_a_stop(ready: Kernel) -> None:
+    """A stopped turn is remembered as far as it was shown, marked; the next turn works."""
+    run = ready.run("chat = nbkit.chat(engine(ttft=0.1, tokens_per_second=20))")
+    ready.tell_widget(run.live_comm, type="say", text="What can you do?")
+    ready.run("while not chat.conversation.running.text: await asyncio.sleep(0.01)")
+    ready.tell_widget(run.live_comm, type="stop")
+    assert "■ stopped" in _transcripts(_after(ready, 1))[-1]
+    ready.run("shown = chat.turns[0][1].text")
+    kept = "print(chat.conversation.history[1] == ('assistant', shown + '\\n\\n[interrupted]'))"
+    assert ready.run(kept).text == "True\n"
+    assert ready.run("print((await chat.say('Go on')).state)").text == "done\n"
+
+
+def test_a_failed_turn_says_why_and_is_remembered(ready: Kernel) -> None:
+    """An error in mid-answer stands in the transcript with the partial; the memory has the same."""
+    run = ready.run("chat = nbkit.chat(engine(speed=0, fault='cut', fault_after=5))")
+    ready.tell_widget(run.live_comm, type="say", text="What can you do?")
+    assert "✗ failed" in _transcripts(_after(ready, 1))[-1]
+    told = ready.run("print([role for role, _ in chat.conversation.history])").text
+    assert told == "['user', 'assistant']\n"
+
+
+def test_one_turn_at_a_time(ready: Kernel) -> None:
+    """A second message during a turn is refused on the page, and nothing is lost."""
+    run = ready.run("chat = nbkit.chat(engine(ttft=0.3, tokens_per_second=50))")
+    ready.tell_widget(run.live_comm, type="say", text="What can you do?")
+    ready.run("while chat.conversation.running is None: await asyncio.sleep(0.01)")
+    ready.tell_widget(run.live_comm, type="say", text="Hello?")
+    run = _after(ready, 1)
+    notices = [c["data"].get("content") or {} for c in run.of("comm_msg")]
+    assert any("still running" in str(n.get("text")) for n in notices)
+    assert ready.run("print(len(chat.turns), len(chat.conversation.history))").text == "1 2\n"
+
+
+def test_clear_forgets_on_both_sides(ready: Kernel) -> None:
+    """Clear empties the transcript and the engine's memory."""
+    run = ready.run("chat = nbkit.chat(engine(speed=0)); answer = await chat.say('Hello')")
+    ready.tell_widget(run.live_comm, type="clear")
+    ready.run("while chat.turns: await asyncio.sleep(0.01)")
+    assert ready.run("print(chat.conversation.history)").text == "[]\n"
+
+
+def test_end_leaves_only_static_output(ready: Kernel) -> None:
+    """An ended chat has no widget; its transcript stays, and a further message is refused."""
+    opened = ready.run("chat = nbkit.chat(engine(speed=0)); answer = await chat.say('Hello')")
+    request = ready.start("await chat")
+    ready.tell_widget(opened.live_comm, type="end")
+    run = ready.follow(request)
+    assert run.reply["status"] == "ok"
+    closed = {c["comm_id"] for c in run.of("comm_close")}
+    assert {c["comm_id"] for c in opened.of("comm_open")} <= closed
+    assert "Hello" in str(_transcripts(run))
+    assert ready.follow(ready.start("chat.say('More')")).reply["ename"] == "StreamMisused"
+
+
+def test_an_interrupt_ends_an_awaited_chat(ready: Kernel) -> None:
+    """Ctrl-C in a cell that awaits the chat ends it, and keeps the running turn's partial."""
+    run = ready.run("chat = nbkit.chat(engine(ttft=0.1, tokens_per_second=20))")
+    ready.tell_widget(run.live_comm, type="say", text="What can you do?")
+    ready.run("while not chat.conversation.running.text: await asyncio.sleep(0.01)")
+    request = ready.start("await chat")
+    ready.follow(request, until=lambda run: run.of("execute_input"))
+    ready.manager.interrupt_kernel()
+    assert ready.follow(request).reply["status"] == "error"
+    _after(ready, 1)
+    assert ready.run("print(chat.turns[0][1].stopped)").text == "True\n"
+
+
+@pytest.mark.parametrize("wrong", ["nbkit.load_index('en')", "nbkit.connect()", "None"])
+def test_other_things_than_chat_engines_are_refused(ready: Kernel, wrong: Any) -> None:
+    """A query engine, an index or a model gets the call that makes a chat engine."""
+    run = ready.follow(ready.start(f"nbkit.chat({wrong})"))
+    assert "as_chat_engine" in run.reply["evalue"]
