@@ -1,0 +1,11 @@
+"""Figures that show what streaming and async did: each takes `ax=`, and returns the Axes.
+
+Taught in notebooks 01, 04 and 08.
+"""
+
+from nbkit.plots.comparisons import compare, speedup
+from nbkit.plots.distributions import ecdf, gaps
+from nbkit.plots.over_time import timeline, tokens_over_time
+from nbkit.plots.reading import PlotError
+
+__all__ = ["PlotError", "compare", "ecdf", "gaps", "speedup", "timeline", "tokens_over_time"]

@@ -1,0 +1,184 @@
+"""Figures of many measurements at once: how they spread, and what the slowest are like."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
+
+from nbkit.plots.reading import PlotError, Row, is_number, read_groups, read_rows
+from nbkit.plots.style import (
+    DASHES,
+    GREY,
+    SERIES,
+    canvas,
+    grid,
+    legend_below,
+    one_line,
+)
+
+_METRICS = {
+    "ttft": ("seconds until the first token", "How many had their first token by when?"),
+    "end_to_end": ("seconds until the last chunk", "How many were complete by when?"),
+    "gaps": ("seconds between chunks", "How many gaps were no longer than this?"),
+    "tpot": ("seconds per output token", "How many were at least this fast?"),
+}
+_ENOUGH_FOR_P99 = 100
+_SHORTEST_GAP = 1e-6
+"""Seconds; two chunks read in one go can have the same reading, and zero has no logarithm."""
+
+
+def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes:
+    """Draw what share of the answers had reached a moment by when (empirical distribution).
+
+    `measured` is a list of answers, outcomes or Traces, or a dict of such lists by label; lists of
+    seconds will do too. `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. An
+    answer that never reached the moment (no first token; for "end_to_end", not complete) counts
+    among n, so its curve ends below 100 %.
+
+    Raises `PlotError` for anything else, and where there is nothing to draw.
+
+    Taught in notebook 08.
+    """
+    if metric not in _METRICS:
+        raise PlotError(f"There is no metric {metric!r} to draw — choose one of {list(_METRICS)}.")
+    curves = {
+        label: _measurements(label, group, metric) for label, group in read_groups(measured).items()
+    }
+    if not any(values for values, _ in curves.values()):
+        raise PlotError(f"None of these has a {metric} — pass answers that have text.")
+    labels = [_legend(label, _sample(len(values), n)) for label, (values, n) in curves.items()]
+    with canvas(ax, texts=labels) as ax:
+        right = max(max(values) for values, _ in curves.values() if values)
+        for place, (label, (values, n)) in enumerate(zip(labels, curves.values(), strict=True)):
+            shares = [count / n for count in range(len(values) + 1)]
+            ax.step(
+                [0, *sorted(values), 1.05 * right],
+                [*shares, shares[-1]],
+                where="post",
+                color=SERIES[place % len(SERIES)],
+                linestyle=DASHES[place % len(DASHES)],
+                linewidth=2.5,
+                label=label,
+            )
+        ax.axhline(0.5, color=GREY, linewidth=1.5, zorder=1)
+        ax.set_xlim(0, 1.05 * right)
+        ax.set_ylim(0, 1.02)
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        words, title = _METRICS[metric]
+        ax.set_xlabel(words)
+        ax.set_ylabel("share of gaps" if metric == "gaps" else "share of answers")
+        ax.set_title(title)
+        grid(ax, "both")
+        legend_below(ax)
+    return ax
+
+
+def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
+    """Draw how long the pauses between chunks were, on a logarithmic axis.
+
+    `answers` is an Answer, an outcome or a Trace, a list of them (their gaps are pooled, as in the
+    vLLM benchmark), or a dict of these by label. Lines mark p50 and p99; the figures, interpolated
+    as `numpy.percentile` does, are in the legend. Below 100 gaps there is no p99.
+
+    Raises `PlotError` for anything else, and if no answer has two chunks.
+
+    Taught in notebook 08.
+    """
+    found = {}
+    for label, group in read_groups(answers).items():
+        pooled = _of_rows(read_rows(group), "gaps")[0]
+        found[label] = [max(gap, _SHORTEST_GAP) for gap in pooled]
+    everything = [gap for pooled in found.values() for gap in pooled]
+    if not everything:
+        raise PlotError("No answer here has two chunks, so there are no gaps — stream the answers.")
+    low, high = math.log10(min(everything)) - 0.1, math.log10(max(everything)) + 0.1
+    bins = np.logspace(low, high, 50)
+    labels = [_legend(label, _figures(pooled)) for label, pooled in found.items()]
+    with canvas(ax, texts=labels) as ax:
+        for place, (label, pooled) in enumerate(zip(labels, found.values(), strict=True)):
+            colour, dash = SERIES[place % len(SERIES)], DASHES[place % len(DASHES)]
+            ax.hist(
+                pooled,
+                bins=bins,  # type: ignore[arg-type]
+                weights=[1 / len(pooled)] * len(pooled),
+                histtype="stepfilled",
+                facecolor=(colour, 0.25),
+                edgecolor=colour,
+                linestyle=dash,
+                linewidth=2,
+                label=label,
+            )
+            for name, value in _percentiles(pooled).items():
+                ax.axvline(value, color=colour, linewidth=2, linestyle=dash)
+                ax.annotate(
+                    name,
+                    (value, 1),
+                    (4, -4 - 16 * place),
+                    xycoords=("data", "axes fraction"),
+                    textcoords="offset points",
+                    va="top",
+                    color=colour,
+                )
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(EngFormatter("s"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.margins(y=0.15)
+        ax.set_xlabel("time between one chunk and the next")
+        ax.set_ylabel("share of gaps")
+        ax.set_title("Does the text flow evenly, or in fits and starts?")
+        grid(ax, "x")
+        legend_below(ax)
+    return ax
+
+
+def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int]:
+    """Give the values that were reached, and the number of all that might have been."""
+    if isinstance(group, Iterable) and not isinstance(group, str | bytes):
+        group = list(group)
+        if group and all(is_number(one) for one in group):
+            if not all(0 <= float(one) < math.inf for one in group):
+                raise PlotError(f"{label!r} has a value that is no duration — leave it out.")
+            return [float(one) for one in group], len(group)
+    return _of_rows(read_rows(group), metric)
+
+
+def _of_rows(rows: list[Row], metric: str) -> tuple[list[float], int]:
+    timed = [row for row in rows if row.trace is not None]
+    if metric == "gaps":
+        pooled = [gap for row in timed if row.trace for gap in row.trace.gaps]
+        return pooled, len(pooled)
+    values = [
+        getattr(row.trace, metric) for row in timed if metric != "end_to_end" or row.state == "done"
+    ]
+    reached = [value for value in values if value is not None]
+    # That the server counted no tokens does not mean that the answer never came.
+    return reached, len(reached) if metric == "tpot" else len(timed)
+
+
+def _sample(reached: int, n: int) -> str:
+    return f"n = {n}" if reached == n else f"n = {n}, {n - reached} of them never"
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    known = {"p50": float(np.percentile(values, 50))} if values else {}
+    if len(values) >= _ENOUGH_FOR_P99:
+        known["p99"] = float(np.percentile(values, 99))
+    return known
+
+
+def _figures(pooled: list[float]) -> str:
+    if not pooled:
+        return "no gaps"
+    told = ", ".join(
+        f"{name} {1000 * value:,.1f} ms" for name, value in _percentiles(pooled).items()
+    )
+    lacking = "" if len(pooled) >= _ENOUGH_FOR_P99 else f", p99 needs {_ENOUGH_FOR_P99}"
+    return f"{told} ({len(pooled)} gaps{lacking})"
+
+
+def _legend(label: Any, figures: str) -> str:
+    return f"{one_line(label)}: {figures}" if label != "" else figures

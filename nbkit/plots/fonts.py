@@ -1,0 +1,72 @@
+"""Fonts that can draw Chinese, on whatever machine this is."""
+
+import warnings
+from collections.abc import Iterable
+from functools import cache
+
+import matplotlib as mpl
+from matplotlib.font_manager import findSystemFonts, fontManager
+
+# Matplotlib before 3.11 knows only the first face of a collection, which is the Japanese one of
+# Noto's and the Hong Kong one of PingFang's; both hold the simplified characters too.
+_CHINESE = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "Noto Sans CJK JP",
+    "PingFang HK",
+    "Heiti TC",
+    "Heiti SC",
+    "SimHei",
+    "SimSun",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+    "Droid Sans Fallback",
+)
+
+
+def families(texts: Iterable[str]) -> list[str]:
+    """Give the font families to draw with: the reader's own, then one that has Chinese.
+
+    Warns, once in a process, if one of `texts` is Chinese and no font on the machine is.
+    """
+    chinese = _installed(_CHINESE)
+    if chinese is None and any("\u4e00" <= char <= "\u9fff" for text in texts for char in text):
+        _warn_once()
+    # DejaVu Sans comes with matplotlib and has the signs used here (×, ✂, ↻).
+    own = [family for family in mpl.rcParams["font.family"] if family != chinese]
+    return [*own, *([chinese] if chinese else []), "DejaVu Sans"]
+
+
+@cache
+def _installed(wanted: tuple[str, ...]) -> str | None:
+    found = _first_known(wanted)
+    if found is None:
+        # Matplotlib's list is as old as its cache: read the fonts installed since.
+        known = {font.fname for font in fontManager.ttflist}
+        for path in set(findSystemFonts()) - known:
+            try:
+                fontManager.addfont(path)
+            except (OSError, RuntimeError, ValueError):  # a font FreeType cannot read: nothing lost
+                continue
+        found = _first_known(wanted)
+    return found
+
+
+def _first_known(wanted: tuple[str, ...]) -> str | None:
+    known = {font.name for font in fontManager.ttflist}
+    return next((name for name in wanted if name in known), None)
+
+
+@cache
+def _warn_once() -> None:
+    warnings.warn(
+        "No font on this machine can draw Chinese, so labels show boxes — install one (on Debian "
+        "or Ubuntu: `sudo apt install fonts-noto-cjk`) and restart the kernel.",
+        stacklevel=6,  # the cell that called the plot
+    )

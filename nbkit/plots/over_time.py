@@ -1,0 +1,236 @@
+"""Figures with time along the x axis: where it went, and when there was something to read."""
+
+from collections import defaultdict
+from itertools import accumulate
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.patheffects import withStroke
+
+from nbkit.plots.reading import PlotError, Row, read_rows
+from nbkit.plots.style import (
+    BLUE,
+    DASHES,
+    GREY,
+    ORANGE,
+    SERIES,
+    VERMILION,
+    canvas,
+    duration,
+    grid,
+    ink,
+    legend_below,
+    one_line,
+    sign,
+)
+from nbkit.timing import Trace, count
+
+_LABELLED_ROWS = 24
+_NAMED_CURVES = 7
+_PHASES: dict[str, dict[str, Any]] = {
+    "earlier attempts": {"facecolor": "white", "hatch": "xxxx", "edgecolor": GREY},
+    "queued or retrieving": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
+    "waiting for the first token": {"facecolor": ORANGE},
+    "streaming": {"facecolor": BLUE},
+}
+
+
+def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axes:
+    """Draw a row per request, from the moment it was put to its last chunk.
+
+    `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
+    The x axis counts seconds since the first of them started. Each row shows the phases that are
+    known: queued or retrieving (until the model was called), waiting for the first token,
+    streaming. Signs mark what was stopped, failed, truncated or retried; a request without any
+    text says so. `blocks` is what a watch on the event loop found: an object whose `.blocks` have
+    `.start` and `.end` (readings of perf_counter); they are shaded across all rows.
+
+    Raises `PlotError` for anything else, and if none of the requests was timed in this process.
+
+    Taught in notebook 04.
+    """
+    rows = read_rows(answers)
+    bands = _bands(blocks)
+    zero = min(_begin(row, row.trace) for row in rows if row.trace)
+    few = len(rows) <= _LABELLED_ROWS
+    height = min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5
+    labels = [_row_label(row) for row in rows]
+    with canvas(ax, height=height, texts=labels) as ax:
+        _draw_phases(ax, rows, zero, thickness=0.62 if few else 1.0)
+        _draw_signs(ax, rows, zero, size=130 if few else 55)
+        right = max(_end(row.trace) for row in rows if row.trace) - zero
+        _draw_bands(ax, bands, zero, right)
+        if few:
+            _say_what_is_missing(ax, rows, zero)
+            ax.set_yticks(range(len(rows)), labels, parse_math=False)
+        else:
+            ax.set_yticks([])
+            ax.set_ylabel(f"{len(rows)} requests")
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_xlim(-0.025 * right, 1.03 * right or 1)
+        ax.set_xlabel("seconds since the first request")
+        ax.set_title("Where does the time go?")
+        grid(ax, "x")
+        legend_below(ax)
+    return ax
+
+
+def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
+    """Draw how much text had arrived by when, as one step curve per answer.
+
+    `answers` is an Answer or a Trace, a list of them, or a dict of them by label. The x axis counts
+    seconds since each answer's own start; the y axis characters. A circle marks the first token, a
+    square the last chunk. A blocking answer is a single jump: same end, different start.
+
+    Raises `PlotError` for anything else, and if none of them was timed in this process.
+
+    Taught in notebook 01.
+    """
+    rows = read_rows(answers)
+    labels = [f"{one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
+    named = len(rows) <= _NAMED_CURVES
+    with canvas(ax, texts=labels) as ax:
+        for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
+            trace = row.trace or Trace(start=0.0)
+            times = [0.0, *(arrival - trace.start for arrival in trace.arrivals)]
+            ax.step(
+                times,
+                [0, *accumulate(trace.sizes)],
+                where="post",
+                color=SERIES[place] if named else BLUE,
+                linestyle=DASHES[place % len(DASHES)] if named else "-",
+                linewidth=2.5 if named else 1,
+                alpha=1 if named else 0.5,
+                label=label if named else None if place else count(len(rows), "answer"),
+            )
+            if named and trace.arrivals:
+                marks = [(times[1], trace.sizes[0], "o"), (times[-1], sum(trace.sizes), "s")]
+                for x, y, marker in marks:
+                    ax.plot(x, y, marker, markersize=10, color=SERIES[place], markeredgecolor="w")
+        ax.set_xlim(left=0)
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("seconds since the question")
+        ax.set_ylabel("characters received")
+        ax.set_title("When could you start reading?")
+        grid(ax, "both")
+        legend_below(ax)
+    return ax
+
+
+def _begin(row: Row, trace: Trace) -> float:
+    return min((trace.start, *row.attempt_starts))
+
+
+def _end(trace: Trace) -> float:
+    """The last thing known to have happened."""
+    known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
+    return max(moment for moment in known if moment is not None)
+
+
+def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
+    """When each phase of a request began and ended; phases that are not known are left out."""
+    first = trace.arrivals[0] if trace.arrivals else _end(trace)
+    # An answer already made when it was wrapped had asked its model before the clock started.
+    asked = min(max(trace.requested or trace.start, trace.start), first)
+    spans = {
+        "earlier attempts": (_begin(row, trace), trace.start),
+        "queued or retrieving": (trace.start, asked),
+        "waiting for the first token": (asked, first),
+        "streaming": (first, trace.arrivals[-1] if trace.arrivals else first),
+    }
+    return {phase: (begin, end) for phase, (begin, end) in spans.items() if end > begin}
+
+
+def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> None:
+    spans = [_phases(row, row.trace) if row.trace else {} for row in rows]
+    for phase, look in _PHASES.items():
+        corners = []
+        for place, span in enumerate(spans):
+            if phase in span:
+                begin, end = (moment - zero for moment in span[phase])
+                top, bottom = place - thickness / 2, place + thickness / 2
+                corners.append([(begin, top), (begin, bottom), (end, bottom), (end, top)])
+        if corners:
+            # `barh` makes an object a bar: ten seconds for a thousand requests.
+            ax.add_collection(PolyCollection(corners, label=phase, linewidth=0, zorder=2, **look))
+
+
+def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
+    halo = [withStroke(linewidth=3, foreground=ax.get_facecolor())]
+    look: dict[str, Any] = {"s": size, "linewidths": 0.8, "zorder": 4, "clip_on": False}
+    drawn = {**look, "s": 2 * size, "linewidths": 0, "color": ink(ax), "path_effects": halo}
+    signs: dict[str, dict[str, Any]] = {
+        "stopped": {**look, "marker": "s", "color": "black", "edgecolors": "white"},
+        "failed": {**look, "marker": "X", "color": VERMILION, "edgecolors": "black"},
+        "truncated": {**drawn, "marker": sign("✂")},
+    }
+    ends = defaultdict(list)
+    retries, stalls = [], []
+    for place, row in enumerate(rows):
+        if row.trace is None:
+            continue
+        if row.state in signs:
+            end = _end(row.trace) - zero
+            ends[row.state].append((end, place))
+            if row.trace.arrivals:
+                stalls.append((place, row.trace.arrivals[-1] - zero, end))
+        if row.attempts > 1:
+            starts = row.attempt_starts[1:] or (row.trace.start,)
+            retries += [(start - zero, place) for start in starts]
+    if stalls:
+        ax.hlines(*zip(*stalls, strict=True), color=ink(ax), linewidth=1.5)
+    for state, points in ends.items():
+        ax.scatter(*zip(*points, strict=True), label=state, **signs[state])
+    if retries:
+        ax.scatter(*zip(*retries, strict=True), label="retried", marker=sign("↻"), **drawn)
+
+
+def _bands(blocks: Any) -> list[tuple[float, float]]:
+    if blocks is None:
+        return []
+    try:
+        return [(block.start, block.end) for block in blocks.blocks]
+    except (AttributeError, TypeError):
+        raise PlotError(
+            f"Got {type(blocks).__name__} as `blocks` — pass what a watch on the event loop "
+            "returned: an object whose `.blocks` have `.start` and `.end`."
+        ) from None
+
+
+def _draw_bands(ax: Axes, bands: list[tuple[float, float]], zero: float, right: float) -> None:
+    shown = [(max(begin - zero, 0), min(end - zero, right)) for begin, end in bands]
+    shown = [(begin, end) for begin, end in shown if end > begin]
+    for place, (begin, end) in enumerate(shown):
+        ax.axvspan(
+            begin,
+            end,
+            facecolor=(VERMILION, 0.3),
+            edgecolor=(VERMILION, 0.9),
+            hatch="\\\\",
+            linewidth=0,
+            zorder=3,
+            label=None if place else "event loop blocked",
+        )
+
+
+def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
+    for place, row in enumerate(rows):
+        if row.trace is not None and row.trace.arrivals:
+            continue
+        words = "not timed" if row.trace is None else "no text"
+        where = 0 if row.trace is None else _end(row.trace) - zero
+        ax.annotate(words, (where, place), (12, 0), textcoords="offset points", va="center")
+
+
+def _row_label(row: Row) -> str:
+    return one_line(row.label) + (f" ({row.attempts} attempts)" if row.attempts > 1 else "")
+
+
+def _reading_times(trace: Trace | None) -> str:
+    if trace is None:
+        return "not timed"
+    if trace.ttft is None or trace.end_to_end is None:
+        return trace.caption
+    return f"first text {duration(trace.ttft)}, all {duration(trace.end_to_end)}"

@@ -1,0 +1,142 @@
+"""How every figure looks: large letters, safe colours, light paper, Chinese."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.font_manager import FontProperties
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import ScaledTranslation
+
+from nbkit.plots.fonts import families
+
+# The colours of M. Okabe and K. Ito, "Color Universal Design" (2008), told apart with every kind
+# of colour blindness; their yellow is left out, for it cannot be seen on white.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
+GREY = "#BBBBBB"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+DASHES = ("-", "--", "-.", ":")
+
+_LABEL_WIDTH = 32
+_LETTERS: dict[str, Any] = {
+    "font.size": 13,
+    "axes.titlesize": 15,
+    "axes.labelsize": 13,
+    "legend.fontsize": 12,
+    # A price in a question is not a formula.
+    "text.parse_math": False,
+}
+# The figure brings its own paper: on a transparent one, dark letters vanish in a dark theme.
+_PAPER: dict[str, Any] = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "text.color": "#222222",
+    "axes.labelcolor": "#222222",
+    "axes.titlecolor": "auto",
+    "axes.edgecolor": "#222222",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.h_pad": 0.12,
+    "figure.constrained_layout.w_pad": 0.12,
+}
+
+
+@contextmanager
+def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -> Iterator[Axes]:
+    """Give axes to draw on in the house style: the reader's, or those of a new figure.
+
+    `height` is in inches; `texts` are the labels that will be written. The reader's own settings
+    are left as they are; so are the colours of axes given.
+    """
+    names = families(texts)
+    paper = _PAPER if ax is None else {}
+    settings: Any = {**_LETTERS, **paper, "font.family": names}
+    with plt.rc_context(settings):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(10, height), layout="constrained")
+        # Texts that exist keep their font, and ticks are made when they are drawn, long after.
+        for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
+            text.set(fontfamily=names, fontsize=_LETTERS["font.size"])
+        ax.tick_params(labelfontfamily=names, labelsize=12, colors=ink(ax))
+        ax.set_axisbelow(True)
+        yield ax
+
+
+def ink(ax: Axes) -> str:
+    """Give the colour the axes are labelled in, which can be seen on their background."""
+    return str(ax.xaxis.label.get_color())
+
+
+def grid(ax: Axes, axis: str) -> None:
+    """Draw faint lines to read values by, along "x", "y" or "both"."""
+    ax.grid(axis=axis, color=GREY, linewidth=0.8, alpha=0.5)  # type: ignore[arg-type]
+
+
+def legend_below(ax: Axes) -> None:
+    """Put the legend under the axis label, where it covers no data; bars come first."""
+    entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    if not entries:
+        return
+    entries.sort(key=lambda entry: not isinstance(entry[0], PolyCollection))
+    handles, labels = zip(*entries, strict=True)
+    below = ax.transAxes + ScaledTranslation(0, -46 / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        handles,
+        labels,
+        # From the right, so that what is too wide for the axes goes under the labels of y.
+        loc="upper right",
+        bbox_to_anchor=(1, 0),
+        bbox_transform=below,
+        ncols=_columns(ax, labels),
+        frameon=False,
+        borderaxespad=0,
+        labelcolor=ink(ax),
+    )
+
+
+def one_line(label: object) -> str:
+    """Fit a label into one line."""
+    text = " ".join(str(label).split())
+    if _width(text) <= _LABEL_WIDTH:
+        return text
+    while _width(text) >= _LABEL_WIDTH:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people: "1.24 s", "21.4 ms"."""
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
+
+
+def _width(text: str) -> int:
+    """Count characters; a Chinese one is as wide as two Latin ones."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _columns(ax: Axes, labels: Sequence[str]) -> int:
+    """Find how many columns of a legend fit beneath the axes."""
+    room = 11 * ax.get_window_extent().width / ax.figure.dpi  # 11 characters of 12 points an inch
+    for columns in range(min(4, len(labels)), 1, -1):
+        rows = ceil(len(labels) / columns)
+        tops = range(0, len(labels), rows)
+        widths = [max(_width(label) for label in labels[top : top + rows]) for top in tops]
+        if sum(widths) + 6 * columns <= room:
+            return columns
+    return 1
+
+
+def sign(char: str) -> MarkerStyle:
+    """Make a marker of a character of matplotlib's own font, centred on its point."""
+    outline = TextPath((0, 0), char, prop=FontProperties(family="DejaVu Sans"))
+    box = outline.get_extents()
+    centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+    return MarkerStyle(Path(outline.vertices - centre, outline.codes))
