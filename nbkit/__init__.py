@@ -4,10 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbkit import loops as loops
+    from nbkit import plots as plots
     from nbkit.answer import Answer as Answer
     from nbkit.conversation import Conversation as Conversation
     from nbkit.corpus import load_index as load_index
     from nbkit.errors import NbkitError as NbkitError
+    from nbkit.loops import watch_loop as watch_loop
     from nbkit.models import connect as connect
     from nbkit.models.simulator.panel import panel as panel
     from nbkit.streams import TokenStream as TokenStream
@@ -30,13 +33,18 @@ _HOME = {
     "show": "nbkit.views",
     "show_all": "nbkit.views",
     "stream": "nbkit.streams",
+    "watch_loop": "nbkit.loops",
 }
 
-__all__ = sorted(_HOME)
+_MODULES = ("loops", "plots")
+
+__all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import nbkit` costs nothing."""
+    if name in _MODULES:
+        return import_module(f"nbkit.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'nbkit' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

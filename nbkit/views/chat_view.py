@@ -7,11 +7,12 @@ from typing import Any
 from nbkit.answer import Answer
 from nbkit.conversation import Conversation
 from nbkit.errors import NbkitError
+from nbkit.kernels import kernel_shell, this_place
 from nbkit.stream_errors import StreamMisused
 from nbkit.streams import TokenStream
 from nbkit.views.live_widget import ChatWidget
-from nbkit.views.running import RunningView, need_loop, this_place
-from nbkit.views.screen import follow, has_kernel
+from nbkit.views.running import RunningView, need_loop
+from nbkit.views.screen import follow
 from nbkit.views.settled import settled_chat
 
 _ENDED = "This chat has ended — run the cell that shows it again to go on."
@@ -146,7 +147,7 @@ def chat(engine: Any) -> ChatView:
     Taught in notebook 02.
     """
     conversation = Conversation(engine)
-    if not has_kernel():
+    if kernel_shell() is None:
         raise StreamMisused(
             "`chat` needs a notebook to be shown in — in a script, read "
             "`nbkit.Conversation(engine).turn(message)`."

@@ -1,30 +1,18 @@
 """Views that are still running, and what ends them: a stop, an interrupt, their cell run anew."""
 
 import asyncio
-import sys
 from collections.abc import Coroutine, Generator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from nbkit.kernels import Place, kernel_shell, this_place
 from nbkit.stream_errors import StreamMisused
-from nbkit.views.screen import cell_id, has_kernel
 
 _SETTLE_SECONDS = 3.0
 _running: dict[asyncio.Task[Any], "RunningView[Any]"] = {}
 """Holds tasks, too: one that nobody holds may be collected in the middle of its stream."""
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A run of a cell."""
-
-    cell: str | None
-    """The id the notebook gives the cell, where the front end sends it."""
-    execution: str | None
-    """The id of the request to run it."""
 
 
 class RunningView(Generic[Result]):
@@ -74,14 +62,6 @@ def need_loop(name: str) -> None:
         ) from None
 
 
-def this_place() -> Place:
-    """Say where in a notebook the running code stands."""
-    if not has_kernel():
-        return Place(None, None)
-    metadata = sys.modules["IPython"].get_ipython().kernel.get_parent().get("metadata", {})
-    return Place(metadata.get("cellId"), cell_id())
-
-
 @cache
 def _watch_cells() -> None:
     """Stop a view when its cell is run again: its output has just been cleared."""
@@ -92,4 +72,4 @@ def _watch_cells() -> None:
             if view._place.cell == now.cell is not None and view._place != now:
                 view.stop()
 
-    sys.modules["IPython"].get_ipython().events.register("pre_run_cell", before_cell)
+    kernel_shell().events.register("pre_run_cell", before_cell)

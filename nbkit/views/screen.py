@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nbkit.answer import Answer
+from nbkit.kernels import kernel_shell, this_place
 from nbkit.stream_errors import StreamError
 from nbkit.streams import TokenStream
 from nbkit.views.live_widget import Hear, LiveWidget
@@ -34,7 +35,7 @@ class CellOutput:
     def __init__(self, labels: Sequence[str], hear: Hear, *, race: bool = False) -> None:
         from IPython.display import display
 
-        self._cell = cell_id()
+        self._place = this_place()
         self._live = LiveWidget(labels, hear, race=race)
         self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
 
@@ -53,7 +54,7 @@ class CellOutput:
 
     def repeat(self, bundle: Bundle) -> None:
         """Say it again if a later cell waited: nbclient hears only the cell it is running."""
-        if cell_id() != self._cell:
+        if this_place() != self._place:
             self._slot.update(bundle, raw=True)
 
 
@@ -85,7 +86,7 @@ class Terminal:
 
 def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> Screen:
     """Return the place where this process can show streams."""
-    return CellOutput(labels, hear, race=race) if has_kernel() else Terminal(labels)
+    return CellOutput(labels, hear, race=race) if kernel_shell() else Terminal(labels)
 
 
 async def follow(tokens: TokenStream, screen: Screen, index: int) -> Answer | None:
@@ -115,17 +116,3 @@ async def follow(tokens: TokenStream, screen: Screen, index: int) -> Answer | No
             line = caption(tokens.answer)
             screen.tell(index, state=tokens.answer.state, caption=line, took=took)
     return tokens.answer
-
-
-def cell_id() -> str | None:
-    """Identify the cell whose code is running (the id of its execute request)."""
-    parent = sys.modules["IPython"].get_ipython().kernel.get_parent()
-    request: str | None = parent.get("header", {}).get("msg_id")
-    return request
-
-
-def has_kernel() -> bool:
-    """Tell whether a Jupyter kernel runs this code; an IPython terminal has no display for us."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
