@@ -5,29 +5,45 @@ and first token nothing else wakes it: without this, Ctrl-C seems dead for secon
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-_INTERVAL = 0.02
-_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+INTERVAL = 0.02
+
+
+class Heartbeat:
+    """The heartbeat of one loop, and when it was last felt (`time.perf_counter`)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.felt = time.perf_counter()
+        self._loop = loop
+        self.needed = 0
+
+    def beat(self) -> None:
+        """Beat until nobody needs it."""
+        self.felt = time.perf_counter()
+        if self.needed > 0:
+            self._loop.call_later(INTERVAL, self.beat)
+        else:
+            _hearts.pop(self._loop, None)
+
+
+_hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDictionary()
 
 
 @contextmanager
-def keep_waking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+def keep_waking(loop: asyncio.AbstractEventLoop) -> Iterator[Heartbeat]:
     """Wake `loop` every 20 ms inside the block; one heartbeat serves all blocks of a loop."""
-    count = _waiting.get(loop, 0)
-    _waiting[loop] = count + 1
-    if count == 0:
-        _beat(loop)
-    try:
-        yield
-    finally:
-        _waiting[loop] -= 1
-
-
-def _beat(loop: asyncio.AbstractEventLoop) -> None:
-    if _waiting.get(loop, 0) > 0:
-        loop.call_later(_INTERVAL, _beat, loop)
+    heart = _hearts.get(loop)
+    if heart is None:
+        heart = _hearts[loop] = Heartbeat(loop)
+        heart.needed = 1
+        heart.beat()
     else:
-        _waiting.pop(loop, None)
+        heart.needed += 1
+    try:
+        yield heart
+    finally:
+        heart.needed -= 1

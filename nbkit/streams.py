@@ -10,7 +10,7 @@ from typing import Any
 from nbkit import hearing
 from nbkit.answer import Answer
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
-from nbkit.heartbeat import keep_waking
+from nbkit.heartbeat import INTERVAL, Heartbeat, keep_waking
 from nbkit.stream_errors import (
     AnswerTruncated,
     StreamBroken,
@@ -25,8 +25,8 @@ from nbkit.timing import Trace
 _SETTLE_SECONDS = 2.0
 _ENDLESS = 10_000
 """Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
-_BREATH_SECONDS = 0.005
-"""How long a source that never waits for anything may keep the event loop to itself."""
+_BREATHLESS = 1.5 * INTERVAL
+"""Seconds without a heartbeat after which a source that never waits must let the loop turn."""
 _END = object()
 
 
@@ -55,7 +55,7 @@ class TokenStream:
         self._response: Any = None
         self._parts: list[str] = []
         self._hear: Callable[[str], None] = _ignore
-        self._breathed = 0.0
+        self._heart: Heartbeat | None = None
         self._reader: Reader | None = None
         self._heard = hearing.Hearing()
         self._pump_task: asyncio.Task[None] | None = None
@@ -106,7 +106,7 @@ class TokenStream:
         pump = self._start(arrived.put_nowait)
         pump.add_done_callback(lambda _: arrived.put_nowait(_END))
         try:
-            with keep_waking(asyncio.get_running_loop()):
+            with keep_waking(asyncio.get_running_loop()) as self._heart:
                 while (chunk := await arrived.get()) is not _END:
                     yield chunk
         finally:
@@ -116,7 +116,7 @@ class TokenStream:
     async def _follow(self, hear: Callable[[str], None]) -> Answer:
         pump = self._start(hear)
         try:
-            with keep_waking(asyncio.get_running_loop()):
+            with keep_waking(asyncio.get_running_loop()) as self._heart:
                 await asyncio.wait({pump})
         finally:
             await self._close(pump)
@@ -195,8 +195,8 @@ class TokenStream:
             self.trace.add(now, len(delta))
             self._parts.append(delta)
             self._hear(delta)
-            if now - self._breathed > _BREATH_SECONDS:
-                self._breathed = now
+            assert self._heart is not None
+            if now - self._heart.felt > _BREATHLESS or self.trace.chunks == 1:
                 await self._breathe()
 
     async def _breathe(self) -> None:

@@ -55,7 +55,7 @@ class GridView(RunningView[dict[str, Answer]]):
         self._screen.settle(settled_grid(self.answers, race=self._race))
 
     def _result(self) -> dict[str, Answer]:
-        self._screen.repeat(settled_grid(self.answers, race=self._race))
+        self._screen.repeat()
         return self.answers
 
     def __repr__(self) -> str:

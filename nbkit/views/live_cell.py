@@ -1,19 +1,23 @@
 """What the page knows of one stream, and the smallest message that brings it up to date."""
 
+import time
 from typing import Any
 
 from nbkit.views.markdown import GrowingMarkdown
 
 SHOWN = 100_000
 """Characters of an answer that are put on a screen; the rest is in `Answer.text`."""
+_COUNT_SECONDS = 0.25
+"""How often the count of chunks is told: it is read, not watched."""
 
 
 class LiveCell:
     """One stream's place in a live view: Markdown that grows, and the facts of its caption.
 
     An update is `[index, version, finished HTML added, code units of the open block to keep, HTML
-    to put after them, facts that changed]`; `whole` is the same from nothing, told apart by a
-    negative number to keep. A page that misses a version asks for the whole.
+    to put after them]`, and at its end the facts that changed, if any did; `whole` is the same
+    from nothing, told apart by a negative number to keep. A page that misses a version asks for
+    the whole.
     """
 
     def __init__(self, index: int, label: str) -> None:
@@ -23,6 +27,7 @@ class LiveCell:
         self._arrived: list[str] = []
         self._room = SHOWN
         self._chunks = 0
+        self._count_due = 0.0
         self._markdown = GrowingMarkdown()
         self._version = 0
         self._finished = 0
@@ -34,7 +39,8 @@ class LiveCell:
         if self._room > 0:
             self._arrived.append(chunk[: self._room])
             self._room -= len(chunk)
-        self._news["chunks"] = self._chunks
+            if self._room < 0:
+                self._news["shown"] = SHOWN
 
     def tell(self, **facts: Any) -> None:
         """Take facts for the next update: state, ttft, sources, caption, ..."""
@@ -45,6 +51,9 @@ class LiveCell:
         if self._arrived:
             self._markdown.add("".join(self._arrived))
             self._arrived.clear()
+        if self._chunks and (now := time.monotonic()) >= self._count_due:
+            self._count_due = now + _COUNT_SECONDS
+            self._news["chunks"] = self._chunks
         self._facts.update(self._news)
         news, self._news = self._news, {}
         self._version += 1
@@ -53,7 +62,8 @@ class LiveCell:
         keep = 0 if finished else _common(self._open, self._markdown.open)
         self._open = self._markdown.open
         units = len(self._open[:keep].encode("utf-16-le")) // 2
-        return [self._index, self._version, finished, units, self._open[keep:], news]
+        update = [self._index, self._version, finished, units, self._open[keep:]]
+        return [*update, news] if news else update
 
     def whole(self) -> list[Any]:
         """All that has been sent in updates so far, as one."""

@@ -12,7 +12,7 @@ import traitlets
 from nbkit.views.live_cell import LiveCell
 
 _STATIC = Path(__file__).parent / "static"
-_FIRST_CHECKPOINT = 512
+_FIRST_CHECKPOINT = 128
 Hear = Callable[[dict[str, Any]], None]
 """Takes a message of the page, on the event loop: its type, and what belongs to it."""
 _REST = 4
@@ -46,7 +46,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._loop = asyncio.get_running_loop()
         # One stream flows at the pace of a film; many share a slower clock, for what a frame
         # costs is the message and not what it carries.
-        self._frame = 1 / 30 if len(labels) <= 1 else 1 / 20
+        self._frame = 1 / 25 if len(labels) <= 1 else 1 / 12
         self._stale: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -86,7 +86,7 @@ class LiveWidget(anywidget.AnyWidget):
         begins = time.perf_counter()
         updates = [self.cells[index].update() for index in self._stale]
         self._stale.clear()
-        self.send({"type": "frame", "t": self._clock(), "cells": updates})
+        self.send({"t": self._clock(), "cells": updates})
         self._sent += sum(len(update[2]) + len(update[4]) for update in updates)
         if self._sent >= self._next_checkpoint:
             self._next_checkpoint = 2 * self._sent
@@ -95,11 +95,11 @@ class LiveWidget(anywidget.AnyWidget):
         self._due = begins + max(self._frame, _REST * (now - begins))
 
     def _clock(self) -> float:
-        return round(time.perf_counter() - self._began, 3)
+        return round(time.perf_counter() - self._began, 2)
 
     def _whole(self) -> dict[str, Any]:
         cells = [cell.whole() for cell in self.cells]
-        return {"type": "frame", "t": self._clock(), "cells": cells}
+        return {"t": self._clock(), "cells": cells}
 
     def _hear(self, _widget: Any, message: Any, _buffers: Any) -> None:
         """Take a message of the page; some front ends deliver it in another thread."""
@@ -125,7 +125,7 @@ class ChatWidget(LiveWidget):
 
     def notice(self, text: str) -> None:
         """Say something about the chat itself, above the box."""
-        self.send({"type": "notice", "text": text})
+        self.send({"notice": text})
 
     def _whole(self) -> dict[str, Any]:
         return {**super()._whole(), "cells": [cell.whole() for cell in self.cells[-1:]]}

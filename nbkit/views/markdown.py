@@ -16,10 +16,13 @@ _TAGS = {
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
-_SCRIPT_SCHEMES = re.compile(r"(?i)\b(javascript|vbscript|data|file)\s*:")
+_SCRIPT_SCHEMES = re.compile(r"(?i)\b(javascript|vbscript|data|file|command)[\s\\]*:")
 _IMAGE = re.compile(r'<img [^>]*?alt="([^"]*)"[^>]*>')
 _MATH = re.compile(r'<span data-math-style="(inline|display)"[^>]*>([^<]*)</span>')
 _TABLE_CELL = re.compile(r'<(t[hd])(?: align="(\w+)")?>')
+_TAG = re.compile(r"<(/?)(?!br|hr|img)\w[^>]*>")
+_DEEPEST = 100
+_MOST_LATEX = 1000
 _PLACE = re.compile(r'data-sourcepos="(\d+):\d+-(\d+):')
 
 
@@ -66,10 +69,10 @@ class GrowingMarkdown:
 
 
 @cache
-def _options() -> dict[str, Any]:
+def _options(latex: bool) -> dict[str, Any]:
     extensions = comrak.ExtensionOptions()
     extensions.table = extensions.strikethrough = extensions.cjk_friendly_emphasis = True
-    extensions.math_dollars = extensions.math_latex = True
+    extensions.math_dollars, extensions.math_latex = True, latex
     rendering = comrak.RenderOptions()
     rendering.escape = rendering.sourcepos = True
     return {"extension_options": extensions, "render_options": rendering}
@@ -79,8 +82,10 @@ def _parsed(text: str) -> str:
     """HTML that still tells, in `data-sourcepos`, which lines each element came from."""
     # A lone surrogate cannot be encoded; the parser would raise and the view would be lost.
     text = text.encode("utf-8", "replace").decode("utf-8").replace("\r", "")
-    html: str = comrak.render_markdown(text, **_options())
-    return _MATH.sub(_as_typed, html)
+    # Each `\\(` and `\\[` is looked for to the end of the text, anew: square time.
+    latex = text.count("\\(") + text.count("\\[") < _MOST_LATEX
+    html: str = comrak.render_markdown(text, **_options(latex))
+    return _MATH.sub(_as_typed, html) if "<span" in html else html
 
 
 def _as_typed(math: re.Match[str]) -> str:
@@ -88,13 +93,35 @@ def _as_typed(math: re.Match[str]) -> str:
     return f"<code>{fence}{math[2]}{fence}</code>"
 
 
+def _shallow(html: str) -> str:
+    """HTML without the tags nested too deep: the sanitiser's time grows with the depth squared.
+
+    Unguarded, 60 kB of nested emphasis held the kernel for half a minute.
+    """
+    if html.count("<") < _DEEPEST:
+        return html
+    depth = 0
+
+    def kept(tag: re.Match[str]) -> str:
+        nonlocal depth
+        depth -= bool(tag[1])
+        deep = depth >= _DEEPEST
+        depth += not tag[1]
+        return "" if deep else tag[0]
+
+    return _TAG.sub(kept, html)
+
+
 def _clean(html: str) -> str:
-    html = _IMAGE.sub(r"[image: \1]", html).replace(' href=""', "")
+    html = _shallow(html)
+    if "<img" in html:
+        html = _IMAGE.sub(r"[image: \1]", html)
     html = nh3.clean(
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
         link_rel="noopener noreferrer",
         set_tag_attribute_values={"a": {"target": "_blank"}},
     )

@@ -25,7 +25,7 @@ class Screen(Protocol):
     def settle(self, bundle: Bundle) -> None:
         """Leave static output in place of what was live."""
 
-    def repeat(self, bundle: Bundle) -> None:
+    def repeat(self) -> None:
         """Make sure that the cell which waited has the static output."""
 
 
@@ -36,6 +36,7 @@ class CellOutput:
         from IPython.display import display
 
         self._place = this_place()
+        self._settled: Bundle = {}
         self._live = LiveWidget(labels, hear, race=race)
         self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
 
@@ -49,13 +50,14 @@ class CellOutput:
 
     def settle(self, bundle: Bundle) -> None:
         """Replace the widget by output that needs no kernel."""
+        self._settled = bundle
         self._slot.update(bundle, raw=True)
         self._live.close()
 
-    def repeat(self, bundle: Bundle) -> None:
+    def repeat(self) -> None:
         """Say it again if a later cell waited: nbclient hears only the cell it is running."""
         if this_place() != self._place:
-            self._slot.update(bundle, raw=True)
+            self._slot.update(self._settled, raw=True)
 
 
 class Terminal:
@@ -80,7 +82,7 @@ class Terminal:
         if not self._live:
             sys.stdout.write(f"{bundle['text/plain']}\n")
 
-    def repeat(self, bundle: Bundle) -> None:
+    def repeat(self) -> None:
         """Nothing: it is on the screen."""
 
 

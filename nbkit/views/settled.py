@@ -19,9 +19,10 @@ _MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
 _EXCERPT = 220
 _FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
 _TABLE = "width: 100%; font-size: 1em"
-_CELL = "text-align: left; vertical-align: top"
-# JupyterLab would set "$5 and $10" as mathematics; these classes tell MathJax to leave it.
-_TEXT = "nbkit-text tex2jax_ignore mathjax_ignore"
+_CELL = "text-align: left; vertical-align: top; line-height: 1.5"
+# JupyterLab would set "$5 and $10" as mathematics, and `\href{javascript:...}` in a question or an
+# excerpt as a link that runs; these classes tell MathJax to leave all of it.
+_SETTLED = "nbkit-settled tex2jax_ignore mathjax_ignore"
 
 
 def source_rows(sources: list[Any]) -> list[dict[str, str]]:
@@ -57,7 +58,7 @@ def settled(answer: Answer) -> Bundle:
         f"- `{without_html(row['name'])}` {row['score']}" for row in source_rows(answer.sources)
     ]
     return {
-        "text/html": f'<div class="nbkit-settled" style="{_FRAME}">{html}</div>',
+        "text/html": f'<div class="{_SETTLED}" style="{_FRAME}">{html}</div>',
         "text/markdown": "\n\n".join([without_html(text), _slanted(line), *sources]),
         "text/plain": f"{text}\n\n{line}".strip(),
     }
@@ -70,14 +71,13 @@ def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle
         rows.sort(key=lambda row: _finish(row[1]))
     longest = max((answer.trace.end_to_end or 0.0 for answer in answers.values()), default=0.0)
     cells = [
-        f'<tr><th scope="row" style="{_CELL}; min-width: 9em">{escape(name)}</th>'
-        f'<td style="{_CELL}">{_html(answer)}'
-        f"{_lane(answer, longest) if race else ''}</td></tr>"
+        f'<tr><th scope="row" style="{_CELL}; width: 20%">{escape(name)}</th>'
+        f'<td style="{_CELL}">{_lane(answer, longest) if race else ""}{_html(answer)}</td></tr>'
         for name, answer in rows
     ]
     told = [(name, _shown(answer.text), caption(answer)) for name, answer in rows]
     return {
-        "text/html": f'<table class="nbkit-settled" style="{_TABLE}">{"".join(cells)}</table>',
+        "text/html": f'<table class="{_SETTLED}" style="{_TABLE}">{"".join(cells)}</table>',
         "text/markdown": _sections(told),
         "text/plain": "\n\n".join("\n".join(row) for row in told),
     }
@@ -92,7 +92,7 @@ def settled_chat(turns: Sequence[tuple[str, Answer]]) -> Bundle:
     ]
     told = [(said, _shown(answer.text), caption(answer)) for said, answer in turns]
     return {
-        "text/html": f'<div class="nbkit-settled">{"".join(parts)}</div>',
+        "text/html": f'<div class="{_SETTLED}">{"".join(parts)}</div>',
         "text/markdown": _sections(told),
         "text/plain": "\n\n".join("\n".join(turn) for turn in told),
     }
@@ -132,7 +132,7 @@ def _html(answer: Answer) -> str:
         )
         sources = _folded(count(len(rows), "source"), f"<ol>{items}</ol>")
     return (
-        f'<div class="{_TEXT}">{to_html(_shown(answer.text))}</div>'
+        f'<div class="nbkit-text">{to_html(_shown(answer.text))}</div>'
         f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{sources}'
     )
 

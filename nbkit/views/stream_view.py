@@ -39,7 +39,7 @@ class StreamView(RunningView[Answer]):
 
     def _result(self) -> Answer:
         assert self.answer is not None
-        self._screen.repeat(settled(self.answer))
+        self._screen.repeat()
         if self.answer.error is not None:
             raise self.answer.error
         return self.answer

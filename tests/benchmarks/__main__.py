@@ -3,7 +3,16 @@
 import importlib
 import sys
 
-ALL = ("startup", "retrieval", "answers", "fidelity", "first_chunk")
+ALL = (
+    "startup",
+    "retrieval",
+    "answers",
+    "fidelity",
+    "first_chunk",
+    "aquery_cpu",
+    "thousand_streams",
+    "displays",
+)
 
 
 def main(names: list[str]) -> None:

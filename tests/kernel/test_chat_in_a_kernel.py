@@ -79,7 +79,7 @@ def test_one_turn_at_a_time(ready: Kernel) -> None:
     ready.tell_widget(run.live_comm, type="say", text="Hello?")
     run = _after(ready, 1)
     notices = [c["data"].get("content") or {} for c in run.of("comm_msg")]
-    assert any("still running" in str(n.get("text")) for n in notices)
+    assert any("still running" in str(n.get("notice")) for n in notices)
     assert ready.run("print(len(chat.turns), len(chat.conversation.history))").text == "1 2\n"
 
 

@@ -27,7 +27,7 @@ def ready(lasting_kernel: Kernel) -> Kernel:
 
 def _frames(run: Run) -> list[dict[str, object]]:
     contents = [c["data"].get("content") or {} for c in run.of("comm_msg")]
-    return [content for content in contents if content.get("type") == "frame"]
+    return [content for content in contents if "cells" in content]
 
 
 def test_one_message_a_frame_serves_all_streams(ready: Kernel) -> None:

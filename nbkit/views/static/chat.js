@@ -53,9 +53,9 @@ function render({ model, el }) {
     if (turn?.running) turn.tick(clock.seconds + (performance.now() - clock.at) / 1000);
   };
   const take = (message) => {
-    if (message?.type === "notice") {
+    if (message?.notice) {
       waiting = "";
-      notice.textContent = message.text;
+      notice.textContent = message.notice;
     }
     for (const update of message?.cells ?? []) {
       clock = { seconds: message.t, at: performance.now() };
@@ -79,6 +79,7 @@ function render({ model, el }) {
   const onCheckpoint = () => take(model.get("checkpoint"));
   const onLost = () => {
     turn?.lose();
+    for (const control of [box, send, clear, end]) control.disabled = true;
     notice.textContent = "✗ The kernel has gone: run the cell again.";
   };
 

@@ -37,7 +37,7 @@ function render({ model, el }) {
   };
 
   const take = (frame) => {
-    if (frame?.type !== "frame") return;
+    if (!frame?.cells) return;
     const many = frame.cells.length > 1 || cells.length > 1;
     clock = { seconds: frame.t, at: performance.now() };
     for (const update of frame.cells) cellAt(update[0], many).take(update);

@@ -38,6 +38,9 @@ class StreamCell {
     this.facts = { state: "waiting" };
     this.html = ""; // of the open block
     this.asked = false;
+    this.following = true;
+    this.scrolling = false;
+    this.top = 0;
     this.onGap = onGap;
     this.label = element("div", "nbkit-label");
     this.label.hidden = !labelled;
@@ -45,6 +48,7 @@ class StreamCell {
     this.finished = element("div", "nbkit-finished", { role: "log", "aria-live": "polite", "aria-label": "Answer" });
     this.open = element("div", "nbkit-open");
     this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0" }, this.finished, this.open);
+    this.text.addEventListener("scroll", () => this.scrolled());
     this.caption = element("span", "nbkit-caption", { role: "status", "aria-live": "off" });
     this.stop = button("■ Stop", "Stop generating; keep what has arrived", () => {
       this.stopping();
@@ -67,7 +71,7 @@ class StreamCell {
     this.stop.textContent = "stopping…";
   }
 
-  take([, version, finished, keep, html, facts]) {
+  take([, version, finished, keep, html, facts = {}]) {
     if (version <= this.version && keep >= 0) return;
     if (version < this.version) return;
     if (keep >= 0 && version > this.version + 1) {
@@ -77,13 +81,31 @@ class StreamCell {
     }
     this.asked = false;
     this.version = version;
-    const following = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 40;
     if (keep < 0) this.finished.replaceChildren();
     if (finished) this.finished.insertAdjacentHTML("beforeend", finished);
     const whole = this.html.slice(0, Math.max(keep, 0)) + html;
     if (whole !== this.html) this.open.innerHTML = this.html = whole;
-    if (following) this.text.scrollTop = this.text.scrollHeight;
+    this.scroll();
     this.learn(this.facts.state === "lost" ? { state: "streaming", ...facts } : facts);
+  }
+
+  // Once a painted frame, after all writes: asking for a height between them would lay out the
+  // page once a cell.
+  scroll() {
+    if (!this.following || this.scrolling) return;
+    this.scrolling = true;
+    requestAnimationFrame(() => {
+      this.scrolling = false;
+      this.text.scrollTop = this.text.scrollHeight;
+    });
+  }
+
+  // Let go when the reader scrolls up, hold on again at the bottom.
+  scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.text;
+    if (scrollHeight - scrollTop - clientHeight < 40) this.following = true;
+    else if (scrollTop < this.top) this.following = false;
+    this.top = scrollTop;
   }
 
   learn(facts) {
@@ -100,15 +122,18 @@ class StreamCell {
   }
 
   lose() {
-    if (this.running) this.learn({ state: "lost" });
+    if (!this.running) return;
+    this.learn({ state: "lost" });
+    this.tick(0);
   }
 
   tick(clock) {
-    this.caption.textContent = this.captionAt(clock);
+    const caption = this.captionAt(clock);
+    if (caption !== this.caption.textContent) this.caption.textContent = caption;
   }
 
   captionAt(clock) {
-    const { state, caption, ttft, chunks, began = 0, model } = this.facts;
+    const { state, caption, ttft, chunks, began = 0, model, shown } = this.facts;
     if (caption) return caption;
     const seconds = Math.max(0, clock - began);
     const rate = chunks > 1 && seconds > ttft ? (chunks - 1) / (seconds - ttft) : 0;
@@ -119,6 +144,7 @@ class StreamCell {
       rate && `${rate.toFixed(0)} chunks/s`,
       state !== "lost" && `${seconds.toFixed(1)} s`,
       model,
+      shown && `the first ${shown.toLocaleString("en")} characters are shown`,
     ]
       .filter(Boolean)
       .join(" · ");
