@@ -8,11 +8,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
+from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core import __version__ as llama_index_version
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.data_structs import IndexDict
 
 from nbkit.corpus import chunks, search
+from nbkit.corpus.engine import LeanIndex
 
 FORMAT = 1
 KEPT_PER_FOLDER = 3
@@ -52,8 +54,12 @@ def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
         if json.loads((entry / _MANIFEST).read_bytes()) != _sums(entry):
             return None
         store = search.PassageStore.from_persist_dir(str(entry))
-        index = load_index_from_storage(
-            StorageContext.from_defaults(persist_dir=str(entry), vector_store=store),
+        storage = StorageContext.from_defaults(persist_dir=str(entry), vector_store=store)
+        struct = storage.index_store.get_index_struct()
+        assert isinstance(struct, IndexDict)
+        index = LeanIndex(
+            index_struct=struct,
+            storage_context=storage,
             embed_model=model,
             transformations=[chunks.splitter()],
         )
@@ -61,7 +67,6 @@ def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
         return None
     with suppress(OSError):
         os.utime(entry)
-    assert isinstance(index, VectorStoreIndex)
     return index
 
 

@@ -7,7 +7,7 @@ of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQu
 from llama_index.vector_stores.faiss import FaissVectorStore
 
 from nbkit.corpus import chunks, reading
+from nbkit.corpus.engine import LeanIndex
 from nbkit.models.embedding import OfflineEmbedding
 
 if TYPE_CHECKING:
@@ -55,24 +56,36 @@ class PassageStore(FaissVectorStore):
         """Find the `similarity_top_k` nodes with the best vectors, best first."""
         wanted = query.similarity_top_k
         best: dict[str, float] = {}
-        width = wanted
+        # A node has several vectors, and the best may all belong to one node.
+        width = 4 * wanted
         while True:
             wider = VectorStoreQuery(
                 query_embedding=query.query_embedding,
                 similarity_top_k=min(width, self.client.ntotal),
                 filters=query.filters,
             )
-            found = super().query(wider, **kwargs)
+            with _one_thread():
+                found = super().query(wider, **kwargs)
             for node, score in zip(found.ids or [], found.similarities or [], strict=True):
                 best.setdefault(node, float(score))
             if len(best) >= wanted or width >= self.client.ntotal:
                 break
-            # The best vectors may all belong to one node.
             width *= 4
         top = list(best.items())[:wanted]
         return VectorStoreQueryResult(
             ids=[node for node, _ in top], similarities=[score for _, score in top]
         )
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep FAISS from waking a thread on every core: they spin for milliseconds afterwards."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def check_embedding(embed_model: BaseEmbedding | None) -> BaseEmbedding:
@@ -117,7 +130,7 @@ def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Vector
     for node, row in zip(nodes, mixed[first], strict=True):
         node.embedding = row.tolist()
     store = PassageStore(faiss.IndexIDMap(faiss.IndexFlatIP(vectors.shape[1])))
-    index = VectorStoreIndex(
+    index = LeanIndex(
         nodes=nodes,
         embed_model=model,
         storage_context=StorageContext.from_defaults(vector_store=store),

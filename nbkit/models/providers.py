@@ -15,7 +15,8 @@ from llama_index.llms.openai import OpenAI
 from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.models.errors import ConnectError, ModelChoiceError, NoServerError
-from nbkit.models.http import PlainTransport, async_client
+from nbkit.models.http import PlainTransport
+from nbkit.models.sdk import async_openai
 from nbkit.models.simulator.pacing import Profile
 from nbkit.models.simulator.process import Simulator, current
 from nbkit.models.simulator.tokens import Tokenizer
@@ -143,7 +144,9 @@ def openai_llm(model: str, api_key: str) -> LLM:
             api_base=base_url,
             max_retries=0,
             additional_kwargs=USAGE,
-            async_http_client=async_client(base_url, "check your network and proxy settings."),
+            async_openai_client=async_openai(
+                base_url, api_key, "check your network and proxy settings."
+            ),
         )
     return _cache[key]
 
@@ -161,7 +164,9 @@ def compatible_llm(base_url: str, model: str | None, api_key: str) -> LLM:
             is_chat_model=True,
             max_retries=0,
             additional_kwargs=USAGE,
-            async_http_client=async_client(base_url, "start the server, then run the cell again."),
+            async_openai_client=async_openai(
+                base_url, api_key, "start the server, then run the cell again."
+            ),
         )
     return _cache[key]
 
@@ -171,12 +176,14 @@ def _settings(profile: Profile) -> dict[str, Any]:
 
 
 def _simulator_clients(simulator: Simulator) -> dict[str, Any]:
-    """Give the two HTTP clients all simulated LLMs of one server share."""
+    """Give the two clients all simulated LLMs of one server share."""
     if simulator.base_url not in _clients:
         _clients[simulator.base_url] = {
             "http_client": httpx.Client(transport=PlainTransport(RESTART), trust_env=False),
             # trust_env=False: a proxy for the world must not be asked for 127.0.0.1.
-            "async_http_client": async_client(simulator.base_url, RESTART, trust_env=False),
+            "async_openai_client": async_openai(
+                simulator.base_url, simulator.api_key, RESTART, trust_env=False
+            ),
         }
     return _clients[simulator.base_url]
 

@@ -7,12 +7,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Frame, Page, Route, expect, sync_playwright
 
 from tests.browser.install import browser_path
 
@@ -52,6 +52,10 @@ class Lab:
         workspace = re.sub(r"\W", "-", name)
         return f"{self.url}lab/workspaces/{workspace}/tree/{name}?reset&token={self.token}"
 
+    def classic(self, name: str) -> str:
+        """Return the address that opens one notebook in Notebook 7."""
+        return f"{self.url}notebooks/{name}?token={self.token}"
+
 
 def _quiet(settings: Path) -> None:
     """Turn off the question about news, which would cover the corner of every screenshot."""
@@ -71,6 +75,7 @@ def running_lab(folder: Path, speed: float = 1) -> Iterator[Lab]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *("--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"),
         *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
+        "--JupyterNotebookApp.expose_app_in_browser=True",
     ]
     settings = folder / ".settings"
     _quiet(settings)
@@ -93,7 +98,10 @@ def running_lab(folder: Path, speed: float = 1) -> Iterator[Lab]:
             yield Lab(found.group(0), token, folder)
         finally:
             process.terminate()
-            process.wait(20)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:  # it waits for a kernel that does not end
+                process.kill()
 
 
 def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> None:
@@ -102,6 +110,17 @@ def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> No
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
     if kernel:
         wait_idle(page)
+
+
+def run_cell(page: Page, index: int) -> None:
+    """Run one cell, without waiting for the end."""
+    page.evaluate(
+        """index => {
+            jupyterapp.shell.currentWidget.content.activeCellIndex = index;
+            jupyterapp.commands.execute("notebook:run-cell");
+        }""",
+        index,
+    )
 
 
 def run_all(page: Page) -> None:
@@ -159,3 +178,57 @@ def page(browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     yield page
     context.close()
+
+
+@dataclass
+class Trap:
+    """What text that must be harmless did on a page, in words; empty as long as it is harmless."""
+
+    sprung: list[str] = field(default_factory=list)
+    allowed: set[str] = field(default_factory=set)
+    """Requests to other hosts that the page itself makes."""
+
+    def watch(self, page: Page, home: str) -> None:
+        """Note what runs, opens, navigates, or asks for anything that is not under `home`."""
+
+        def route(route: Route) -> None:
+            url = route.request.url
+            inside = url.startswith((home, "data:", "blob:"))
+            if not inside and url not in self.allowed:
+                self.sprung.append(f"asked for {url}")
+            if "attacker" in url:
+                self.sprung.append(f"fetched {url}")
+            return route.continue_() if inside else route.abort()
+
+        def dialog(dialog: Dialog) -> None:
+            self.sprung.append(f"dialog {dialog.message}")
+            dialog.dismiss()
+
+        def frame(frame: Frame) -> None:
+            self.sprung.append(f"frame {frame.url}")
+
+        page.context.route("**/*", route)
+        page.context.on("page", lambda page: self.sprung.append(f"window {page.url}"))
+        page.on("dialog", dialog)
+        page.on("frameattached", frame)
+        page.expose_function("sprung", lambda what: self.sprung.append(f"ran {what}"))
+        page.add_init_script(
+            "Object.defineProperty(window, 'hacked', { set: (what) => top.sprung(String(what)) });"
+            "addEventListener('securitypolicyviolation', () => top.sprung('policy'));"
+        )
+
+    def wait_for(self, page: Page, what: str) -> None:
+        """Wait until the trap has noticed something."""
+        for _ in range(500):
+            if any(what in sprung for sprung in self.sprung):
+                return
+            page.wait_for_timeout(20)
+        raise AssertionError(f"not noticed: {what}; noticed: {self.sprung}")
+
+
+@pytest.fixture
+def trap(page: Page, lab: Lab) -> Trap:
+    """A trap around the page: whatever untrusted text achieves in it is in `trap.sprung`."""
+    trap = Trap()
+    trap.watch(page, lab.url)
+    return trap
