@@ -118,9 +118,9 @@ class _Spans(NullSpanHandler):
     ) -> None:
         """Note the turn of a chat as it begins, and again as LlamaIndex's writer starts."""
         arguments = bound_args.arguments
-        if isinstance(instance, BaseChatEngine) and "message" in arguments:
+        if "message" in arguments and isinstance(instance, BaseChatEngine):
             _turn_begins(instance, arguments["message"])
-        elif isinstance(instance, StreamingAgentChatResponse) and "memory" in arguments:
+        elif "memory" in arguments and isinstance(instance, StreamingAgentChatResponse):
             _writer_begins(instance, arguments["memory"])
 
 

@@ -179,6 +179,8 @@ class TokenStream:
 
     async def _drain(self) -> None:
         assert self._reader is not None
+        assert self._heart is not None
+        heart, felt, turned = self._heart, 0.0, 0.0
         skipped = 0
         async for delta in self._reader:
             if self._stopping:
@@ -195,8 +197,10 @@ class TokenStream:
             self.trace.add(now, len(delta))
             self._parts.append(delta)
             self._hear(delta)
-            assert self._heart is not None
-            if now - self._heart.felt > _BREATHLESS or self.trace.chunks == 1:
+            if heart.felt != felt:
+                felt, turned = heart.felt, now
+            elif now - turned > _BREATHLESS:
+                turned = now
                 await self._breathe()
 
     async def _breathe(self) -> None:
