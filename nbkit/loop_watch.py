@@ -17,8 +17,10 @@ _LONGEST_TICK = 0.1
 _SAMPLED_AFTER = 0.002
 _REPAINT_SECONDS = 0.2
 _ROWS = 10
-_HEAD = "<tr><th>blocked</th><th>times</th><th>by the line</th></tr>"
-_FREE, _BLOCKED = "2px solid #3a3", "6px double #c33"
+_HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
+_FREE, _HELD_UP, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
+_LITTLE = 0.05
+"""A loop that was blocked for less than this share of the time was held up a little, no more."""
 
 
 @dataclass(frozen=True)
@@ -204,9 +206,9 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     rows = "".join(_row(blocks) for blocks in worst_first[:_ROWS])
     more = len(worst_first) - _ROWS
     rest = f"<p>and {count(more, 'line')} more</p>" if more > 0 else ""
-    bundle = _bundle(
-        f"✗ loop {watch.caption}", _BLOCKED, table=f"<table>{_HEAD}{rows}</table>{rest}"
-    )
+    sign, border = ("△", _HELD_UP) if watch.share < _LITTLE else ("✗", _BLOCKED)
+    table = f"<table>{_HEAD}{rows}</table>{rest}"
+    bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
     plain = [f"{_total(b):8.3f} s {len(b):5} ×  {b[0].where}" for b in worst_first[:_ROWS]]
     return bundle | {"text/plain": "\n".join([bundle["text/plain"], *plain])}
 

@@ -138,15 +138,15 @@ def _html(answer: Answer) -> str:
 
 
 def _lane(answer: Answer, longest: float) -> str:
-    """A runner's lane: hatched while it waited for the first token, solid while it streamed."""
+    """A runner's lane: hollow while it waited for the first token, solid while it streamed."""
     waited, took = answer.trace.ttft or 0.0, answer.trace.end_to_end or 0.0
     if not took:
         return ""
     widths = [f"{100 * seconds / longest:.1f}%" for seconds in (waited, took - waited)]
-    hatch = "repeating-linear-gradient(-45deg, #8888 0 4px, transparent 4px 8px)"
+    hollow = "box-sizing: border-box; border: 1px dashed #888"
     return (
         '<div style="display: flex; height: 0.7em; margin: 0.3em 0">'
-        f'<div style="width: {widths[0]}; background: {hatch}"></div>'
+        f'<div style="width: {widths[0]}; {hollow}"></div>'
         f'<div style="width: {widths[1]}; background: #1976d2"></div></div>'
     )
 
