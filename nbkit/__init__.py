@@ -7,6 +7,12 @@ if TYPE_CHECKING:
     from nbkit import loops as loops
     from nbkit import plots as plots
     from nbkit.answer import Answer as Answer
+    from nbkit.batch import BatchRun as BatchRun
+    from nbkit.batch import Journal as Journal
+    from nbkit.batch import Outcome as Outcome
+    from nbkit.batch import Rate as Rate
+    from nbkit.batch import iter_batch as iter_batch
+    from nbkit.batch import run_batch as run_batch
     from nbkit.conversation import Conversation as Conversation
     from nbkit.corpus import load_index as load_index
     from nbkit.errors import NbkitError as NbkitError
@@ -22,14 +28,20 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Answer": "nbkit.answer",
+    "BatchRun": "nbkit.batch",
     "Conversation": "nbkit.conversation",
+    "Journal": "nbkit.batch",
     "NbkitError": "nbkit.errors",
+    "Outcome": "nbkit.batch",
+    "Rate": "nbkit.batch",
     "TokenStream": "nbkit.streams",
     "Trace": "nbkit.timing",
     "chat": "nbkit.views",
     "connect": "nbkit.models",
+    "iter_batch": "nbkit.batch",
     "load_index": "nbkit.corpus",
     "panel": "nbkit.models.simulator.panel",
+    "run_batch": "nbkit.batch",
     "show": "nbkit.views",
     "show_all": "nbkit.views",
     "stream": "nbkit.streams",

@@ -61,7 +61,7 @@ def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -
     settings: Any = {**_LETTERS, **paper, "font.family": names}
     # Loading a notebook's backend makes pyplot interactive. Loaded inside `rc_context`, that would
     # be undone at its end, and no later figure would show.
-    plt.draw_if_interactive()
+    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
     with plt.rc_context(settings):
         if ax is None:
             _, ax = plt.subplots(figsize=(10, height), layout="constrained")

@@ -12,6 +12,8 @@ ALL = (
     "aquery_cpu",
     "thousand_streams",
     "displays",
+    "loop_watch",
+    "batch",
 )
 
 

@@ -1,0 +1,76 @@
+"""What can be known about the function that a batch asks: its parameters and its client."""
+
+import functools
+import hashlib
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from nbkit.batch.outcome import BatchMisused
+
+
+def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
+    """Name what decides the answers, as far as it shows: the call, the model, the prompts."""
+    inner = fn.func if isinstance(fn, functools.partial) else fn
+    owner = getattr(inner, "__self__", None)
+    name = getattr(inner, "__name__", type(inner).__name__)
+    found: dict[str, Any] = {"fn": f"{type(owner).__name__}.{name}" if owner else name}
+    llm = _llm_of(inner)
+    if llm is not None:
+        # A simulated model is numbered in the order of connecting, which means nothing.
+        found["model"] = (
+            "simulated" if getattr(llm, "simulated", False) else llm.metadata.model_name
+        )
+    top_k = getattr(getattr(owner, "retriever", None), "similarity_top_k", None)
+    if top_k is not None:
+        found["similarity_top_k"] = top_k
+    if owner is not None and hasattr(owner, "get_prompts"):
+        texts = sorted(
+            f"{key}: {prompt.get_template()}" for key, prompt in owner.get_prompts().items()
+        )
+        found["prompts"] = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+    return found
+
+
+def warn_of_client_retries(fn: Callable[..., Any]) -> None:
+    """Warn if the client of the model retries too, so that every attempt is several requests."""
+    inner = fn.func if isinstance(fn, functools.partial) else fn
+    retries = getattr(_llm_of(inner), "max_retries", 0)
+    if retries:
+        warnings.warn(
+            f"This model's client retries by itself (max_retries={retries}), so one attempt can "
+            f"be {retries * (retries + 1)} requests — make it with max_retries=0; the batch "
+            "retries.",
+            stacklevel=4,
+        )
+
+
+def check_async(fn: Callable[..., Any]) -> None:
+    """Raise `BatchMisused` for a method that has an async twin: `aquery` for `query`."""
+    if not inspect.iscoroutinefunction(fn) and _twin(fn):
+        raise not_async(fn)
+
+
+def not_async(fn: Callable[..., Any]) -> BatchMisused:
+    """Say that a function blocks, and what to pass instead."""
+    twin = _twin(fn)
+    advice = f"pass `{twin}` of the same object" if twin else "write it with `async def`"
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return BatchMisused(
+        f"`{name}` is not an async function: it blocks everything else until it returns — {advice}."
+    )
+
+
+def _twin(fn: Callable[..., Any]) -> str | None:
+    name = f"a{getattr(fn, '__name__', '')}"
+    return name if hasattr(getattr(fn, "__self__", None), name) else None
+
+
+def _llm_of(fn: Any) -> Any:
+    from llama_index.core.llms import LLM
+
+    owner = getattr(fn, "__self__", None)
+    synthesizer = getattr(owner, "_response_synthesizer", None)
+    places = (owner, getattr(owner, "_llm", None), getattr(synthesizer, "_llm", None))
+    return next((place for place in places if isinstance(place, LLM)), None)

@@ -1,0 +1,228 @@
+"""Asking for one item until there is a value, or an error that waiting does not mend."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    PydanticResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+from tenacity import AsyncRetrying, RetryCallState
+
+from nbkit.answer import Answer
+from nbkit.batch.asking import not_async
+from nbkit.batch.concurrency import Seats
+from nbkit.batch.outcome import BatchMisused, Outcome
+from nbkit.batch.pace import Pace
+from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
+from nbkit.stream_errors import StreamBroken, StreamError
+from nbkit.streams import TokenStream, stream
+from nbkit.timing import Trace
+
+_MOST_REFUSALS = 20
+_STOPPED = "The call was cancelled by somebody other than the batch — ask again."
+_ANSWERS = (
+    Response,
+    StreamingResponse,
+    AsyncStreamingResponse,
+    PydanticResponse,
+    AgentChatResponse,
+    StreamingAgentChatResponse,
+    ChatResponse,
+    CompletionResponse,
+)
+
+
+class AttemptTimedOut(StreamError, TimeoutError):
+    """No whole answer within `timeout`; generation was stopped. Taught in notebook 06."""
+
+
+class _Failed(Exception):
+    """The function itself raised, before there was anything to read."""
+
+
+class _Plain(Response):
+    """A value that is no answer, taken through a stream in an answer's place."""
+
+    value: Any = None
+
+
+class Asker:
+    """Asks `fn` for items: paced, timed and retried. Many items at once."""
+
+    def __init__(
+        self,
+        fn: Callable[[Any], Any],
+        attempts: int,
+        timeout: float | None,
+        pace: Pace,
+        seats: Seats,
+    ) -> None:
+        self._fn = fn
+        self._attempts = attempts
+        self._timeout = timeout
+        self._pace = pace
+        self._seats = seats
+        self._plain = False
+        self._retrying = AsyncRetrying(
+            retry=_is_worth_another,
+            stop=self._is_enough,
+            wait=backoff,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+
+    async def ask(self, outcome: Outcome) -> None:
+        """Fill in value or error; raises only what is wrong with the batch as a whole.
+
+        Attempts that the server refused (429) are counted, but do not use up `attempts`: to be
+        told to wait is no failure. Twenty refusals of one item are.
+        """
+        try:
+            outcome.value = await self._attempt(outcome)
+        except Exception as error:  # noqa: BLE001 - judged there
+            await self._ask_again(outcome, error)
+
+    async def _ask_again(self, outcome: Outcome, failure: Exception) -> None:
+        failures = [failure]
+
+        async def attempt(outcome: Outcome) -> Any:
+            # tenacity costs 0.1 ms an attempt, which items that succeed at once need not pay: it
+            # comes in with the first failure.
+            if failures:
+                raise failures.pop()
+            return await self._attempt(outcome)
+
+        try:
+            outcome.value = await self._retrying.copy()(attempt, outcome)
+        except BatchMisused:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outcome carries it
+            outcome.error = error
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        outcome: Outcome = state.args[0]
+        failures = outcome.attempts - outcome.refused
+        return failures >= self._attempts or outcome.refused >= _MOST_REFUSALS
+
+    async def _attempt(self, outcome: Outcome) -> Any:
+        began = await self._pace.turn()
+        start = time.perf_counter()
+        outcome.attempts += 1
+        outcome.attempt_starts.append(start)
+        tokens = None if self._plain else stream(_call(self._fn, outcome.item))
+        outcome.trace = tokens.trace if tokens else Trace(start)
+        overloaded = False
+        try:
+            async with asyncio.timeout(self._timeout) as scope:
+                value = await (self._read(tokens) if tokens else self._value(outcome.item))
+        except Exception as error:
+            if isinstance(error, TimeoutError) and scope.expired():
+                overloaded = True
+                raise self._late(tokens) from None
+            # A quota used up until tomorrow is this item's error, not a reason for all to wait.
+            if is_refusal(error) and can_succeed_later(error):
+                overloaded = True
+                outcome.refused += 1
+                self._pace.refused(began, retry_after(error))
+            raise
+        else:
+            self._pace.accepted()
+            if isinstance(value, Answer):
+                outcome.trace = value.trace
+                self._pace.spent(_cost(value.trace))
+            return value
+        finally:
+            end = time.perf_counter()
+            outcome.trace.end = outcome.trace.end or end
+            self._seats.heard(end - start, overloaded=overloaded)
+
+    async def _read(self, tokens: TokenStream) -> Any:
+        try:
+            answer = await tokens
+        except StreamError as error:
+            if isinstance(error.__cause__, _Failed):
+                failure = error.__cause__.args[0]
+                raise failure from failure.__cause__
+            if tokens.answer is None or not isinstance(tokens.answer.response, _Plain):
+                raise
+            answer = tokens.answer  # a call of the function's own was cut short, not this
+        if isinstance(answer.response, _Plain):
+            self._plain = True
+            return answer.response.value
+        if answer.stopped:
+            stopped = StreamBroken(_STOPPED)
+            stopped.answer = answer
+            raise stopped
+        return answer
+
+    async def _value(self, item: Any) -> Any:
+        """Call without a stream around, which costs 0.1 ms: what came so far was no answer."""
+        try:
+            value = await _called(self._fn, item)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise StreamBroken(_STOPPED) from None
+        if not _is_answer(value):
+            return value
+        self._plain = False
+        return await self._read(stream(value))
+
+    def _late(self, tokens: TokenStream | None) -> AttemptTimedOut:
+        late = AttemptTimedOut(
+            f"No whole answer within {self._timeout:g} s, so it was stopped — raise `timeout`, or "
+            "ask fewer at once."
+        )
+        late.answer = tokens.answer if tokens else None
+        return late
+
+
+async def _call(fn: Callable[[Any], Any], item: Any) -> Any:
+    """Give an answer that a stream can read; raises only `_Failed`."""
+    try:
+        value = await _called(fn, item)
+    except Exception as error:
+        raise _Failed(error) from error
+    if _is_answer(value):
+        return value
+    plain = _Plain(response="")
+    plain.value = value
+    return plain
+
+
+async def _called(fn: Callable[[Any], Any], item: Any) -> Any:
+    value = fn(item)
+    if inspect.isawaitable(value):
+        return await value
+    if inspect.isasyncgen(value):
+        return value
+    raise not_async(fn)
+
+
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, _ANSWERS) or inspect.isasyncgen(value) or inspect.isgenerator(value)
+
+
+def _is_worth_another(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    if error is None:
+        return False
+    # Chunks that passed through here nobody has seen. If the function itself read a part of an
+    # answer, somebody may have: asked again, it would be shown twice.
+    partial = getattr(error, "answer", None)
+    if partial and partial.text and not state.args[0].trace.chunks:
+        return False
+    return can_succeed_later(error)
+
+
+def _cost(trace: Trace) -> int | None:
+    return None if trace.tokens is None else trace.tokens + (trace.prompt_tokens or 0)

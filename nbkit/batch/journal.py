@@ -1,0 +1,265 @@
+"""What a batch has finished, on disk: append-only JSON lines that survive a crash."""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from nbkit.batch.outcome import BatchError, Outcome, brief
+from nbkit.batch.records import answer_of, record_of
+
+_MARK = "nbkit_journal"
+_GROUP_SECONDS = 0.1
+
+
+class JournalError(BatchError):
+    """A journal cannot be used; the message says why, and what is on disk stays as it is.
+
+    Taught in notebook 06.
+    """
+
+
+class Journal:
+    """A file of finished items: what has a value in it is not asked again.
+
+    One JSON object a line: first the parameters, then one record for each item that ended, written
+    at once and synced to disk in groups, so that a killed process loses nothing that had ended.
+    `parameters` are what your answers depend on and nobody can see from outside (the corpus, say);
+    the function's name, its model, `similarity_top_k` and its prompts are added where they show.
+    Items are told apart by their content and parameters; equal items by their order.
+
+    What comes back: a value as JSON has it, or an `Answer` with text and timing, without its
+    sources (only their ids and scores are kept) and LlamaIndex's response. Items that failed are
+    on record, and are asked again.
+
+    Raises `JournalError` when it is used: for parameters other than those it was written with, a
+    file that is no journal, one that another batch is writing, or a full disk.
+
+    Taught in notebook 06.
+    """
+
+    def __init__(self, path: str | Path, **parameters: Any) -> None:
+        self.path = Path(path)
+        self.parameters = parameters
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Give the last record of each item as a dict: `pandas.DataFrame(journal.rows())`."""
+        if not self.path.is_file():
+            raise JournalError(f"There is no journal {self.path} — check the name, or run a batch.")
+        lines = self.path.read_bytes().split(b"\n")
+        _header(self.path, lines[0])
+        # The last line is empty, or torn: it is being written, or its writer was killed.
+        records = [_record(self.path, *row) for row in enumerate(lines[1:-1], 2)]
+        return list({record["key"]: record for record in records}.values())
+
+    def __repr__(self) -> str:
+        return f"<Journal {self.path}>"
+
+
+class OpenJournal:
+    """A journal that is being written, by this batch alone; ends with its `with` block.
+
+    Memory grows by the keys of what is in it, about 150 bytes an item; the values stay on disk.
+    """
+
+    def __init__(self, journal: Journal, parameters: dict[str, Any]) -> None:
+        self._path = journal.path
+        self._parameters = json.loads(
+            _json({**parameters, **journal.parameters}, "A parameter", sort_keys=True)
+        )
+        self._salt = hashlib.sha256(_json(self._parameters, "A parameter")).digest()
+        self._lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=0)
+        self._done: dict[str, tuple[int, int]] = {}
+        self._seen: Counter[bytes] = Counter()
+        self._file = -1
+        self._end = 0
+        self._unsynced = False
+        self._syncing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise JournalError(
+                f"Another batch is writing {self._path} — wait for it, or give this one another "
+                "journal."
+            ) from None
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        try:
+            self._open()
+        except OSError as error:
+            self._close()
+            raise self._cannot_write(error) from error
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            if self._syncing is not None:
+                self._syncing.cancel()
+                await asyncio.wait({self._syncing})
+            self._sync()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._lock.release()
+
+    def key(self, item: Any) -> str:
+        """Name an item; the second of two equal items gets another name than the first."""
+        content = hashlib.sha256(
+            self._salt + _json(item, f"Item {brief(item)}", sort_keys=True)
+        ).digest()
+        nth = self._seen[content]
+        self._seen[content] += 1
+        return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
+
+    def restore(self, outcome: Outcome) -> bool:
+        """Fill in the value of an outcome from the record with its key, if there is one."""
+        if outcome.key not in self._done:
+            return False
+        place, length = self._done[outcome.key]
+        record = json.loads(self._read(place, length))
+        outcome.value = answer_of(record) if "text" in record else record["value"]
+        outcome.attempts, outcome.refused = record["attempts"], record["refused"]
+        outcome.resumed = True
+        return True
+
+    def add(self, outcome: Outcome) -> None:
+        """Write down how an item ended. A value that JSON cannot hold becomes an error."""
+        try:
+            line = _json(record_of(outcome), f"The value of item {brief(outcome.item)}")
+        except JournalError as error:
+            outcome.error = error
+            line = _json(record_of(outcome), "")
+        place = self._end
+        try:
+            self._append(line)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        if outcome.error is None and outcome.key is not None:
+            self._done[outcome.key] = (place, len(line))
+        self._unsynced = True
+        if self._syncing is None or self._syncing.done():
+            self._syncing = asyncio.create_task(self._sync_groups(), name="nbkit-journal")
+
+    async def _sync_groups(self) -> None:
+        while self._unsynced:
+            await asyncio.sleep(_GROUP_SECONDS)
+            self._unsynced = False
+            await asyncio.to_thread(self._sync)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file)
+        except OSError:
+            if self._path.is_file():
+                raise
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._file = os.open(self._path, flags, 0o644)
+        # What is no regular file (a full device, a pipe) can be written, but has no past.
+        if self._path.is_file():
+            self._read_back()
+        if self._end == 0:
+            self._append(_json({_MARK: 1, "parameters": self._parameters}, "A parameter"))
+
+    def _read_back(self) -> None:
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):  # its writer was killed
+                    if number == 1:
+                        _header(self._path, line)
+                    os.ftruncate(self._file, self._end)
+                    return
+                if number == 1:
+                    self._compare(_header(self._path, line))
+                else:
+                    record = _record(self._path, number, line)
+                    if not record["error"]:
+                        self._done[record["key"]] = (self._end, len(line))
+                self._end += len(line)
+
+    def _compare(self, written: dict[str, Any]) -> None:
+        ours = self._parameters
+        changed = [
+            f"{name} was {brief(written.get(name))}, is {brief(ours.get(name))}"
+            for name in sorted(written.keys() | ours.keys())
+            if written.get(name) != ours.get(name)
+        ]
+        if changed:
+            raise JournalError(
+                f"{self._path} is from a run with other parameters ({'; '.join(changed)}) — give "
+                "this run another journal, or undo the change."
+            )
+
+    def _append(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        self._end += len(line)
+
+    def _read(self, place: int, length: int) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(place)
+            return file.read(length)
+
+    def _cannot_write(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"{self._path} cannot be written ({error.strerror or error}) — free space or give "
+            "another path; what ended before is kept."
+        )
+
+
+def check_item(item: Any) -> None:
+    """Raise `JournalError` for an item that cannot be told from others by its content."""
+    _json(item, f"Item {brief(item)}", sort_keys=True)
+
+
+def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
+    try:
+        text = json.dumps(thing, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+        return text.encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise JournalError(
+            f"{what} cannot be written as JSON ({error}) — use text, numbers, lists and dicts, or "
+            "run without a journal."
+        ) from None
+
+
+def _header(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        parameters = json.loads(line)["parameters"]
+    except (ValueError, KeyError, TypeError):
+        parameters = None
+        # Killed while it wrote its first line: ours all the same.
+        if not line.endswith(b"\n") and line.startswith(f'{{"{_MARK}"'.encode()[: len(line)]):
+            parameters = {}
+    if not isinstance(parameters, dict):
+        raise JournalError(f"{path} is no journal of a batch — give another name.")
+    return parameters
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if not {"key", "error"} <= record.keys():
+            raise ValueError
+    except (ValueError, AttributeError):
+        raise JournalError(
+            f"Line {number} of {path} is no record of a batch — mend or remove that line; the "
+            "others are good."
+        ) from None
+    return dict(record)

@@ -1,0 +1,92 @@
+"""How far a batch is: a bar that counts, in a notebook or a terminal, or a call back."""
+
+import asyncio
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from nbkit.batch.outcome import Outcome
+
+_FRAME_SECONDS = 0.1
+_LOOK: dict[str, Any] = {"unit": "item", "mininterval": 0, "miniters": 1}
+Progress = bool | Callable[[int, int | None, object], None]
+Hear = Callable[[Outcome], None]
+
+
+@contextmanager
+def shown(progress: Progress, total: int | None) -> Iterator[Hear]:
+    """Give what hears each outcome, and shows it in the way chosen until the block ends."""
+    if callable(progress):
+        yield _calling(progress, total)
+    elif progress:
+        with _bar(total) as hear:
+            yield hear
+    else:
+        yield lambda _outcome: None
+
+
+def _calling(call: Callable[[int, int | None, object], None], total: int | None) -> Hear:
+    done = 0
+    broken = False
+
+    def hear(outcome: Outcome) -> None:
+        nonlocal done, broken
+        done += 1
+        if broken:
+            return
+        try:
+            call(done, total, outcome.item)
+        except Exception as error:  # noqa: BLE001 - a display must not cost the answers
+            broken = True
+            warnings.warn(
+                f"The progress function raised {error!r} — it is not called again.", stacklevel=2
+            )
+
+    return hear
+
+
+@contextmanager
+def _bar(total: int | None) -> Iterator[Hear]:
+    bar, slot = _put_up(total)
+    loop = asyncio.get_running_loop()
+    counts = {"failed": 0, "retried": 0}
+    unpainted = 0
+    painting: asyncio.TimerHandle | None = None
+
+    def paint() -> None:
+        nonlocal unpainted, painting
+        bar.set_postfix(counts, refresh=False)
+        bar.update(unpainted)
+        unpainted, painting = 0, None
+
+    def hear(outcome: Outcome) -> None:
+        nonlocal unpainted, painting
+        counts["failed"] += outcome.error is not None
+        counts["retried"] += outcome.attempts > 1 and not outcome.resumed
+        unpainted += 1
+        # tqdm's own throttle drops the last of a burst until there is another update.
+        painting = painting or loop.call_later(_FRAME_SECONDS, paint)
+
+    try:
+        yield hear
+    finally:
+        if painting is not None:
+            painting.cancel()
+            paint()
+        bar.close()
+        if slot is not None:
+            # A saved widget is empty without its kernel: leave the last line as text.
+            slot.update({"text/plain": str(bar)}, raw=True)
+
+
+def _put_up(total: int | None) -> tuple[Any, Any]:
+    """Show a bar; in a notebook, where it is a widget, also give the place it was put in."""
+    if all(cls.__module__ != "tqdm.notebook" for cls in tqdm.__mro__):
+        return tqdm(total=total, **_LOOK), None
+    from IPython.display import display
+
+    bar = tqdm(total=total, display=False, **_LOOK)
+    return bar, display(bar.container, display_id=True)  # type: ignore[no-untyped-call]

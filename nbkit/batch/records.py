@@ -1,0 +1,63 @@
+"""An outcome as one flat JSON object, and back."""
+
+import os
+import re
+import time
+from typing import Any
+
+from nbkit.answer import Answer
+from nbkit.batch.outcome import Outcome
+from nbkit.timing import Trace
+
+_KEYS = re.compile(r"(?i)\b(sk-|bearer\s+)[\w.-]{6,}")
+_NUMBERS = ("tokens", "prompt_tokens", "model", "finish_reason")
+
+
+def record_of(outcome: Outcome) -> dict[str, Any]:
+    """Give what is kept of an outcome; times in seconds, `started` since 1970."""
+    now, clock = time.time(), time.perf_counter()
+    record: dict[str, Any] = {
+        "key": outcome.key,
+        "item": outcome.item,
+        "error": None,
+        "attempts": outcome.attempts,
+        "refused": outcome.refused,
+        "started": round(now - (clock - outcome.attempt_starts[0]), 3),
+        "seconds": round(clock - outcome.attempt_starts[0], 4),
+    }
+    if outcome.error is not None:
+        return record | {"error": f"{type(outcome.error).__name__}: {_safe(str(outcome.error))}"}
+    if not isinstance(outcome.value, Answer):
+        return record | {"value": outcome.value}
+    answer = outcome.value
+    trace = answer.trace
+    return record | {
+        "text": answer.text,
+        "sources": [{"id": node.node_id, "score": _number(node.score)} for node in answer.sources],
+        "ttft": trace.ttft,
+        **{name: getattr(trace, name) for name in _NUMBERS},
+        "asked": round(now - (clock - trace.start), 3),
+        "arrivals": [round(arrival - trace.start, 4) for arrival in trace.arrivals],
+        "sizes": trace.sizes,
+    }
+
+
+def answer_of(record: dict[str, Any]) -> Answer:
+    """Give the answer on record: its text and timing, the latter moved to this process's clock."""
+    start = time.perf_counter() - (time.time() - record["asked"])
+    trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
+    for name in _NUMBERS:
+        setattr(trace, name, record[name])
+    return Answer(text=record["text"], trace=trace)
+
+
+def _number(score: Any) -> float | None:
+    return None if score is None else float(score)
+
+
+def _safe(text: str) -> str:
+    """Errors of servers may quote the key they were sent."""
+    for name, secret in os.environ.items():
+        if name.endswith("_API_KEY") and len(secret) > 6:
+            text = text.replace(secret, "[key]")
+    return _KEYS.sub("[key]", text)

@@ -1,0 +1,104 @@
+"""The items of a batch that are under way: started as seats come free, handed over as they end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from nbkit.batch.attempts import Asker
+from nbkit.batch.concurrency import Seats
+from nbkit.batch.journal import OpenJournal
+from nbkit.batch.outcome import Outcome
+
+
+class Window:
+    """Works on a source of any length, with no more items in hand than there are seats.
+
+    A seat is given back when the outcome has been taken, so a slow taker slows the source.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        seats: Seats,
+        book: OpenJournal | None,
+        ended: Callable[[Outcome], None],
+    ) -> None:
+        self._asker = asker
+        self._seats = seats
+        self._book = book
+        self._ended = ended
+        self._over: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def outcomes(
+        self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
+    ) -> AsyncGenerator[Outcome, None]:
+        """Yield outcomes as they end; all that is under way ends with this generator."""
+        feeder = asyncio.create_task(self._feed(items, skip), name="nbkit-batch")
+        try:
+            while (over := await self._over.get()) is not None:
+                if isinstance(over, Exception):
+                    raise over
+                self._seats.leave()
+                yield over
+        finally:
+            under_way = {feeder, *self._tasks}
+            for task in under_way:
+                task.cancel()
+            await asyncio.wait(under_way)
+
+    async def _feed(
+        self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
+    ) -> None:
+        try:
+            index = 0
+            await self._seats.enter()
+            async with aclosing(_each(items)) as source:
+                async for item in source:
+                    if self._start(Outcome(item, index), skip):
+                        await self._seats.enter()
+                    index += 1
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
+            self._over.put_nowait(error)
+        else:
+            self._over.put_nowait(None)
+
+    def _start(self, outcome: Outcome, skip: Callable[[int], bool]) -> bool:
+        """Give the item the seat that was kept for it; False if it does not need one."""
+        if self._book is not None:
+            outcome.key = self._book.key(outcome.item)
+        if skip(outcome.index):
+            return False
+        if self._book is not None and self._book.restore(outcome):
+            self._ended(outcome)
+            self._over.put_nowait(outcome)
+            return True
+        task = asyncio.create_task(self._ask(outcome), name="nbkit-item")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _ask(self, outcome: Outcome) -> None:
+        try:
+            await self._asker.ask(outcome)
+            try:
+                if self._book is not None:
+                    self._book.add(outcome)
+            finally:
+                self._ended(outcome)  # what was paid for is kept, whatever the disk says
+        except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
+            self._over.put_nowait(error)
+        else:
+            self._over.put_nowait(outcome)
+
+
+async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

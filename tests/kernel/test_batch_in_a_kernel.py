@@ -1,0 +1,76 @@
+import time
+from typing import Any
+
+import pytest
+
+from tests.kernel.conftest import Kernel, Run
+
+pytestmark = pytest.mark.kernel
+
+SETUP = """
+import asyncio, nbkit
+from nbkit.batch.runs import run_batch
+
+started, ended = [], []
+
+async def ask(number):
+    started.append(number)
+    try:
+        await asyncio.sleep(60 if number >= 3 else 0)
+    finally:
+        ended.append(number)
+    return number
+"""
+
+
+def _result(run: Run) -> Any:
+    (content,) = run.of("execute_result")
+    return content["data"]["text/plain"]
+
+
+def test_the_bar_is_a_widget_and_leaves_text(kernel: Kernel) -> None:
+    """While it runs the bar is a widget; what stays in the file is one line of text."""
+    kernel.run(SETUP)
+    run = kernel.run("results = await run_batch(range(3), ask)")
+    (slot,) = run.of("display_data")
+    assert "application/vnd.jupyter.widget-view+json" in slot["data"]
+    assert [set(bundle) for bundle in run.settled] == [{"text/plain"}]
+    assert "3/3" in run.settled[0]["text/plain"]
+    assert "failed=0, retried=0" in run.settled[0]["text/plain"]
+    assert run.text == ""
+    assert _result(kernel.run("[outcome.value for outcome in results]")) == "[0, 1, 2]"
+
+
+def test_an_interrupt_keeps_what_is_done(kernel: Kernel) -> None:
+    """Ctrl-C ends every call at once; the outcomes so far are on the run and in the journal."""
+    kernel.run(SETUP)
+    kernel.run("import tempfile, pathlib; path = pathlib.Path(tempfile.mkdtemp()) / 'run.jsonl'")
+    request = kernel.start("run = run_batch(range(9), ask, journal=path); await run")
+    kernel.follow(request, until=lambda run: "3/9" in str(run.of("comm_msg")))
+    pressed = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    run = kernel.follow(request)
+    assert time.monotonic() - pressed < 10
+    assert run.reply["status"] == "error"
+    assert "3/9" in run.settled[0]["text/plain"]
+    assert _result(kernel.run("[outcome.value for outcome in run.outcomes]")) == "[0, 1, 2]"
+    assert _result(kernel.run("sorted(started) == sorted(ended)")) == "True"
+    names = "[t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith('nbkit')]"
+    assert _result(kernel.run(names)) == "[]"
+    kernel.run("started.clear(); again = run_batch(range(3), ask, journal=path); await again")
+    assert _result(kernel.run("(started, len(again.outcomes))")) == "([], 3)"
+    kernel.run("import shutil; shutil.rmtree(path.parent)")
+
+
+def test_an_interrupt_is_felt_while_everybody_waits(kernel: Kernel) -> None:
+    """Told to wait by the server for a minute, a batch still ends at once."""
+    kernel.run(SETUP)
+    kernel.run("llm = nbkit.connect(requests_per_minute=1, ttft=0, tokens_per_second=1000)")
+    kernel.run("await llm.acomplete('What can you do?')")
+    request = kernel.start("run = run_batch(['What can you do?'] * 3, llm.acomplete); await run")
+    kernel.follow(request, until=lambda run: run.of("display_data"))
+    time.sleep(2)  # into the wait: nothing is sent while it lasts
+    pressed = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    assert kernel.follow(request).reply["status"] == "error"
+    assert time.monotonic() - pressed < 10

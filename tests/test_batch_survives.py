@@ -1,0 +1,173 @@
+"""Batches whose process is killed, whose disk fills up, whose server is in a storm."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbkit.batch.journal import Journal
+from nbkit.models.simulator import Simulator
+
+pytestmark = pytest.mark.process
+
+ITEMS = 1_000
+STORM = {
+    "good": {
+        "failure_rate": 0.2,
+        "requests_per_minute": 300,
+        "speed": 10,
+        "ttft": 0.5,
+        "tokens_per_second": 100,
+    },
+    "cut": {"fault": "cut", "speed": 0},
+    "stall": {"fault": "stall", "speed": 0},
+}
+WORKER = """
+import asyncio, collections, os, random, sys, time
+from nbkit import connect
+from nbkit.batch.runs import run_batch
+
+base_url, journal, log, items, seed = sys.argv[1:]
+models = {name: connect(base_url, model=name) for name in ("good", "cut", "stall")}
+draw = random.Random(int(seed))
+asked = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+async def ask(question):
+    os.write(asked, f"{question}\\n".encode())
+    chance = draw.random()
+    name = "cut" if chance < 0.1 else "stall" if chance < 0.15 else "good"
+    return await models[name].astream_complete(question)
+
+async def main():
+    questions = [f"What can you do? ({number})" for number in range(int(items))]
+    outcomes = await run_batch(
+        questions, ask, max_concurrency=30, timeout=2, journal=journal, progress=False
+    )
+    honest = [bool(str(o.error) if o.error else o.value.text) for o in outcomes]
+    left = [task for task in asyncio.all_tasks() if task.get_name().startswith("nbkit")]
+    print(len(outcomes), sum(honest), sum(o.error is None for o in outcomes), len(left))
+    print(sum(o.attempts for o in outcomes), sum(o.refused for o in outcomes))
+    print(collections.Counter(type(o.error).__name__ for o in outcomes))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def storm() -> Iterator[Simulator]:
+    """A server with one flaky, limited model, one that cuts its answers and one that stalls."""
+    running = Simulator()
+    for name, settings in STORM.items():
+        running.set(name, **settings)
+    yield running
+    running.stop()
+
+
+def start(storm: Simulator, folder: Path, items: int, seed: int) -> subprocess.Popen[str]:
+    files = [str(folder / "run.jsonl"), str(folder / "asked.txt")]
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, storm.base_url, *files, str(items), str(seed)],
+        env={**os.environ, "NBKIT_API_KEY": storm.api_key},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(worker: subprocess.Popen[str]) -> list[str]:
+    out, err = worker.communicate(timeout=240)
+    assert worker.returncode == 0, err
+    assert err == ""
+    print(out)
+    return out.splitlines()
+
+
+def values(path: Path) -> list[str]:
+    """The items with a value on record; a torn last line is none."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[1:-1]
+    return [record["item"] for record in map(json.loads, lines) if record["error"] is None]
+
+
+def test_a_storm_leaves_no_item_without_an_end(storm: Simulator, tmp_path: Path) -> None:
+    """5xx, cut streams, stalls and 429 at once: every item ends with a value or its error."""
+    ended, honest, good, left = map(int, finish(start(storm, tmp_path, ITEMS, 1))[0].split())
+    assert (ended, honest, left) == (ITEMS, ITEMS, 0)
+    assert good >= 0.9 * ITEMS
+    assert len(Journal(tmp_path / "run.jsonl").rows()) == ITEMS
+    assert storm.stats()["in_flight"] == storm.stats()["queued"] == 0
+
+
+def test_killed_at_any_moment_nothing_is_lost_or_done_twice(
+    storm: Simulator, tmp_path: Path
+) -> None:
+    """Ten times kill -9, then resumed: what was done stays done, and all of it is there once."""
+    journal, log = tmp_path / "run.jsonl", tmp_path / "asked.txt"
+    draw = random.Random(7)
+    done: list[str] = []
+    for round_ in range(11):
+        log.unlink(missing_ok=True)
+        worker = start(storm, tmp_path, 400, round_)
+        if round_ < 10:
+            while not log.exists() and worker.poll() is None:
+                time.sleep(0.01)
+            time.sleep(draw.uniform(0, 1.2))
+            worker.kill()
+            worker.communicate()
+        else:
+            finish(worker)
+        asked_again = set(log.read_text("utf-8").splitlines()) & set(done)
+        assert asked_again == set()
+        before, done = done, values(journal)
+        assert done[: len(before)] == before
+        assert len(done) == len(set(done))
+    rows = Journal(journal).rows()
+    assert len(rows) == 400
+    assert sum(row["error"] is None for row in rows) == len(done) >= 0.9 * 400
+
+
+FILLS_UP = """
+import asyncio, resource, signal, sys
+from nbkit.batch.runs import run_batch
+from nbkit.batch.journal import JournalError
+
+async def ask(item):
+    return "x" * 400
+
+async def main():
+    if sys.argv[2] == "little":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    run = run_batch(range(50), ask, journal=sys.argv[1], progress=False, max_concurrency=1)
+    try:
+        await run
+    except JournalError as error:
+        print(error)
+    print(len(run.outcomes), sum(outcome.resumed for outcome in run.outcomes))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files the POSIX way")
+def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
+    """When the disk fills in the middle, the batch ends, outcomes stay, and the next resumes."""
+    path = tmp_path / "run.jsonl"
+
+    def run(space: str) -> Any:
+        command = [sys.executable, "-c", FILLS_UP, str(path), space]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    message, counts = run("little").splitlines()
+    assert "cannot be written (File too large)" in message
+    written = path.read_bytes().count(b"\n") - 1
+    assert int(counts.split()[0]) == written + 1
+    assert run("much").split() == ["50", str(written)]
