@@ -37,7 +37,7 @@ from tests.benchmarks.displays.peers import measure
 WAIT = 180.0
 QUIET_MS = 5_000
 BURST, SHORT, LONG = 2_000, 500, 8_000
-RATE, PACED, STREAMS, TOGETHER = 100.0, 500, 8, 200
+RATE, PACED, STREAMS, TOGETHER = 100.0, 500, 8, 500
 ROUNDS = 5
 
 
