@@ -36,11 +36,11 @@ class LiveCell:
     def add(self, chunk: str) -> None:
         """Take a chunk for the next update."""
         self._chunks += 1
+        if len(chunk) > self._room and "shown" not in self._facts:
+            self._news["shown"] = SHOWN
         if self._room > 0:
             self._arrived.append(chunk[: self._room])
             self._room -= len(chunk)
-            if self._room < 0:
-                self._news["shown"] = SHOWN
 
     def tell(self, **facts: Any) -> None:
         """Take facts for the next update: state, ttft, sources, caption, ..."""

@@ -13,6 +13,7 @@ from nbkit.views.live_cell import LiveCell
 
 _STATIC = Path(__file__).parent / "static"
 _FIRST_CHECKPOINT = 128
+_RELOADED = "The page was loaded again meanwhile: run the cell again to keep an answer in the file."
 Hear = Callable[[dict[str, Any]], None]
 """Takes a message of the page, on the event loop: its type, and what belongs to it."""
 _REST = 4
@@ -51,6 +52,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._sent, self._next_checkpoint = 0, _FIRST_CHECKPOINT
+        self._mounted = 0
         self.on_msg(self._hear)
 
     def add(self, index: int, chunk: str, **facts: Any) -> None:
@@ -63,6 +65,17 @@ class LiveWidget(anywidget.AnyWidget):
         """Show facts about a stream now, or in the next frame."""
         self.cells[index].tell(**facts)
         self._touch(index)
+
+    def settle(self) -> None:
+        """Make way for static output; stay where a page loaded again would be left with nothing.
+
+        Such a page does not know the output by its display id, so that nothing can replace it.
+        """
+        if self._mounted <= 1:
+            self.close()
+            return
+        for index in range(len(self.cells)):
+            self.tell(index, note=_RELOADED)
 
     def close(self) -> None:
         """Take the widget, and the layout ipywidgets gave it, out of kernel and page."""
@@ -105,7 +118,8 @@ class LiveWidget(anywidget.AnyWidget):
         """Take a message of the page; some front ends deliver it in another thread."""
         if not isinstance(message, dict):
             return
-        if message.get("type") == "resync":
+        if message.get("type") in ("mount", "resync"):
+            self._mounted += message["type"] == "mount"
             self._loop.call_soon_threadsafe(lambda: self.send(self._whole()))
         else:
             self._loop.call_soon_threadsafe(self._hear_page, message)

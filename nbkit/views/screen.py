@@ -52,7 +52,7 @@ class CellOutput:
         """Replace the widget by output that needs no kernel."""
         self._settled = bundle
         self._slot.update(bundle, raw=True)
-        self._live.close()
+        self._live.settle()
 
     def repeat(self) -> None:
         """Say it again if a later cell waited: nbclient hears only the cell it is running."""

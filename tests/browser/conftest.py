@@ -185,8 +185,6 @@ class Trap:
     """What text that must be harmless did on a page, in words; empty as long as it is harmless."""
 
     sprung: list[str] = field(default_factory=list)
-    allowed: set[str] = field(default_factory=set)
-    """Requests to other hosts that the page itself makes."""
 
     def watch(self, page: Page, home: str) -> None:
         """Note what runs, opens, navigates, or asks for anything that is not under `home`."""
@@ -194,7 +192,7 @@ class Trap:
         def route(route: Route) -> None:
             url = route.request.url
             inside = url.startswith((home, "data:", "blob:"))
-            if not inside and url not in self.allowed:
+            if not inside:
                 self.sprung.append(f"asked for {url}")
             if "attacker" in url:
                 self.sprung.append(f"fetched {url}")

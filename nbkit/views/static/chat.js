@@ -88,7 +88,7 @@ function render({ model, el }) {
   model.on("comm_live_update", onLost);
   const ticking = setInterval(tick, 100);
   onCheckpoint();
-  model.send({ type: "resync" });
+  model.send({ type: "mount" });
 
   return () => {
     clearInterval(ticking);

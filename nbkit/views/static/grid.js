@@ -43,6 +43,7 @@ function render({ model, el }) {
     for (const update of frame.cells) cellAt(update[0], many).take(update);
     el.classList.toggle("nbkit-many", many);
     head.hidden = !many;
+    if (!cells.some((cell) => cell.running)) tick();
   };
   const onCheckpoint = () => take(model.get("checkpoint"));
   const onLost = () => cells.forEach((cell) => cell.lose());
@@ -53,7 +54,7 @@ function render({ model, el }) {
   const ticking = setInterval(tick, 100);
   onCheckpoint();
   tick();
-  model.send({ type: "resync" });
+  model.send({ type: "mount" });
 
   return () => {
     clearInterval(ticking);
@@ -63,7 +64,7 @@ function render({ model, el }) {
   };
 }
 
-// A lane a runner: hatched while it waits for the first token, solid while it streams.
+// A lane a runner: hollow while it waits for the first token, solid while it streams.
 function drawLanes(cells, seconds) {
   const longest = Math.max(1, seconds);
   for (const cell of cells) {

@@ -49,6 +49,7 @@ class StreamCell {
     this.open = element("div", "nbkit-open");
     this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0" }, this.finished, this.open);
     this.text.addEventListener("scroll", () => this.scrolled());
+    this.text.addEventListener("wheel", ({ deltaY }) => (this.following &&= deltaY >= 0 || !this.text.scrollTop), { passive: true });
     this.caption = element("span", "nbkit-caption", { role: "status", "aria-live": "off" });
     this.stop = button("■ Stop", "Stop generating; keep what has arrived", () => {
       this.stopping();
@@ -96,15 +97,17 @@ class StreamCell {
     this.scrolling = true;
     requestAnimationFrame(() => {
       this.scrolling = false;
-      this.text.scrollTop = this.text.scrollHeight;
+      if (this.following) this.text.scrollTop = this.text.scrollHeight;
     });
   }
 
-  // Let go when the reader scrolls up, hold on again at the bottom.
+  // Let go when the reader scrolls up (a block that shrinks moves the text, too, but stays at the
+  // bottom), hold on again near the bottom, which a fast answer moves away while one goes there.
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.text;
-    if (scrollHeight - scrollTop - clientHeight < 40) this.following = true;
-    else if (scrollTop < this.top) this.following = false;
+    const below = scrollHeight - scrollTop - clientHeight;
+    if (scrollTop < this.top) this.following &&= below < 40;
+    else if (below < clientHeight / 3) this.following = true;
     this.top = scrollTop;
   }
 
@@ -133,8 +136,8 @@ class StreamCell {
   }
 
   captionAt(clock) {
-    const { state, caption, ttft, chunks, began = 0, model, shown } = this.facts;
-    if (caption) return caption;
+    const { state, caption, ttft, chunks, began = 0, model, shown, note } = this.facts;
+    if (caption) return note ? `${caption}\n${note}` : caption;
     const seconds = Math.max(0, clock - began);
     const rate = chunks > 1 && seconds > ttft ? (chunks - 1) / (seconds - ttft) : 0;
     return [
