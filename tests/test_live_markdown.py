@@ -135,3 +135,15 @@ def test_an_endless_answer_is_shown_as_far_as_a_screen_can() -> None:
         cell.add("x" * 100_000)
     _, _, finished, _, tail, _ = cell.update()
     assert SHOWN <= len(finished) + len(tail) < SHOWN + 100
+
+
+def test_the_count_of_chunks_is_owed_until_told() -> None:
+    """A count that was held back is still owed, so that a pause after a burst can bring it."""
+    cell = LiveCell(0, "")
+    cell.add("one ")
+    cell.update()
+    assert not cell.owes_count
+    for _ in range(99):
+        cell.add("more ")
+    cell.update()
+    assert cell.owes_count

@@ -20,6 +20,8 @@ ATTACKS = [
     "<svg onload=alert(1)>",
     "<javascript:alert(1)>",
     "[click](data:text/html;base64,PHNjcmlwdD4=)",
+    "[click](javascript\\:alert(1))",
+    "[click](/logout)",
 ]
 
 

@@ -7,7 +7,7 @@ from nbkit.views.markdown import GrowingMarkdown
 
 SHOWN = 100_000
 """Characters of an answer that are put on a screen; the rest is in `Answer.text`."""
-_COUNT_SECONDS = 0.25
+COUNT_SECONDS = 0.25
 """How often the count of chunks is told: it is read, not watched."""
 
 
@@ -27,6 +27,7 @@ class LiveCell:
         self._arrived: list[str] = []
         self._room = SHOWN
         self._chunks = 0
+        self._told = 0
         self._count_due = 0.0
         self._markdown = GrowingMarkdown()
         self._version = 0
@@ -42,6 +43,11 @@ class LiveCell:
             self._arrived.append(chunk[: self._room])
             self._room -= len(chunk)
 
+    @property
+    def owes_count(self) -> bool:
+        """More chunks have come than the page has been told of."""
+        return self._told != self._chunks
+
     def tell(self, **facts: Any) -> None:
         """Take facts for the next update: state, ttft, sources, caption, ..."""
         self._news.update(facts)
@@ -51,9 +57,9 @@ class LiveCell:
         if self._arrived:
             self._markdown.add("".join(self._arrived))
             self._arrived.clear()
-        if self._chunks and (now := time.monotonic()) >= self._count_due:
-            self._count_due = now + _COUNT_SECONDS
-            self._news["chunks"] = self._chunks
+        if self.owes_count and (now := time.monotonic()) >= self._count_due:
+            self._count_due = now + COUNT_SECONDS
+            self._told = self._news["chunks"] = self._chunks
         self._facts.update(self._news)
         news, self._news = self._news, {}
         self._version += 1

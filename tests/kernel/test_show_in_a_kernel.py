@@ -158,3 +158,18 @@ def test_a_restarted_kernel_starts_clean(kernel: Kernel) -> None:
         assert time.monotonic() < deadline, "the simulator outlived its kernel"
         time.sleep(0.05)
     assert int(kernel.run(pid).text) != before
+
+
+def test_a_burst_before_a_pause_is_counted_in_full(kernel: Kernel) -> None:
+    """What the caption says of the chunks catches up while nothing more comes."""
+    kernel.run(
+        "import asyncio, nbkit\n"
+        "async def burst():\n"
+        "    for _ in range(500):\n        yield 'word '\n"
+        "    await asyncio.sleep(30)"
+    )
+    request = kernel.start("view = nbkit.show(burst()); await view")
+    counted = "'chunks': 500"
+    kernel.follow(request, until=lambda run: counted in str(run.of("comm_msg")))
+    kernel.manager.interrupt_kernel()
+    kernel.follow(request)
