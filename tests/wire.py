@@ -34,6 +34,7 @@ class Wire:
     def __init__(self, gap: float = 0) -> None:
         self.gap = gap
         self.bodies: list[bytes] = []
+        self.connections: set[asyncio.StreamWriter] = set()
         self.base_url = ""
         self.chunks = [
             chunk({"role": "assistant", "content": ""}),
@@ -45,6 +46,7 @@ class Wire:
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it is closed."""
+        self.connections.add(writer)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -60,6 +62,7 @@ class Wire:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.connections.discard(writer)
             writer.close()
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:
@@ -86,8 +89,14 @@ async def serving(wire: Wire) -> AsyncIterator[Wire]:
     """Serve in this event loop."""
     server = await asyncio.start_server(wire.talk, "127.0.0.1", 0, backlog=2048)
     wire.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    async with server:
+    try:
         yield wire
+    finally:
+        # Not `async with server`: from Python 3.12 on its end waits for clients that keep their
+        # connections open.
+        server.close()
+        for writer in list(wire.connections):
+            writer.close()
 
 
 @contextmanager
