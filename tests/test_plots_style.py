@@ -36,6 +36,8 @@ def save(ax: Axes) -> list[str]:
     """Draw the figure, after all settings are back to the reader's; give what was warned of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        # What an earlier test left open may be collected just now.
+        warnings.simplefilter("ignore", ResourceWarning)
         ax.figure.savefig(io.BytesIO(), format="png")
     return [str(warning.message) for warning in caught]
 

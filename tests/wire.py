@@ -97,6 +97,7 @@ async def serving(wire: Wire) -> AsyncIterator[Wire]:
         server.close()
         for writer in list(wire.connections):
             writer.close()
+        await asyncio.sleep(0)
 
 
 @contextmanager
