@@ -75,12 +75,8 @@ def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle
         f'<td style="{_CELL}">{_lane(answer, longest) if race else ""}{_html(answer)}</td></tr>'
         for name, answer in rows
     ]
-    told = [(name, _shown(answer.text), caption(answer)) for name, answer in rows]
-    return {
-        "text/html": f'<table class="{_SETTLED}" style="{_TABLE}">{"".join(cells)}</table>',
-        "text/markdown": _sections(told),
-        "text/plain": "\n\n".join("\n".join(row) for row in told),
-    }
+    table = f'<table class="{_SETTLED}" style="{_TABLE}">{"".join(cells)}</table>'
+    return {"text/html": table, **_as_text(rows)}
 
 
 def settled_chat(turns: Sequence[tuple[str, Answer]]) -> Bundle:
@@ -90,19 +86,22 @@ def settled_chat(turns: Sequence[tuple[str, Answer]]) -> Bundle:
         f'<div style="{_FRAME}">{_html(answer)}</div>'
         for said, answer in turns
     ]
-    told = [(said, _shown(answer.text), caption(answer)) for said, answer in turns]
     return {
         "text/html": f'<div class="{_SETTLED}">{"".join(parts)}</div>',
-        "text/markdown": _sections(told),
-        "text/plain": "\n\n".join("\n".join(turn) for turn in told),
+        **_as_text(turns),
     }
 
 
-def _sections(told: Sequence[tuple[str, str, str]]) -> str:
-    return "\n\n".join(
-        f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
-        for name, text, line in told
-    )
+def _as_text(named: Sequence[tuple[str, Answer]]) -> Bundle:
+    """Several answers under their names, as Markdown and as plain text."""
+    told = [(name, _shown(answer.text), caption(answer)) for name, answer in named]
+    return {
+        "text/markdown": "\n\n".join(
+            f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
+            for name, text, line in told
+        ),
+        "text/plain": "\n\n".join("\n".join(row) for row in told),
+    }
 
 
 def _finish(answer: Answer) -> tuple[bool, float]:
