@@ -51,6 +51,7 @@ function render({ model, el }) {
 
   const tick = () => {
     if (turn?.running) turn.tick(clock.seconds + (performance.now() - clock.at) / 1000);
+    return true; // the next turn counts on
   };
   const take = (message) => {
     if (message?.notice) {
@@ -76,26 +77,12 @@ function render({ model, el }) {
     }
     refresh();
   };
-  const onCheckpoint = () => take(model.get("checkpoint"));
-  const onLost = () => {
+  const lose = () => {
     turn?.lose();
     for (const control of [box, send, clear, end]) control.disabled = true;
     notice.textContent = "✗ The kernel has gone: run the cell again.";
   };
-
-  model.on("msg:custom", take);
-  model.on("change:checkpoint", onCheckpoint);
-  model.on("comm_live_update", onLost);
-  const ticking = setInterval(tick, 100);
-  onCheckpoint();
-  model.send({ type: "mount" });
-
-  return () => {
-    clearInterval(ticking);
-    model.off("msg:custom", take);
-    model.off("change:checkpoint", onCheckpoint);
-    model.off("comm_live_update", onLost);
-  };
+  return follow(model, { take, tick, lose });
 }
 
 export default { render };

@@ -33,7 +33,7 @@ function render({ model, el }) {
     clockFace.textContent = `${seconds.toFixed(1)} s · ${cells.length - running.length} of ${cells.length} finished`;
     stopAll.hidden = !running.length;
     if (race) drawLanes(cells, seconds);
-    if (!running.length) clearInterval(ticking);
+    return running.length > 0;
   };
 
   const take = (frame) => {
@@ -45,23 +45,8 @@ function render({ model, el }) {
     head.hidden = !many;
     if (!cells.some((cell) => cell.running)) tick();
   };
-  const onCheckpoint = () => take(model.get("checkpoint"));
-  const onLost = () => cells.forEach((cell) => cell.lose());
-
-  model.on("msg:custom", take);
-  model.on("change:checkpoint", onCheckpoint);
-  model.on("comm_live_update", onLost);
-  const ticking = setInterval(tick, 100);
-  onCheckpoint();
-  tick();
-  model.send({ type: "mount" });
-
-  return () => {
-    clearInterval(ticking);
-    model.off("msg:custom", take);
-    model.off("change:checkpoint", onCheckpoint);
-    model.off("comm_live_update", onLost);
-  };
+  const lose = () => cells.forEach((cell) => cell.lose());
+  return follow(model, { take, tick, lose });
 }
 
 // A lane a runner: hollow while it waits for the first token, solid while it streams.

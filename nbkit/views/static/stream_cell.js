@@ -164,3 +164,22 @@ class StreamCell {
     setTimeout(() => (this.copy.textContent = "Copy"), 1500);
   }
 }
+
+// Keep a view up to date with its model until it is taken away; returns what takes it away. `tick`
+// is called between messages, and says whether there is anything left to count.
+function follow(model, { take, tick, lose }) {
+  const onCheckpoint = () => take(model.get("checkpoint"));
+  model.on("msg:custom", take);
+  model.on("change:checkpoint", onCheckpoint);
+  model.on("comm_live_update", lose);
+  const ticking = setInterval(() => tick() || clearInterval(ticking), 100);
+  onCheckpoint();
+  tick();
+  model.send({ type: "mount" });
+  return () => {
+    clearInterval(ticking);
+    model.off("msg:custom", take);
+    model.off("change:checkpoint", onCheckpoint);
+    model.off("comm_live_update", lose);
+  };
+}
