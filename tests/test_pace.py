@@ -1,4 +1,6 @@
 import asyncio
+import math
+import selectors
 from typing import Any
 
 import httpx
@@ -11,6 +13,82 @@ from nbkit.batch.runs import run_batch
 from tests.simulated import simulated
 
 QUESTION = "What can you do?"
+
+
+class _Selector(selectors.DefaultSelector):
+    """Does not wait: moves the clock of its loop instead."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        self.now += timeout or 0
+        return super().select(0)
+
+
+class _OwnTime(asyncio.SelectorEventLoop):
+    """An event loop whose sleeps take no time: what happens in it is the same each time."""
+
+    def __init__(self) -> None:
+        self._own = _Selector()
+        super().__init__(self._own)
+
+    def time(self) -> float:
+        return self._own.now
+
+
+async def _refusals(
+    items: int, *, bucket: float, per_second: float, latency: float = 0.02, full: bool = True
+) -> tuple[float, int]:
+    """Five workers against a token bucket that says how many whole seconds to wait.
+
+    Gives the pace as a share of what the bucket gives, and the number of refusals.
+    """
+    clock, pace = asyncio.get_running_loop().time, Pace(None)
+    level, filled, refusals, left = bucket if full else 0.0, clock(), 0, items
+
+    async def work() -> None:
+        nonlocal level, filled, refusals, left
+        while left > 0:
+            left -= 1
+            while True:
+                began = await pace.turn()
+                await asyncio.sleep(0.002)  # the way there
+                level = min(bucket, level + (clock() - filled) * per_second)
+                filled = clock()
+                if level >= 1:
+                    level -= 1
+                    break
+                refusals += 1
+                pace.refused(began, math.ceil((1 - level) / per_second))
+            await asyncio.sleep(latency)
+            pace.accepted()
+
+    began = clock()
+    await asyncio.gather(*(work() for _ in range(5)))
+    refilled = items - bucket * full
+    return refilled / per_second / (clock() - began), refusals
+
+
+async def test_without_a_word_from_the_server_waits_double() -> None:
+    """A 429 without Retry-After: a second, then twice as long each time nothing passes."""
+    pace, waits = Pace(None), []
+    for _ in range(4):
+        began = pace._now()
+        pace.refused(max(began, pace._open_at), None)
+        waits.append(round(pace._open_at - began))
+    assert waits == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize(("per_second", "bucket"), [(1 / 3, 20), (1, 60), (10, 60), (100, 600)])
+def test_the_pace_of_a_server_is_learned(per_second: float, bucket: int, full: bool) -> None:
+    """From refusals alone: less than 2 % of requests refused, and at least 95 % of the limit."""
+    with asyncio.Runner(loop_factory=_OwnTime) as runner:
+        share, refusals = runner.run(
+            _refusals(3000, bucket=bucket, per_second=per_second, full=full)
+        )
+    assert refusals / (3000 + refusals) < 0.02
+    assert share >= 0.95
 
 
 @pytest.mark.parametrize(
@@ -71,7 +149,7 @@ async def test_a_batch_pays_for_its_tokens() -> None:
     limit = Rate(tokens=2 * cost)
     run = run_batch([QUESTION] * 9, llm.astream_complete, rate=limit, progress=False)
     task = asyncio.ensure_future(run)
-    done, _ = await asyncio.wait({task}, timeout=2)
+    done, _ = await asyncio.wait({task}, timeout=0.7)
     assert not done
     # Five at once are on credit; two of the next are paid for by the minute's worth.
     assert 5 <= len(run.outcomes) <= 7
@@ -117,14 +195,14 @@ async def _against_a_limited_server(
 
 async def test_a_known_limit_is_kept_without_refusals() -> None:
     """At the server's own rate nothing is refused and nothing is lost."""
-    outcomes, requests = await _against_a_limited_server(100, 30, rate=Rate(requests=1800))
+    outcomes, requests = await _against_a_limited_server(160, 100, rate=Rate(requests=6000))
     assert all(outcome.value.text for outcome in outcomes)
-    assert len(requests) == 100
+    assert len(requests) == 160
 
 
 async def test_an_unknown_limit_loses_nothing() -> None:
     """Refusals do not use up attempts: every item ends with its answer."""
-    outcomes, requests = await _against_a_limited_server(75, 5, attempts=1)
+    outcomes, requests = await _against_a_limited_server(75, 50, attempts=1)
     assert all(outcome.error is None for outcome in outcomes)
     refused = [row for row in requests if row["http_status"] == 429]
     assert len(refused) == sum(outcome.refused for outcome in outcomes) > 0

@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from nbkit.answer import Answer
 from nbkit.batch.asking import not_async
-from nbkit.batch.concurrency import Seats
+from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
@@ -114,35 +114,36 @@ class Asker:
 
     async def _attempt(self, outcome: Outcome) -> Any:
         began = await self._pace.turn()
+        round_ = self._seats.began()
         start = time.perf_counter()
         outcome.attempts += 1
         outcome.attempt_starts.append(start)
         tokens = None if self._plain else stream(_call(self._fn, outcome.item))
         outcome.trace = tokens.trace if tokens else Trace(start)
-        overloaded = False
+        how: How = "failed"
         try:
             async with asyncio.timeout(self._timeout) as scope:
                 value = await (self._read(tokens) if tokens else self._value(outcome.item))
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
-                overloaded = True
+                how = "overloaded"
                 raise self._late(tokens) from None
             # A quota used up until tomorrow is this item's error, not a reason for all to wait.
             if is_refusal(error) and can_succeed_later(error):
-                overloaded = True
+                how = "overloaded"
                 outcome.refused += 1
                 self._pace.refused(began, retry_after(error))
             raise
         else:
+            how = "answered"
             self._pace.accepted()
             if isinstance(value, Answer):
                 outcome.trace = value.trace
                 self._pace.spent(_cost(value.trace))
             return value
         finally:
-            end = time.perf_counter()
-            outcome.trace.end = outcome.trace.end or end
-            self._seats.heard(end - start, overloaded=overloaded)
+            outcome.trace.end = outcome.trace.end or time.perf_counter()
+            self._seats.ended(round_, outcome.trace, how)
 
     async def _read(self, tokens: TokenStream) -> Any:
         try:

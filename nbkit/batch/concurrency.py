@@ -3,16 +3,25 @@
 import asyncio
 import time
 from collections import deque
-from statistics import median
-from typing import NamedTuple
+from collections.abc import Sequence
+from math import hypot, sqrt
+from statistics import fmean, median, stdev
+from typing import Literal, NamedTuple
+
+from nbkit.timing import Trace
 
 _KEPT = 2_000
-_FIRST = 4
+_FIRST = 5
 _MOST = 1_000
 _WINDOW = 8
-_SLOWER = 1.5
-_CUT = 0.6
-_FORGIVE = 1.1
+_QUEUE = 0.3
+"""The share of the attempts in flight that may wait in a line."""
+_CUT = 0.65
+"""Below 1 - _QUEUE, so that each cut leaves less of a line than was there when it was measured."""
+_SURE = 4.0
+"""Standard errors between two waits that are told apart."""
+How = Literal["answered", "overloaded", "failed"]
+"""How an attempt ended: answered, refused or timed out, or failed in a way that says nothing."""
 
 
 class Sample(NamedTuple):
@@ -33,6 +42,8 @@ class Seats:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
+        self.in_flight = 0
+        """Attempts under way: an item that waits to be asked has a seat, but none of these."""
         self.steps: deque[Sample] = deque(maxlen=_KEPT)
         """What the automatic concurrency did; empty where the number is fixed."""
         self._free = asyncio.Event()
@@ -49,59 +60,148 @@ class Seats:
         self.taken -= 1
         self._free.set()
 
-    def heard(self, seconds: float, *, overloaded: bool) -> None:
-        """Hear how long an attempt took, and whether the server had too much to do."""
+    def began(self) -> int:
+        """Hear that an attempt begins; gives the round it belongs to."""
+        self.in_flight += 1
+        return 0
+
+    def ended(self, round_: int, trace: Trace, how: How) -> None:
+        """Hear how long an attempt of that round took."""
+        self.in_flight -= 1
+
+
+class _Attempt(NamedTuple):
+    """What counts of an attempt."""
+
+    seconds: float
+    wait: float
+    """Seconds to the first token, or all of them."""
+    tokens: int
+
+
+class _Wait(NamedTuple):
+    """How long the attempts of a round waited before their answer began, in seconds."""
+
+    seconds: float
+    error: float
+    """Standard error of that mean."""
+
+
+class _Cut(NamedTuple):
+    """A number that was cut, and what had been measured under it."""
+
+    limit: int
+    wait: float
+    latency: float
 
 
 class AutoSeats(Seats):
-    """Finds the number by itself: more while answers take no longer, fewer once they do.
+    """Finds the number by itself: more while few wait in line at the server, fewer once many do.
 
-    The number doubles each round (a round is as many attempts as are in flight) until the first
-    sign of a queue, then grows by one a round (of eight at least); at a sign it is cut to 0.6 of
-    itself. A sign is a median latency of 1.5 times the least seen, a refusal or a timeout. It is
-    additive increase and multiplicative decrease, after a slow start, as TCP has it (RFC 5681),
-    with latency for the sign as in TCP Vegas (Brakmo and Peterson 1995). The least counts for 1.1
-    times as much after each cut, so that it can be outgrown; 1.1 x 1.5 x 0.6 is below one, so a
-    cut empties the queue and shows it anew.
+    Who waits? By Little's law (1961) the share of the attempts in flight that stand in a line is
+    wait / latency. The latency itself says nothing: long answers take long without any line. The
+    wait is what is beyond the least wait seen (TCP Vegas, Brakmo and Peterson 1995; Netflix's
+    concurrency-limits do so for requests), and is read off the time to first token. Where an
+    answer comes whole, its length is taken out of its latency by a regression on its tokens;
+    where nothing counts tokens either, latency is all there is, and its spread decides: a
+    difference counts from four standard errors on.
+
+    The number doubles each round until the first line of three tenths (slow start), then grows by
+    one a round of its own size, eight at least; at such a line, a refusal or a timeout it is cut
+    to seven tenths: additive increase, multiplicative decrease (RFC 5681). A cut is a test, too.
+    If there was a line, latency falls by as much as there are fewer. If all wait as before, it was
+    none (the answers got longer, say): the number goes back to where it was, and what they wait
+    now is the least.
     """
 
     def __init__(self) -> None:
         super().__init__(_FIRST)
-        self._latencies: list[float] = []
-        self._overloaded = False
-        self._full = False
-        self._least = float("inf")
+        self._round = 0
+        """Counts the changes that attempts already under way did not feel."""
+        self._heard: list[_Attempt] = []
+        self._least: list[_Attempt] = []
+        """The attempts that waited least."""
+        self._lengths = _Lengths()
+        self._cut: _Cut | None = None
         self._doubling = True
-        self._settling = 0
+        self._full = False
 
-    async def enter(self) -> None:
-        """Take a seat, once there is one."""
-        await super().enter()
+    def began(self) -> int:
+        """Hear that an attempt begins; gives the round it belongs to."""
+        super().began()
         # A number that is not used up says nothing about a larger one.
-        self._full = self._full or self.taken >= self.limit
+        self._full = self._full or self.in_flight >= self.limit
+        return self._round
 
-    def heard(self, seconds: float, *, overloaded: bool) -> None:
-        """Hear how long an attempt took, and whether the server had too much to do."""
-        if self._settling:  # it began under the number before
-            self._settling -= 1
-            return
-        self._latencies.append(seconds)
-        self._overloaded = self._overloaded or overloaded
-        enough = self.limit if self._doubling else max(_WINDOW, self.limit)
-        if self._overloaded or len(self._latencies) >= enough:
-            self._step()
+    def ended(self, round_: int, trace: Trace, how: How) -> None:
+        """Hear how long an attempt of that round took."""
+        if round_ == self._round and how != "failed":
+            seconds = (trace.end or trace.start) - trace.start
+            wait = seconds if trace.ttft is None else trace.ttft
+            self._heard.append(_Attempt(seconds, wait, trace.tokens or 0))
+            enough = max(4, self.limit // 2) if self._doubling else max(_WINDOW, self.limit)
+            if how == "overloaded":
+                self._cut = None
+                self._fewer()
+                self._step()
+            elif len(self._heard) >= enough:
+                self._judge()
+                self._step()
+        super().ended(round_, trace, how)
+
+    def _judge(self) -> None:
+        self._lengths.learn(self._heard)
+        wait = self._lengths.wait(self._heard)
+        least = self._lengths.wait(self._least or self._heard)
+        latency = fmean(attempt.seconds for attempt in self._heard)
+        longer = wait.seconds - least.seconds
+        cut, self._cut = self._cut, None
+        if cut and abs(cut.wait - wait.seconds) < cut.latency * (1 - self.limit / cut.limit) / 2:
+            self._change(cut.limit)
+            self._least = self._heard
+        elif longer > _QUEUE * latency and longer > _SURE * hypot(wait.error, least.error):
+            # The first line is still growing when it is found: no measure for the test.
+            self._cut = None if self._doubling else _Cut(self.limit, wait.seconds, latency)
+            self._fewer()
+        elif self._full and self._doubling:
+            self._change(min(_MOST, 2 * self.limit))
+        elif self._full:
+            self.limit = min(_MOST, self.limit + 1)
+        if longer <= 0:
+            self._least = self._heard
+
+    def _fewer(self) -> None:
+        self._doubling = False
+        self._change(max(1, int(self.limit * _CUT)))
+
+    def _change(self, limit: int) -> None:
+        self.limit = limit
+        self._round += 1
 
     def _step(self) -> None:
-        latency = median(self._latencies)
-        if self._overloaded or latency > _SLOWER * self._least:
-            self.limit = max(1, int(self.limit * _CUT))
-            self._doubling = False
-            self._settling = self.taken
-            self._least *= _FORGIVE
-        elif self._full:
-            self.limit = min(_MOST, 2 * self.limit if self._doubling else self.limit + 1)
-        self._least = min(self._least, latency)
-        self.steps.append(Sample(time.perf_counter(), self.limit, self.taken, latency))
-        self._latencies.clear()
-        self._overloaded = self._full = False
+        latency = median(attempt.seconds for attempt in self._heard)
+        self.steps.append(Sample(time.perf_counter(), self.limit, self.in_flight, latency))
+        self._heard = []
+        self._full = False
         self._free.set()
+
+
+class _Lengths:
+    """Takes the length of answers out of their latency: least squares, over all rounds."""
+
+    def __init__(self) -> None:
+        self._together = self._alone = 0.0
+
+    def learn(self, attempts: Sequence[_Attempt]) -> None:
+        """Hear of a round. Its own means count, or a growing line would pass for long answers."""
+        mean_wait = fmean(attempt.wait for attempt in attempts)
+        mean_tokens = fmean(attempt.tokens for attempt in attempts)
+        for _, wait, tokens in attempts:
+            self._together += (wait - mean_wait) * (tokens - mean_tokens)
+            self._alone += (tokens - mean_tokens) ** 2
+
+    def wait(self, attempts: Sequence[_Attempt]) -> _Wait:
+        """Give how long a round waited, its answers thought away."""
+        each = max(0.0, self._together / self._alone) if self._alone else 0.0
+        waits = [attempt.wait - each * attempt.tokens for attempt in attempts]
+        return _Wait(fmean(waits), stdev(waits) / sqrt(len(waits)))

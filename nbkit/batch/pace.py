@@ -13,9 +13,11 @@ from nbkit.batch.outcome import BatchMisused
 _BURST_SECONDS = 1.0
 """How much of a rate may go at once: a request delayed by a busy loop can then be caught up."""
 _REFUSED_SECONDS = 1.0
-"""How long all wait after a refusal that does not say."""
+"""How long all wait after a refusal that does not say; doubled while nothing passes."""
 _SLOWEST = 60.0
-_QUICKEN = 0.99
+_QUICKEN = 5e-6
+_MOST_CALM = 1_000
+_MOST_IN_VAIN = 6
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,12 @@ class Rate:
 class Pace:
     """Starts the requests of all workers one after the other, no faster than the server can bear.
 
-    A refusal (429) stops everybody for as long as the server asks, then spaces requests out: by
-    the mean spacing so far, doubled at each further refusal, and 1 % closer at each success. So
-    the rate settles at an unknown limit, at the price of a refusal now and then.
+    A refusal (429) stops everybody for as long as the server asks, and tells that its allowance
+    is used up at this moment. So it was at the refusal before: what passed in between is what the
+    server gives anew in such a time (be it a token bucket or a window), and that is the pace from
+    then on. Calm quickens it, hardly at first and then ever more, as TCP does near a limit it
+    knows (CUBIC, RFC 9438): a limit that has risen is found, and a refusal comes once in some
+    hundred requests.
     """
 
     def __init__(self, rate: Rate | None) -> None:
@@ -59,9 +64,17 @@ class Pace:
         """Tokens spent that nobody has paid for yet."""
         self._line = asyncio.Lock()
         self._now: Callable[[], float] = asyncio.get_running_loop().time
-        self._born = self._now()
-        self._started = 0
+        self._from = self._used_up_at = self._now()
+        """Two moments when the server's allowance was used up; at first, when we began."""
+        self._between = 0
+        """Requests that passed between those two."""
+        self._begun = 0
+        """Requests begun since the second."""
+        self._in_vain = -1
+        """Refusals in a row after the first, with nothing passed in between."""
         self._interval = 0.0
+        self._calm = 0
+        """Requests answered since the last refusal."""
         self._open_at = 0.0
         self._slowed_at = 0.0
 
@@ -73,9 +86,11 @@ class Pace:
             if self._requests is not None:
                 await self._requests.acquire()
             await self._opening()
-            self._open_at = self._now() + self._interval
-            self._started += 1
-            return self._now()
+            now = self._now()
+            # From when it was due: what one is late, the next need not be.
+            self._open_at = max(self._open_at, now - self._interval) + self._interval
+            self._begun += 1
+            return now
 
     async def _opening(self) -> None:
         now = self._now()
@@ -85,18 +100,29 @@ class Pace:
 
     def refused(self, began: float, retry_after: float | None) -> None:
         """Hear that the request begun at `began` (loop's time) was turned away."""
+        if began >= self._slowed_at:  # the others belong to the burst already heard of
+            self._measure(began)
         now = self._now()
-        wait = _REFUSED_SECONDS if retry_after is None else retry_after
-        self._open_at = max(self._open_at, now + wait)
-        if began < self._slowed_at:  # it started before we slowed down: the same burst
-            return
-        so_far = (now - self._born) / self._started
-        self._interval = min(_SLOWEST, 2 * self._interval or so_far)
+        wait = min(_SLOWEST, _REFUSED_SECONDS * 2**self._in_vain)
+        self._open_at = max(self._open_at, now + (wait if retry_after is None else retry_after))
         self._slowed_at = self._open_at
+        self._between -= 1
+        if self._between > 0:
+            self._interval = min(_SLOWEST, (self._used_up_at - self._from) / self._between)
+
+    def _measure(self, began: float) -> None:
+        if self._between > 0:
+            self._from, self._between, self._in_vain = self._used_up_at, 0, 0
+        else:
+            self._in_vain = min(self._in_vain + 1, _MOST_IN_VAIN)
+        self._used_up_at = began
+        self._between += self._begun
+        self._begun = self._calm = 0
 
     def accepted(self) -> None:
         """Hear that a request was answered."""
-        self._interval *= _QUICKEN
+        self._calm = min(self._calm + 1, _MOST_CALM)
+        self._interval *= 1 - _QUICKEN * self._calm
 
     def spent(self, tokens: int | None) -> None:
         """Hear what an answer cost."""
