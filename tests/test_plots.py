@@ -252,9 +252,21 @@ def test_chunks_that_came_together_are_gaps_too() -> None:
     ax.figure.savefig(io.BytesIO())
 
 
+def test_the_path_of_a_batch_is_drawn_with_its_cuts() -> None:
+    """The number runs over time from the start, each cut is marked, and the places are a line."""
+    limits = [(100.0, 5), (101.0, 10), (103.0, 6), (104.0, 7)]
+    steps = [SimpleNamespace(time=time, limit=limit) for time, limit in limits]
+    ax = plots.concurrency(SimpleNamespace(steps=steps), places=6)
+    assert list(ax.lines[0].get_xdata()) == [0, 1, 3, 4]
+    assert list(ax.lines[0].get_ydata()) == [5, 10, 6, 7]
+    assert ax.collections[0].get_offsets().tolist() == [[3, 10]]
+    assert legend(ax) == ["allowed in flight", "cut", "places there are"]
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
+        (lambda: plots.concurrency(SimpleNamespace(steps=[])), 'ran with max_concurrency="auto"'),
         (lambda: plots.timeline([]), "no answers to draw — pass at least one"),
         (lambda: plots.timeline("answer"), "Got str where an answer was expected"),
         (lambda: plots.timeline({"a": [trace()]}), "Got list where an answer was expected"),

@@ -33,7 +33,7 @@ class Sample(NamedTuple):
     """Requests allowed in flight from then on."""
     in_flight: int
     latency: float
-    """Median seconds of the attempts since the step before."""
+    """Median seconds of the attempts since the step before; 0 at the first, which is the start."""
 
 
 class Seats:
@@ -129,6 +129,8 @@ class AutoSeats(Seats):
     def began(self) -> int:
         """Hear that an attempt begins; gives the round it belongs to."""
         super().began()
+        if not self.steps:
+            self._record(0.0)
         # A number that is not used up says nothing about a larger one.
         self._full = self._full or self.in_flight >= self.limit
         return self._round
@@ -179,11 +181,13 @@ class AutoSeats(Seats):
         self._round += 1
 
     def _step(self) -> None:
-        latency = median(attempt.seconds for attempt in self._heard)
-        self.steps.append(Sample(time.perf_counter(), self.limit, self.in_flight, latency))
+        self._record(median(attempt.seconds for attempt in self._heard))
         self._heard = []
         self._full = False
         self._free.set()
+
+    def _record(self, latency: float) -> None:
+        self.steps.append(Sample(time.perf_counter(), self.limit, self.in_flight, latency))
 
 
 class _Lengths:

@@ -1,0 +1,51 @@
+"""The path of a number that a batch looked for by itself."""
+
+from itertools import pairwise
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from nbkit.plots.reading import PlotError
+from nbkit.plots.style import BLUE, GREY, VERMILION, canvas, grid, legend_below
+
+
+def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how many requests a batch allowed in flight under `max_concurrency="auto"`.
+
+    `run` is what `run_batch` returned, once awaited: an object whose `.steps` have `.time`
+    (readings of perf_counter) and `.limit`. The x axis counts seconds since the first step; signs
+    mark the cuts. `places`, how many the server works on at once, is drawn as a line if you know
+    it.
+
+    Raises `PlotError` for anything else, and for a batch whose number was fixed.
+
+    Taught in notebook 06.
+    """
+    steps = list(getattr(run, "steps", ()))
+    if len(steps) < 2:
+        raise PlotError(
+            'This has no steps to draw — pass a batch that ran with max_concurrency="auto".'
+        )
+    times = [step.time - steps[0].time for step in steps]
+    limits = [step.limit for step in steps]
+    with canvas(ax, height=4.5) as ax:
+        ax.step(times, limits, where="post", color=BLUE, linewidth=2.5, label="allowed in flight")
+        cuts = [
+            (time, before)
+            for time, (before, after) in zip(times[1:], pairwise(limits), strict=True)
+            if after < before
+        ]
+        if cuts:
+            look: dict[str, Any] = {"color": VERMILION, "edgecolors": "black", "zorder": 4}
+            x, y = zip(*cuts, strict=True)
+            ax.scatter(x, y, s=110, marker="v", label="cut", **look)
+        if places is not None:
+            ax.axhline(places, color=GREY, linestyle="--", linewidth=2.5, label="places there are")
+        ax.set_xlim(left=0)
+        ax.set_ylim(0, 1.1 * max(*limits, places or 0))
+        ax.set_xlabel("seconds since the start")
+        ax.set_ylabel("requests in flight")
+        ax.set_title("How many at once?")
+        grid(ax, "y")
+        legend_below(ax)
+    return ax
