@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,22 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-def storm() -> Iterator[Simulator]:
+@contextmanager
+def stormy_server() -> Iterator[Simulator]:
     """A server with one flaky, limited model, one that cuts its answers and one that stalls."""
     running = Simulator()
-    for name, settings in STORM.items():
-        running.set(name, **settings)
-    yield running
-    running.stop()
+    try:
+        for name, settings in STORM.items():
+            running.set(name, **settings)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def storm() -> Iterator[Simulator]:
+    with stormy_server() as running:
+        yield running
 
 
 def start(storm: Simulator, folder: Path, items: int, seed: int) -> subprocess.Popen[str]:
@@ -85,7 +94,6 @@ def finish(worker: subprocess.Popen[str]) -> list[str]:
     out, err = worker.communicate(timeout=240)
     assert worker.returncode == 0, err
     assert err == ""
-    print(out)
     return out.splitlines()
 
 
@@ -106,17 +114,18 @@ def test_a_storm_leaves_no_item_without_an_end(storm: Simulator, tmp_path: Path)
     assert storm.stats()["in_flight"] == storm.stats()["queued"] == 0
 
 
-def test_killed_at_any_moment_nothing_is_lost_or_done_twice(
-    storm: Simulator, tmp_path: Path
-) -> None:
-    """Ten times kill -9, then resumed: what was done stays done, and all of it is there once."""
-    journal, log = tmp_path / "run.jsonl", tmp_path / "asked.txt"
+def kill_and_resume(storm: Simulator, folder: Path, items: int, kills: int) -> list[str]:
+    """Kill -9 a batch at so many random moments and resume it; gives the items with a value.
+
+    Raises AssertionError if one of them is lost, or asked again.
+    """
+    journal, log = folder / "run.jsonl", folder / "asked.txt"
     draw = random.Random(7)
     done: list[str] = []
-    for round_ in range(11):
+    for round_ in range(kills + 1):
         log.unlink(missing_ok=True)
-        worker = start(storm, tmp_path, 400, round_)
-        if round_ < 10:
+        worker = start(storm, folder, items, round_)
+        if round_ < kills:
             while not log.exists() and worker.poll() is None:
                 time.sleep(0.01)
             time.sleep(draw.uniform(0, 1.2))
@@ -129,7 +138,15 @@ def test_killed_at_any_moment_nothing_is_lost_or_done_twice(
         before, done = done, values(journal)
         assert done[: len(before)] == before
         assert len(done) == len(set(done))
-    rows = Journal(journal).rows()
+    return done
+
+
+def test_killed_at_any_moment_nothing_is_lost_or_done_twice(
+    storm: Simulator, tmp_path: Path
+) -> None:
+    """Ten times kill -9, then resumed: what was done stays done, and all of it is there once."""
+    done = kill_and_resume(storm, tmp_path, 400, 10)
+    rows = Journal(tmp_path / "run.jsonl").rows()
     assert len(rows) == 400
     assert sum(row["error"] is None for row in rows) == len(done) >= 0.9 * 400
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from nbkit.plots.reading import PlotError
 from nbkit.plots.style import BLUE, GREY, VERMILION, canvas, grid, legend_below
@@ -40,9 +41,11 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
             x, y = zip(*cuts, strict=True)
             ax.scatter(x, y, s=110, marker="v", label="cut", **look)
         if places is not None:
-            ax.axhline(places, color=GREY, linestyle="--", linewidth=2.5, label="places there are")
+            look = {"color": GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
+            ax.axhline(places, label="places there are", **look)
         ax.set_xlim(left=0)
         ax.set_ylim(0, 1.1 * max(*limits, places or 0))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("seconds since the start")
         ax.set_ylabel("requests in flight")
         ax.set_title("How many at once?")
