@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -282,6 +283,14 @@ def test_wrong_calls_are_refused_at_once(options: dict[str, Any], message: str) 
         with pytest.raises(BatchMisused, match=message):
             call(arguments.pop("items", [1]), arguments.pop("fn", double), **arguments)
         arguments = {"items": [1], "fn": double, **options}
+
+
+def test_both_functions_take_the_same_options() -> None:
+    """What `run_batch` takes `iter_batch` takes too, with the same defaults; no bar, unless asked."""
+    one, other = (dict(inspect.signature(call).parameters) for call in (run_batch, iter_batch))
+    assert one.pop("progress").default != other.pop("progress").default
+    assert [*one] == [*other]
+    assert all(one[name].default == other[name].default for name in one)
 
 
 async def test_a_sync_function_is_refused_with_the_async_one(instant: Any) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from nbkit import Answer, load_index
@@ -90,6 +91,17 @@ async def test_rows_are_flat_and_the_last_record_counts(path: Path) -> None:
     assert bad["error"] == "ValueError: no 2"
     await quiet([1, 2], Asked().ask, path)
     assert [row["error"] for row in Journal(path).rows()] == [None, None]
+
+
+async def test_a_journal_is_a_table_in_one_call(path: Path, instant: Any) -> None:
+    """pandas makes a table of the rows: an item a line, numbers as numbers, failures without."""
+    engine = load_index("en").as_query_engine(llm=instant, streaming=True)
+    await quiet(QUESTIONS, engine.aquery, path)
+    table = pandas.DataFrame(Journal(path).rows())
+    assert sorted(table["item"]) == sorted(QUESTIONS)
+    assert table["error"].isna().all()
+    assert (table["tokens"] > 0).all()
+    assert pandas.api.types.is_numeric_dtype(table["ttft"])
 
 
 async def test_every_record_is_on_disk_before_its_outcome_is_seen(path: Path) -> None:
