@@ -286,7 +286,7 @@ def test_wrong_calls_are_refused_at_once(options: dict[str, Any], message: str) 
 
 
 def test_both_functions_take_the_same_options() -> None:
-    """What `run_batch` takes `iter_batch` takes too, with the same defaults; no bar, unless asked."""
+    """What `run_batch` takes `iter_batch` takes too, with the same defaults but for the bar."""
     one, other = (dict(inspect.signature(call).parameters) for call in (run_batch, iter_batch))
     assert one.pop("progress").default != other.pop("progress").default
     assert [*one] == [*other]

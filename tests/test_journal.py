@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas
+import pandas as pd
 import pytest
 
 from nbkit import Answer, load_index
@@ -94,14 +94,14 @@ async def test_rows_are_flat_and_the_last_record_counts(path: Path) -> None:
 
 
 async def test_a_journal_is_a_table_in_one_call(path: Path, instant: Any) -> None:
-    """pandas makes a table of the rows: an item a line, numbers as numbers, failures without."""
+    """Pandas makes a table of the rows: an item a line, numbers as numbers, failures without."""
     engine = load_index("en").as_query_engine(llm=instant, streaming=True)
     await quiet(QUESTIONS, engine.aquery, path)
-    table = pandas.DataFrame(Journal(path).rows())
+    table = pd.DataFrame(Journal(path).rows())
     assert sorted(table["item"]) == sorted(QUESTIONS)
     assert table["error"].isna().all()
     assert (table["tokens"] > 0).all()
-    assert pandas.api.types.is_numeric_dtype(table["ttft"])
+    assert pd.api.types.is_numeric_dtype(table["ttft"])
 
 
 async def test_every_record_is_on_disk_before_its_outcome_is_seen(path: Path) -> None:

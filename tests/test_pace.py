@@ -195,9 +195,9 @@ async def _against_a_limited_server(
 
 async def test_a_known_limit_is_kept_without_refusals() -> None:
     """At the server's own rate nothing is refused and nothing is lost."""
-    outcomes, requests = await _against_a_limited_server(160, 100, rate=Rate(requests=6000))
+    outcomes, requests = await _against_a_limited_server(90, 50, rate=Rate(requests=3000))
     assert all(outcome.value.text for outcome in outcomes)
-    assert len(requests) == 160
+    assert len(requests) == 90
 
 
 async def test_an_unknown_limit_loses_nothing() -> None:
