@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nbkit.loops import watch_loop as watch_loop
     from nbkit.models import connect as connect
     from nbkit.models.simulator.panel import panel as panel
+    from nbkit.serve.server import serve as serve
     from nbkit.streams import TokenStream as TokenStream
     from nbkit.streams import stream as stream
     from nbkit.timing import Trace as Trace
@@ -48,7 +49,7 @@ _HOME = {
     "watch_loop": "nbkit.loops",
 }
 
-_MODULES = ("loops", "plots")
+_MODULES = ("loops", "plots", "serve")
 
 __all__ = sorted([*_HOME, *_MODULES])
 

@@ -2,9 +2,11 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbkit.timing import Trace
+
+_EXCERPT = 220
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,23 @@ class Answer:
         opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
         state = "" if self.state == "done" else f" · {self.state}"
         return f"<Answer {opening!r} · {self.trace.caption}{state}>"
+
+
+class Source(NamedTuple):
+    """A source of an answer, as people want to see it."""
+
+    name: str
+    score: float | None
+    excerpt: str
+
+
+def named_sources(nodes: list[Any]) -> list[Source]:
+    """Give name, score and opening of each of LlamaIndex's nodes, in their order."""
+    rows = []
+    for source in nodes:
+        metadata = source.node.metadata
+        name = metadata.get("file_name") or metadata.get("title") or source.node.node_id
+        excerpt = " ".join(source.node.get_content().split())
+        cut = excerpt[:_EXCERPT] + ("…" if len(excerpt) > _EXCERPT else "")
+        rows.append(Source(str(name), source.score, cut))
+    return rows

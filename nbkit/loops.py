@@ -56,7 +56,7 @@ class _SharedLoop:
             self.loop.run_forever()
         finally:
             self.stopped = True
-            self.loop.run_until_complete(_wind_up())
+            self.loop.run_until_complete(wind_up())
             self.loop.close()
 
     def _close(self) -> None:
@@ -65,7 +65,7 @@ class _SharedLoop:
             self.thread.join(_FAREWELL_SECONDS)
 
 
-async def _wind_up() -> None:
+async def wind_up() -> None:
     """Do as `asyncio.run` does at its end, but start no thread: Python may be shutting down."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 from nbkit import hearing
@@ -51,6 +51,8 @@ class TokenStream:
         """The finished answer; `None` until then."""
         self.opened = asyncio.Event()
         """Set as soon as LlamaIndex responds: `sources` are known, the first token is not."""
+        self.demand: asyncio.Event | None = None
+        """Backpressure: while this event is there and not set, no more is read from the source."""
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
@@ -197,16 +199,19 @@ class TokenStream:
             self.trace.add(now, len(delta))
             self._parts.append(delta)
             self._hear(delta)
+            if self.demand is not None and not self.demand.is_set():
+                await self._pause(self.demand.wait())
             if heart.felt != felt:
                 felt, turned = heart.felt, now
             elif now - turned > _BREATHLESS:
                 turned = now
-                await self._breathe()
+                # The loop must turn though the source delivers without ever suspending.
+                await self._pause(asyncio.sleep(0))
 
-    async def _breathe(self) -> None:
-        """Let the loop turn when a source delivers without ever suspending."""
+    async def _pause(self, waiting: Awaitable[object]) -> None:
+        """Wait between two deltas, for something else than the source."""
         try:
-            await asyncio.sleep(0)
+            await waiting
         except asyncio.CancelledError:
             # Cancelled here, the source would never learn of it and its connection stay open:
             # pass the cancellation on to where the source waits.

@@ -4,8 +4,8 @@ import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 
 from nbkit.answer import Answer
+from nbkit.markdown import to_html, without_html
 from nbkit.timing import Trace
-from nbkit.views.markdown import to_html, without_html
 from nbkit.views.settled import settled
 
 ATTACKS = [

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from nbkit.views.markdown import GrowingMarkdown
+from nbkit.markdown import GrowingMarkdown
 
 SHOWN = 100_000
 """Characters of an answer that are put on a screen; the rest is in `Answer.text`."""

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from nbkit.answer import Answer
+from nbkit.answer import Answer, named_sources
+from nbkit.markdown import to_html, without_html
 from nbkit.timing import count
 from nbkit.views.live_cell import SHOWN
-from nbkit.views.markdown import to_html, without_html
 
 Bundle = dict[str, str]
 """One output by MIME type: text/html, text/markdown, text/plain."""
 
 _MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
-_EXCERPT = 220
 _FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
 _TABLE = "width: 100%; font-size: 1em"
 _CELL = "text-align: left; vertical-align: top; line-height: 1.5"
@@ -27,19 +26,14 @@ _SETTLED = "nbkit-settled tex2jax_ignore mathjax_ignore"
 
 def source_rows(sources: list[Any]) -> list[dict[str, str]]:
     """Name, score and opening of each source, as text ready to show."""
-    rows = []
-    for source in sources:
-        metadata = source.node.metadata
-        name = metadata.get("file_name") or metadata.get("title") or source.node.node_id
-        excerpt = " ".join(source.node.get_content().split())
-        rows.append(
-            {
-                "name": str(name),
-                "score": "–" if source.score is None else f"{source.score:.3f}",
-                "excerpt": excerpt[:_EXCERPT] + ("…" if len(excerpt) > _EXCERPT else ""),
-            }
-        )
-    return rows
+    return [
+        {
+            "name": source.name,
+            "score": "–" if source.score is None else f"{source.score:.3f}",
+            "excerpt": source.excerpt,
+        }
+        for source in named_sources(sources)
+    ]
 
 
 def caption(answer: Answer) -> str:

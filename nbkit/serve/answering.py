@@ -1,0 +1,96 @@
+"""A stream of tokens as server-sent events, no more of them at once than the model can take."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from itertools import count
+
+from fastapi import HTTPException
+from fastapi.sse import ServerSentEvent
+from pydantic import BaseModel
+
+from nbkit.backpressure import pieces
+from nbkit.markdown import GrowingMarkdown
+from nbkit.serve.events import Done, Failed, RenderedToken, Sources, Token
+from nbkit.stream_errors import StreamError
+from nbkit.streams import TokenStream
+
+UNREAD = 16_384
+"""Characters of an answer that may wait for a slow reader before the model's stream is held up."""
+FRAME = 1 / 30
+"""Seconds between two events with HTML: each carries the open block anew."""
+RETRY_AFTER = 2
+"""Seconds after which a client that was turned away may ask again."""
+
+Events = AsyncIterator[ServerSentEvent]
+
+
+class Answers:
+    """The answers being written at this moment."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._places = 0
+        self._running: set[TokenStream] = set()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the places; HTTP 503 with Retry-After if none is free."""
+        if self._places >= self._most:
+            raise HTTPException(
+                503,
+                f"All {self._most} places are taken — ask again in {RETRY_AFTER} seconds.",
+                {"Retry-After": str(RETRY_AFTER)},
+            )
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
+    @asynccontextmanager
+    async def events(self, stream: TokenStream, *, html: bool) -> AsyncIterator[Events]:
+        """Give the events of one answer; whoever leaves the block has ended it at the model."""
+        self._running.add(stream)
+        limit = asyncio.get_running_loop().call_later(self._seconds, stream.cancel)
+        try:
+            async with aclosing(self._told(stream, html)) as events:
+                yield events
+        finally:
+            limit.cancel()
+            self._running.discard(stream)
+
+    def stop(self) -> None:
+        """End them all; each still sends its last event."""
+        for stream in self._running:
+            stream.cancel()
+
+    async def _told(self, stream: TokenStream, html: bool) -> AsyncGenerator[ServerSentEvent, None]:
+        numbers = count(1)
+
+        def event(name: str, data: BaseModel) -> ServerSentEvent:
+            return ServerSentEvent(event=name, data=data, id=str(next(numbers)))
+
+        markdown = GrowingMarkdown() if html else None
+        try:
+            async with aclosing(pieces(stream, UNREAD)) as arriving:
+                async for piece in arriving:
+                    if not piece:
+                        yield event("sources", Sources.of(stream.sources))
+                    elif markdown is None:
+                        yield event("token", Token(text=piece))
+                    else:
+                        yield event("token", _rendered(markdown, piece))
+                        await asyncio.sleep(FRAME)
+        except StreamError as error:
+            yield event("error", Failed.of(error, stream.trace))
+        else:
+            assert stream.answer is not None
+            yield event("done", Done.of(stream.answer))
+
+
+def _rendered(markdown: GrowingMarkdown, piece: str) -> RenderedToken:
+    before = len(markdown.finished)
+    markdown.add(piece)
+    return RenderedToken(text=piece, finished=markdown.finished[before:], open=markdown.open)

@@ -1,0 +1,91 @@
+"""The web application: a question goes in by POST, the answer comes out as server-sent events."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.chat_engine.types import BaseChatEngine
+
+from nbkit.serve.answering import Answers, Events
+from nbkit.serve.events import Message, Query
+from nbkit.serve.page import page
+from nbkit.serve.sessions import Sessions
+from nbkit.streams import stream
+
+MOST_SESSIONS = 100
+IDLE_SECONDS = 1800.0
+"""Seconds after which a conversation is forgotten in which nothing is said."""
+ANSWER_SECONDS = 300.0
+"""Seconds after which an answer is stopped that is still being written."""
+
+ChatFactory = Callable[[], BaseChatEngine]
+
+
+def create_app(
+    engine: BaseQueryEngine | None, chat: ChatFactory | None, *, max_concurrent: int
+) -> FastAPI:
+    """Give the application, to be run behind a `Guard`; `app.state.answers` holds what streams."""
+    app = FastAPI(title="nbkit", description=__doc__, docs_url=None, redoc_url=None)
+    answers = app.state.answers = Answers(max_concurrent, ANSWER_SECONDS)
+    modes = [mode for mode, there in (("query", engine), ("chat", chat)) if there]
+    html, policy = page(modes)
+
+    @app.get("/", include_in_schema=False)
+    async def show_page() -> Response:
+        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+        return Response(html, media_type="text/html", headers=headers)
+
+    if engine is not None:
+        _add_query(app, answers, engine)
+    if chat is not None:
+        _add_chat(app, answers, Sessions(chat, MOST_SESSIONS, IDLE_SECONDS))
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    return app
+
+
+def _add_query(app: FastAPI, answers: Answers, engine: BaseQueryEngine) -> None:
+    # What a dependency opens is closed when the client has gone, whatever the endpoint waits for.
+    async def answer(query: Query) -> AsyncIterator[Events]:
+        with answers.place():
+            tokens = stream(engine.aquery(query.question))
+            async with answers.events(tokens, html=query.html) as events:
+                yield events
+
+    @app.post("/query", response_class=EventSourceResponse)
+    async def ask(events: Annotated[Events, Depends(answer)]) -> AsyncIterable[ServerSentEvent]:
+        """Ask one question, of which nothing is remembered."""
+        async for event in events:
+            yield event
+
+
+def _add_chat(app: FastAPI, answers: Answers, sessions: Sessions) -> None:
+    async def answer(message: Message, response: Response) -> AsyncIterator[Events]:
+        with answers.place():
+            session = await sessions.find(message.session)
+            response.headers["X-Session"] = session.id
+            async with (
+                sessions.turn(session, message.message) as tokens,
+                answers.events(tokens, html=message.html) as events,
+            ):
+                yield events
+
+    @app.post("/chat", response_class=EventSourceResponse)
+    async def say(events: Annotated[Events, Depends(answer)]) -> AsyncIterable[ServerSentEvent]:
+        """Say something in a conversation that the server remembers."""
+        async for event in events:
+            yield event
+
+    @app.delete("/chat/{session}", status_code=204)
+    async def forget(session: str) -> None:
+        """End a conversation."""
+        sessions.end(session)
+
+
+def _say_invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{row['loc'][-1]}: {row['msg']}" for row in error.errors())
+    return JSONResponse({"detail": said}, 422)
