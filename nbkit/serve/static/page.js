@@ -1,1 +1,238 @@
-// p
+// ── The page ──
+
+const TRIES = 5; // for a server that says it is busy; then a person decides
+const find = (selector, root = document) => root.querySelector(selector);
+const [composer, question, send, stop] = ["#composer", "#question", "#send", "#stop"].map((id) => find(id));
+const [turns, hint, fresh, status] = ["#turns", "#hint", "#new", "#status"].map((id) => find(id));
+const modes = document.documentElement.dataset.modes.split(" ");
+const HINTS = {
+  query: "Nothing is remembered between questions.",
+  chat: "The server remembers this conversation.",
+};
+const token = takeToken();
+let mode = modes[0];
+let session = null; // of the chat, by the name the server gave it
+let running = null; // the answer being written
+
+// The token comes after the # of the address, which is never sent anywhere. It is taken out of
+// sight (there may be a projector), and kept for a reload of this tab.
+function takeToken() {
+  const given = location.hash.slice(1);
+  try {
+    if (given) {
+      sessionStorage.setItem("token", given);
+      history.replaceState(null, "", location.pathname);
+    }
+    return sessionStorage.getItem("token") ?? "";
+  } catch {
+    return given; // a frame that may not store
+  }
+}
+
+function headers() {
+  return { "Authorization": `Bearer ${token}`, "Content-Type": "application/json", "Accept": "text/event-stream" };
+}
+
+// ── One turn on the page ──
+
+class Turn {
+  constructor(words) {
+    this.words = words;
+    this.root = find("#turn").content.firstElementChild.cloneNode(true);
+    this.parts = Object.fromEntries(
+      ["question", "answer", "finished", "open", "trouble", "caption", "sources", "again"]
+        .map((name) => [name, find(`.${name}`, this.root)]));
+    this.parts.question.textContent = words;
+    this.parts.again.onclick = () => ask(words);
+    this.abort = new AbortController();
+    this.chunks = 0;
+    this.begun = performance.now();
+    this.clock = setInterval(() => this.tick(), 100);
+    this.tick();
+    turns.append(this.root);
+    turns.scrollTop = turns.scrollHeight;
+  }
+
+  get state() { return this.root.dataset.state; }
+  get seconds() { return (performance.now() - this.begun) / 1000; }
+
+  tick() {
+    const waited = `${this.seconds.toFixed(1)} s`;
+    if (this.state === "waiting") this.caption(this.busy ? `busy, waiting ${waited}` : `waiting ${waited}`);
+    else this.caption(`TTFT ${this.ttft.toFixed(2)} s · ${waited}`);
+  }
+
+  caption(words) { this.parts.caption.textContent = words; }
+
+  // What keeps the newest line in sight, unless the reader has scrolled up.
+  following(change) {
+    const near = turns.scrollHeight - turns.scrollTop - turns.clientHeight < 60;
+    change();
+    if (near) turns.scrollTop = turns.scrollHeight;
+  }
+
+  sources({ sources }) {
+    const { sources: folded } = this.parts;
+    folded.hidden = sources.length === 0;
+    find("summary", folded).textContent = sources.length === 1 ? "1 source" : `${sources.length} sources`;
+    for (const { name, score, excerpt } of sources) {
+      const item = document.createElement("li");
+      const title = document.createElement("b");
+      title.textContent = name;
+      item.append(title, score === null ? "" : ` ${score.toFixed(3)}`, document.createElement("br"), excerpt);
+      find("ol", folded).append(item);
+    }
+  }
+
+  token({ finished, open }) {
+    if (this.state === "waiting") {
+      this.ttft = this.seconds;
+      this.root.dataset.state = "writing";
+      this.tick();
+      say("The answer is being written.");
+    }
+    this.following(() => {
+      // The server has made this HTML from Markdown and sanitised it; the policy of this page
+      // would let no script in it run, and nothing in it load.
+      for (const block of finished) this.parts.finished.insertAdjacentHTML("beforeend", block);
+      this.parts.open.innerHTML = open;
+    });
+  }
+
+  end(state, words, trouble = "") {
+    clearInterval(this.clock);
+    this.root.dataset.state = state;
+    this.parts.answer.setAttribute("aria-busy", "false");
+    this.following(() => {
+      this.caption(words);
+      find("span", this.parts.trouble).textContent = trouble;
+      this.parts.trouble.hidden = trouble === "";
+    });
+    say(trouble || `Answer ${state}.`);
+  }
+
+  done({ ttft, end_to_end, chunks, stopped }) {
+    const parts = [stopped ? "stopped by the server" : "done"];
+    if (this.ttft !== undefined) parts.push(`TTFT ${this.ttft.toFixed(2)} s (${ttft.toFixed(2)} s at the server)`);
+    parts.push(chunks === 1 ? "1 chunk" : `${chunks} chunks`);
+    if (end_to_end !== null) parts.push(`${this.seconds.toFixed(1)} s in all`);
+    this.end(stopped ? "stopped" : "done", parts.join(" · "));
+  }
+
+  error({ message }) { this.end("failed", this.told("failed"), message); }
+
+  stopped() { this.end("stopped", this.told("stopped")); }
+
+  told(state) {
+    const ttft = this.ttft === undefined ? "" : ` · TTFT ${this.ttft.toFixed(2)} s`;
+    return `${state}${ttft} · after ${this.seconds.toFixed(1)} s`;
+  }
+}
+
+// ── Asking ──
+
+async function ask(words) {
+  if (running) return;
+  const turn = (running = new Turn(words));
+  show();
+  try {
+    const response = await post(turn);
+    if (!response.ok) return turn.error({ message: await reason(response) });
+    session = response.headers.get("X-Session") ?? session;
+    for await (const { event, data } of eventsOf(response)) {
+      if (["sources", "token", "done", "error"].includes(event)) turn[event](JSON.parse(data));
+    }
+    if (["waiting", "writing"].includes(turn.state)) lost(turn);
+  } catch (error) {
+    if (turn.abort.signal.aborted) turn.stopped();
+    else lost(turn, error);
+  } finally {
+    running = null;
+    show();
+  }
+}
+
+// A server that is busy has not begun to answer, so it may be asked again when it says. Once an
+// answer has begun it never is: the model would write, and be paid for, a second time.
+async function post(turn) {
+  const asked = mode === "chat" ? { message: turn.words, session } : { question: turn.words };
+  for (let tries = 1; ; tries++) {
+    const response = await fetch(mode, {
+      method: "POST", headers: headers(), body: JSON.stringify({ ...asked, html: true }), signal: turn.abort.signal,
+    });
+    const wait = Number(response.headers.get("Retry-After"));
+    if (response.ok || !wait || tries === TRIES) return response;
+    turn.busy = true;
+    await pause(wait * 1000, turn.abort.signal);
+  }
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", reject, { once: true });
+  });
+}
+
+async function reason(response) {
+  const said = await response.json().catch(() => ({}));
+  if (response.status === 404 && mode === "chat") session = null;
+  return said.detail ?? `The server said ${response.status}.`;
+}
+
+function lost(turn) {
+  const kept = turn.state === "writing" ? "what had arrived is kept. " : "";
+  turn.error({ message: `The connection to the server was lost — ${kept}Is its notebook, or its shell, still running?` });
+}
+
+// ── What the controls do ──
+
+function say(words) { status.textContent = words; }
+
+function show() {
+  send.hidden = running !== null;
+  stop.hidden = running === null;
+  for (const input of document.querySelectorAll("#modes input, #new")) input.disabled = running !== null;
+  for (const again of document.querySelectorAll(".again")) again.disabled = running !== null;
+  hint.textContent = HINTS[mode];
+  fresh.hidden = mode !== "chat" || turns.childElementCount === 0;
+  send.textContent = mode === "chat" ? "Send" : "Ask";
+  question.placeholder = mode === "chat" ? "Say something" : "Ask a question";
+}
+
+function begin() {
+  if (session) fetch(`chat/${session}`, { method: "DELETE", headers: headers() }).catch(() => {});
+  session = null;
+  turns.replaceChildren();
+  show();
+  question.focus();
+}
+
+composer.onsubmit = (event) => {
+  event.preventDefault();
+  const words = question.value.trim();
+  if (words === "" || running) return;
+  question.value = "";
+  ask(words);
+};
+question.onkeydown = (event) => {
+  // While a Chinese or Japanese word is being composed, Enter chooses it.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  composer.requestSubmit();
+};
+stop.onclick = () => running?.abort.abort();
+document.onkeydown = (event) => { if (event.key === "Escape") running?.abort.abort(); };
+fresh.onclick = begin;
+find("#modes").onchange = (event) => {
+  mode = event.target.value;
+  begin();
+};
+
+find("#modes").hidden = modes.length < 2;
+if (token === "") {
+  composer.hidden = true;
+  hint.textContent = "This page needs its whole address, with what stands after the #: take it from the notebook or the shell that serves it.";
+} else {
+  show();
+}
