@@ -9,32 +9,40 @@ from nbkit.errors import NbkitError
 def main() -> None:
     """Read the options, serve, and print the address; Ctrl-C ends it."""
     options = _options()
-    print("Reading the documents ...", flush=True)  # noqa: T201
+    try:
+        _serve(options)
+    except NbkitError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        _say("\nStopped.")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _say("Reading the documents ...")
+    from llama_index.core.chat_engine.types import ChatMode
+
     from nbkit.corpus import load_index
     from nbkit.models import connect
     from nbkit.serve.server import serve
 
-    try:
-        index = load_index(options.data)
-        llm = connect(options.llm, model=options.model)
-        server = serve(
-            index.as_query_engine(llm=llm, streaming=True),
-            chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm),
-            host=options.host,
-            port=options.port,
-            max_concurrent=options.max_concurrent,
-            expose=options.expose,
-            hosts=options.name,
-        )
-    except NbkitError as error:
-        sys.exit(f"{error}")
-    print(f"Open {server.page}\nCtrl-C ends it.", flush=True)  # noqa: T201
-    try:
+    llm = connect(options.llm, model=options.model)
+    index = load_index(options.data)
+    with serve(
+        index.as_query_engine(llm=llm, streaming=True),
+        chat=lambda: index.as_chat_engine(chat_mode=ChatMode.CONTEXT, llm=llm),
+        host=options.host,
+        port=options.port,
+        max_concurrent=options.max_concurrent,
+        expose=options.expose,
+        hosts=options.name,
+    ) as server:
+        _say(f"Open {server.page}\nCtrl-C ends it.")
         server.wait()
-    except KeyboardInterrupt:
-        print("\nStopped.")  # noqa: T201
-    finally:
-        server.stop()
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 def _options() -> argparse.Namespace:

@@ -225,7 +225,7 @@ def serve(
     if host not in LOOPBACK and not expose:
         raise ServeError(
             f"host={host!r} would let other machines ask your model at your cost — leave host out, "
-            "or pass expose=True if you mean it."
+            "or pass expose=True (in a shell, --expose) if you mean it."
         )
     server = Server(
         engine,
