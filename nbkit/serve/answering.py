@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from nbkit.backpressure import pieces
 from nbkit.markdown import GrowingMarkdown
-from nbkit.serve.events import Done, Failed, RenderedToken, Sources, Token
+from nbkit.serve.events import Done, Failed, RenderedToken, Sources, Token, as_json
 from nbkit.stream_errors import StreamError
 from nbkit.streams import TokenStream
 
@@ -33,6 +33,9 @@ class Answers:
         self._seconds = seconds
         self._places = 0
         self._running: set[TokenStream] = set()
+
+    def __len__(self) -> int:
+        return self._places
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -70,7 +73,7 @@ class Answers:
         numbers = count(1)
 
         def event(name: str, data: BaseModel) -> ServerSentEvent:
-            return ServerSentEvent(event=name, data=data, id=str(next(numbers)))
+            return ServerSentEvent(event=name, raw_data=as_json(data), id=str(next(numbers)))
 
         markdown = GrowingMarkdown() if html else None
         try:

@@ -1,7 +1,7 @@
 """The web application: a question goes in by POST, the answer comes out as server-sent events."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +13,7 @@ from llama_index.core.chat_engine.types import BaseChatEngine
 from nbkit.serve.answering import Answers, Events
 from nbkit.serve.events import Message, Query
 from nbkit.serve.page import page
+from nbkit.serve.schema import REFUSALS, Refusal, describe
 from nbkit.serve.sessions import Sessions
 from nbkit.streams import stream
 
@@ -22,6 +23,11 @@ IDLE_SECONDS = 1800.0
 ANSWER_SECONDS = 300.0
 """Seconds after which an answer is stopped that is still being written."""
 
+_IN_A_TURN: dict[int | str, dict[str, Any]] = {
+    404: {"model": Refusal, "description": "The conversation has ended."},
+    409: {"model": Refusal, "description": "The answer before is still being written."},
+}
+
 ChatFactory = Callable[[], BaseChatEngine]
 
 
@@ -29,7 +35,14 @@ def create_app(
     engine: BaseQueryEngine | None, chat: ChatFactory | None, *, max_concurrent: int
 ) -> FastAPI:
     """Give the application, to be run behind a `Guard`; `app.state.answers` holds what streams."""
-    app = FastAPI(title="nbkit", description=__doc__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="nbkit",
+        description=__doc__,
+        responses=REFUSALS,
+        # Its pages load their scripts from another site.
+        docs_url=None,
+        redoc_url=None,
+    )
     answers = app.state.answers = Answers(max_concurrent, ANSWER_SECONDS)
     modes = [mode for mode, there in (("query", engine), ("chat", chat)) if there]
     html, policy = page(modes)
@@ -42,8 +55,10 @@ def create_app(
     if engine is not None:
         _add_query(app, answers, engine)
     if chat is not None:
-        _add_chat(app, answers, Sessions(chat, MOST_SESSIONS, IDLE_SECONDS))
+        app.state.sessions = Sessions(chat, MOST_SESSIONS, IDLE_SECONDS)
+        _add_chat(app, answers, app.state.sessions)
     app.add_exception_handler(RequestValidationError, _say_invalid)
+    describe(app)
     return app
 
 
@@ -73,7 +88,7 @@ def _add_chat(app: FastAPI, answers: Answers, sessions: Sessions) -> None:
             ):
                 yield events
 
-    @app.post("/chat", response_class=EventSourceResponse)
+    @app.post("/chat", response_class=EventSourceResponse, responses=_IN_A_TURN)
     async def say(events: Annotated[Events, Depends(answer)]) -> AsyncIterable[ServerSentEvent]:
         """Say something in a conversation that the server remembers."""
         async for event in events:

@@ -1,5 +1,6 @@
 """What is asked of the server and what it sends, as JSON: one schema for code and for OpenAPI."""
 
+import json
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -10,6 +11,10 @@ from nbkit.timing import Trace
 
 MOST_CHARACTERS = 4_000
 """The longest question, in characters."""
+
+# Half a surrogate pair cannot be encoded, and a model may send the halves in two deltas; the others
+# Python's readers of lines, httpx's among them, take for line ends.
+_ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029, *range(0xD800, 0xE000))}
 
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_CHARACTERS)
@@ -112,3 +117,8 @@ class Failed(Timing):
             message=f"{happened} — {kept}",
             truncated=isinstance(error, AnswerTruncated),
         )
+
+
+def as_json(data: BaseModel) -> str:
+    """Give an event's data as JSON that stands on one line for every reader."""
+    return json.dumps(data.model_dump(), ensure_ascii=False).translate(_ESCAPED)

@@ -1,6 +1,8 @@
 """Connections that are not waited for without end."""
 
 import asyncio
+import logging
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -10,12 +12,20 @@ HEAD_SECONDS = 10.0
 STALL_SECONDS = 60.0
 """Seconds a reader may take nothing while there is something for it."""
 
+_log = logging.getLogger("nbkit.serve")
+# Without a handler Python would print what is logged, under whatever cell runs at that moment.
+_log.addHandler(logging.NullHandler())
+
 
 class ImpatientProtocol(H11Protocol):
     """uvicorn's HTTP, which drops a client that does not send its request or takes no answer."""
 
     _head: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _log
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""

@@ -60,11 +60,11 @@ class Server:
     ) -> None:
         self.token = secrets.token_urlsafe(24)
         self._owner = os.getpid()
-        self._answers_app = create_app(engine, chat, max_concurrent=max_concurrent)
+        self._app = create_app(engine, chat, max_concurrent=max_concurrent)
         listening = _listen(host, port)
         self.host, self.port = host, int(listening.getsockname()[1])
         guard = Guard(
-            self._answers_app,
+            self._app,
             self.token,
             _names(host, hosts),
             any_address=expose,
@@ -115,6 +115,11 @@ class Server:
     def running(self) -> bool:
         """Whether it still serves."""
         return self._owner == os.getpid() and self._thread.is_alive()
+
+    @property
+    def streaming(self) -> int:
+        """How many answers are being written at this moment."""
+        return len(self._app.state.answers)
 
     def show(self) -> None:
         """Put the page under the cell; where a browser cannot reach this machine, a link.
@@ -171,7 +176,7 @@ class Server:
 
     def _wind_down(self) -> None:
         self._uvicorn.should_exit = True
-        self._answers_app.state.answers.stop()
+        self._app.state.answers.stop()
         self._loop.call_later(FAREWELL_SECONDS, self._uvicorn.hang_up)
 
 
