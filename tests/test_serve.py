@@ -134,6 +134,18 @@ def test_too_many_at_once_are_told_when_to_come_back() -> None:
             assert third.until("token")
 
 
+def test_an_answer_can_be_stopped_by_name() -> None:
+    """Where a proxy hides that the reader has gone, X-Answer names what is to be stopped."""
+    with nbkit.serve(Scripted(endless)) as server, asking(server, question="x") as reply:
+        reply.until("token")
+        name = reply.response.headers["x-answer"]
+        stopped = httpx.delete(f"{server.url}/answers/{name}", headers=server.headers)
+        assert stopped.status_code == 204
+        assert reply.until("done")["data"]["stopped"] is True
+        again = httpx.delete(f"{server.url}/answers/{name}", headers=server.headers)
+        assert again.status_code == 204
+
+
 def test_an_answer_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a model writes, an answer takes no longer than its limit."""
     monkeypatch.setattr("nbkit.serve.app.ANSWER_SECONDS", 0.05)
@@ -227,7 +239,7 @@ def test_two_messages_at_once_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_schema_tells_all_events(server: Server) -> None:
     """OpenAPI describes what is asked and each kind of event that comes back."""
     schema = httpx.get(f"{server.url}/openapi.json", headers=server.headers).json()
-    assert set(schema["paths"]) == {"/query", "/chat", "/chat/{session}"}
+    assert set(schema["paths"]) == {"/query", "/chat", "/chat/{session}", "/answers/{answer}"}
     stream = schema["paths"]["/query"]["post"]["responses"]["200"]["content"]["text/event-stream"]
     named = {entry["properties"]["event"]["const"] for entry in stream["itemSchema"]["oneOf"]}
     assert named == {"sources", "token", "done", "error"}

@@ -1,11 +1,12 @@
 """A stream of tokens as server-sent events, no more of them at once than the model can take."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from itertools import count
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Response
 from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
@@ -32,7 +33,7 @@ class Answers:
         self._most = most
         self._seconds = seconds
         self._places = 0
-        self._running: set[TokenStream] = set()
+        self._running: dict[str, TokenStream] = {}
 
     def __len__(self) -> int:
         return self._places
@@ -53,21 +54,32 @@ class Answers:
             self._places -= 1
 
     @asynccontextmanager
-    async def events(self, stream: TokenStream, *, html: bool) -> AsyncIterator[Events]:
-        """Give the events of one answer; whoever leaves the block has ended it at the model."""
-        self._running.add(stream)
+    async def events(
+        self, stream: TokenStream, response: Response, *, html: bool
+    ) -> AsyncIterator[Events]:
+        """Give the events of one answer; whoever leaves the block has ended it at the model.
+
+        The response tells, in `X-Answer`, the name by which it can be stopped.
+        """
+        name = response.headers["X-Answer"] = secrets.token_urlsafe(12)
+        self._running[name] = stream
         limit = asyncio.get_running_loop().call_later(self._seconds, stream.cancel)
         try:
             async with aclosing(self._told(stream, html)) as events:
                 yield events
         finally:
             limit.cancel()
-            self._running.discard(stream)
+            del self._running[name]
 
-    def stop(self) -> None:
-        """End them all; each still sends its last event."""
-        for stream in self._running:
-            stream.cancel()
+    def stop(self, name: str) -> None:
+        """End one, if it is still being written; it still sends its last event."""
+        if name in self._running:
+            self._running[name].cancel()
+
+    def stop_all(self) -> None:
+        """End them all."""
+        for name in self._running:
+            self.stop(name)
 
     async def _told(self, stream: TokenStream, html: bool) -> AsyncGenerator[ServerSentEvent, None]:
         numbers = count(1)

@@ -52,6 +52,11 @@ def create_app(
         headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
         return Response(html, media_type="text/html", headers=headers)
 
+    @app.delete("/answers/{answer}", status_code=204)
+    async def stop(answer: str) -> None:
+        """Stop an answer, by its X-Answer, where a proxy hides that its reader has gone."""
+        answers.stop(answer)
+
     if engine is not None:
         _add_query(app, answers, engine)
     if chat is not None:
@@ -64,10 +69,10 @@ def create_app(
 
 def _add_query(app: FastAPI, answers: Answers, engine: BaseQueryEngine) -> None:
     # What a dependency opens is closed when the client has gone, whatever the endpoint waits for.
-    async def answer(query: Query) -> AsyncIterator[Events]:
+    async def answer(query: Query, response: Response) -> AsyncIterator[Events]:
         with answers.place():
             tokens = stream(engine.aquery(query.question))
-            async with answers.events(tokens, html=query.html) as events:
+            async with answers.events(tokens, response, html=query.html) as events:
                 yield events
 
     @app.post("/query", response_class=EventSourceResponse)
@@ -84,7 +89,7 @@ def _add_chat(app: FastAPI, answers: Answers, sessions: Sessions) -> None:
             response.headers["X-Session"] = session.id
             async with (
                 sessions.turn(session, message.message) as tokens,
-                answers.events(tokens, html=message.html) as events,
+                answers.events(tokens, response, html=message.html) as events,
             ):
                 yield events
 

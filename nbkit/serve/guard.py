@@ -3,11 +3,12 @@
 import asyncio
 import hmac
 import ipaddress
-import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -19,12 +20,11 @@ OPEN_PATHS = frozenset({"/"})
 """What needs no token: the page, which holds nothing and learns the token from its address."""
 
 
-class Refused(Exception):
-    """A request that must not be answered."""
+class Refused(HTTPException):
+    """A request that must not be answered, nor the rest of it be read."""
 
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
+    def __init__(self, status: int, detail: str, **headers: str) -> None:
+        super().__init__(status, detail, {"Connection": "close", **headers})
 
 
 class Guard:
@@ -48,49 +48,50 @@ class Guard:
         """Answer one request, or refuse it."""
         if scope["type"] != "http":
             return
-        started = False
 
         async def tell(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message["headers"], *_ALWAYS]
             await send(message)
 
         try:
             self._check(scope["path"], Headers(scope=scope))
-            body = _Body(receive)
-            await self._app(scope, body.receive, tell)
         except Refused as refused:
-            if started:
-                raise
-            await _refuse(refused, tell)
+            response = JSONResponse(
+                {"detail": refused.detail}, refused.status_code, refused.headers
+            )
+            await response(scope, receive, tell)
+        else:
+            await self._app(scope, _Body(receive).receive, tell)
 
     def _check(self, path: str, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self._knows(_name(host)):
             raise Refused(403, "This server does not go by that name — use the address it printed.")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower().partition("://")[2] != host.lower():
             raise Refused(403, "Another site's page may not ask this server.")
-        if path not in OPEN_PATHS and not self._proves(headers.get("authorization", "")):
+        if path not in OPEN_PATHS and not self._proves(headers):
             raise Refused(
-                401, "The token is missing or wrong — open the page at the address with the token."
+                401,
+                "The token is missing or wrong — open the page at the address with the token.",
+                **{"WWW-Authenticate": "Bearer"},
             )
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BYTES:
-            raise _TOO_LARGE
+            raise _too_large()
 
     def _knows(self, name: str) -> bool:
         if self._hosts is None or name in self._hosts:
             return True
         return self._any_address and _is_address(name)
 
-    def _proves(self, authorization: str) -> bool:
-        scheme, _, token = authorization.partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(
-            token.strip().encode(), self._token
-        )
+    def _proves(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            # A proxy in front, such as JupyterHub's, may keep Authorization for itself.
+            token = headers.get("x-token", "")
+        return hmac.compare_digest(token.strip().encode(), self._token)
 
 
 class _Body:
@@ -113,26 +114,19 @@ class _Body:
             raise Refused(408, "The request took too long to arrive.") from None
         self._size += len(message.get("body", b""))
         if self._size > MOST_BYTES:
-            raise _TOO_LARGE
+            raise _too_large()
         self._whole = not message.get("more_body", False)
         return message
 
 
-_TOO_LARGE = Refused(413, f"The request is larger than {MOST_BYTES // 1024} kB.")
+def _too_large() -> Refused:
+    return Refused(413, f"The request is larger than {MOST_BYTES // 1024} kB.")
+
+
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
-
-
-async def _refuse(refused: Refused, send: Callable[[Message], Awaitable[None]]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    if refused.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    body = json.dumps({"detail": str(refused)}).encode()
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _name(host: str) -> str:

@@ -176,7 +176,7 @@ class Server:
 
     def _wind_down(self) -> None:
         self._uvicorn.should_exit = True
-        self._app.state.answers.stop()
+        self._app.state.answers.stop_all()
         self._loop.call_later(FAREWELL_SECONDS, self._uvicorn.hang_up)
 
 
@@ -274,4 +274,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, more: Iterable[str]) -> set[str] | None:
+    """Give the names this server goes by; `None` for any, where only a hub knows them."""
+    if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+        return None
     return {*LOOPBACK, host, socket.gethostname().lower(), *(name.lower() for name in more)}

@@ -30,7 +30,7 @@ function takeToken() {
 }
 
 function headers() {
-  return { "Authorization": `Bearer ${token}`, "Content-Type": "application/json", "Accept": "text/event-stream" };
+  return { "X-Token": token, "Content-Type": "application/json", "Accept": "text/event-stream" };
 }
 
 // ── One turn on the page ──
@@ -121,6 +121,13 @@ class Turn {
 
   error({ message }) { this.end("failed", this.told("failed"), message); }
 
+  // The server sees that nobody reads any more and stops the model, unless a proxy in between reads
+  // on: so it is told as well.
+  stop() {
+    this.abort.abort();
+    if (this.name) remove(`answers/${this.name}`);
+  }
+
   stopped() { this.end("stopped", this.told("stopped")); }
 
   told(state) {
@@ -138,6 +145,7 @@ async function ask(words) {
   try {
     const response = await post(turn);
     if (!response.ok) return turn.error({ message: await reason(response) });
+    turn.name = response.headers.get("X-Answer");
     session = response.headers.get("X-Session") ?? session;
     for await (const { event, data } of eventsOf(response)) {
       if (["sources", "token", "done", "error"].includes(event)) turn[event](JSON.parse(data));
@@ -165,6 +173,10 @@ async function post(turn) {
     turn.busy = true;
     await pause(wait * 1000, turn.abort.signal);
   }
+}
+
+function remove(what) {
+  fetch(what, { method: "DELETE", headers: headers() }).catch(() => {});
 }
 
 function pause(milliseconds, signal) {
@@ -201,7 +213,7 @@ function show() {
 }
 
 function begin() {
-  if (session) fetch(`chat/${session}`, { method: "DELETE", headers: headers() }).catch(() => {});
+  if (session) remove(`chat/${session}`);
   session = null;
   turns.replaceChildren();
   show();
@@ -221,8 +233,8 @@ question.onkeydown = (event) => {
   event.preventDefault();
   composer.requestSubmit();
 };
-stop.onclick = () => running?.abort.abort();
-document.onkeydown = (event) => { if (event.key === "Escape") running?.abort.abort(); };
+stop.onclick = () => running?.stop();
+document.onkeydown = (event) => { if (event.key === "Escape") running?.stop(); };
 fresh.onclick = begin;
 find("#modes").onchange = (event) => {
   mode = event.target.value;
