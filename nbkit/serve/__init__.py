@@ -6,6 +6,7 @@ what it takes. `python -m nbkit.serve --data FOLDER` does the same from a shell.
 Taught in notebook 07.
 """
 
+import inspect
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,12 @@ class _Callable(ModuleType):
         from nbkit.serve.server import serve
 
         return serve(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        from nbkit.serve.server import serve
+
+        return inspect.signature(serve)
 
 
 sys.modules[__name__].__class__ = _Callable
