@@ -241,10 +241,14 @@ find("#modes").onchange = (event) => {
   begin();
 };
 
+// The whole address, pasted where the page is already open without its token, loads nothing anew.
+onhashchange = () => location.reload();
+
 find("#modes").hidden = modes.length < 2;
 if (token === "") {
   composer.hidden = true;
   hint.textContent = "This page needs its whole address, with what stands after the #: take it from the notebook or the shell that serves it.";
 } else {
   show();
+  if (window === top) question.focus(); // in a notebook the keyboard is the notebook's
 }
