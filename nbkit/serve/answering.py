@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from itertools import count
@@ -18,6 +19,8 @@ from nbkit.streams import TokenStream
 
 UNREAD = 16_384
 """Characters of an answer that may wait for a slow reader before the model's stream is held up."""
+RENDERED = 100_000
+"""Characters of an answer that are rendered as HTML; the page shows no more than these."""
 FRAME = 1 / 30
 """Seconds between two events with HTML: each carries the open block anew."""
 RETRY_AFTER = 2
@@ -87,17 +90,17 @@ class Answers:
         def event(name: str, data: BaseModel) -> ServerSentEvent:
             return ServerSentEvent(event=name, raw_data=as_json(data), id=str(next(numbers)))
 
-        markdown = GrowingMarkdown() if html else None
+        rendering = _Rendering() if html else None
         try:
             async with aclosing(pieces(stream, UNREAD)) as arriving:
                 async for piece in arriving:
                     if not piece:
                         yield event("sources", Sources.of(stream.sources))
-                    elif markdown is None:
+                    elif rendering is None:
                         yield event("token", Token(text=piece))
                     else:
-                        yield event("token", _rendered(markdown, piece))
-                        await asyncio.sleep(FRAME)
+                        yield event("token", rendering.add(piece))
+                        await asyncio.sleep(rendering.rest)
         except StreamError as error:
             yield event("error", Failed.of(error, stream.trace))
         else:
@@ -105,7 +108,24 @@ class Answers:
             yield event("done", Done.of(stream.answer))
 
 
-def _rendered(markdown: GrowingMarkdown, piece: str) -> RenderedToken:
-    before = len(markdown.finished)
-    markdown.add(piece)
-    return RenderedToken(text=piece, finished=markdown.finished[before:], open=markdown.open)
+class _Rendering:
+    """An answer's Markdown as safe HTML, piece by piece, at no great cost to the other answers."""
+
+    def __init__(self) -> None:
+        self.rest = FRAME
+        """Seconds until the next piece is worth its work."""
+        self._markdown = GrowingMarkdown()
+        self._room = RENDERED
+
+    def add(self, piece: str) -> Token:
+        """Give the event for a piece; beyond `RENDERED` characters it has the text alone."""
+        self._room -= len(piece)
+        if self._room < 0:
+            return Token(text=piece)
+        started = time.perf_counter()
+        before = len(self._markdown.finished)
+        self._markdown.add(piece)
+        # The open block is rendered anew each time: a long one less often.
+        self.rest = max(FRAME, 9 * (time.perf_counter() - started))
+        finished = self._markdown.finished[before:]
+        return RenderedToken(text=piece, finished=finished, open=self._markdown.open)

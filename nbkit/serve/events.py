@@ -66,7 +66,10 @@ class Token(BaseModel):
 
 
 class RenderedToken(Token):
-    """Event `token` with `html`: blocks now finished, and the one being written, to replace."""
+    """Event `token` with `html`: blocks now finished, and the one being written, to replace.
+
+    Of a very long answer the end comes without HTML.
+    """
 
     finished: list[str]
     open: str

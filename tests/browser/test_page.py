@@ -137,6 +137,23 @@ def test_an_error_is_told_below_the_partial_answer(visit: Open) -> None:
         expect(again.locator("strong")).to_have_text("half full")
 
 
+def test_an_answer_of_a_megabyte(visit: Open) -> None:
+    """The page shows the beginning, says so, and stays alive; so does the server."""
+
+    async def line(_question: str) -> AsyncIterator[str]:
+        for _ in range(100):
+            yield "x" * 10_000
+            await asyncio.sleep(0)
+
+    with nbkit.serve(Scripted(line)) as server:
+        page = visit(server)
+        turn = _ask(page, "x")
+        _state(turn, "done")
+        expect(turn.locator(".trouble")).to_contain_text("this page shows no more")
+        expect(turn.get_by_role("button", name="Ask again")).to_be_hidden()
+        assert len(turn.locator(".answer").inner_text()) <= 100_000
+
+
 def test_a_server_that_dies_leaves_what_it_had_sent(page: Page) -> None:
     """Killed in the middle of an answer: the partial stays, and the page says what happened."""
     command = [sys.executable, "-m", "nbkit.serve", "--data", "data/en"]

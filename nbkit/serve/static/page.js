@@ -91,6 +91,7 @@ class Turn {
       this.tick();
       say("The answer is being written.");
     }
+    if (open === undefined) return this.overlong();
     this.following(() => {
       // The server has made this HTML from Markdown and sanitised it; the policy of this page
       // would let no script in it run, and nothing in it load.
@@ -99,14 +100,21 @@ class Turn {
     });
   }
 
+  overlong() {
+    this.parts.trouble.hidden = false;
+    this.parts.again.hidden = true;
+    find("span", this.parts.trouble).textContent = "The answer goes on; this page shows no more of it.";
+  }
+
   end(state, words, trouble = "") {
     clearInterval(this.clock);
     this.root.dataset.state = state;
     this.parts.answer.setAttribute("aria-busy", "false");
     this.following(() => {
       this.caption(words);
+      if (trouble === "") return;
       find("span", this.parts.trouble).textContent = trouble;
-      this.parts.trouble.hidden = trouble === "";
+      this.parts.trouble.hidden = this.parts.again.hidden = false;
     });
     say(trouble || `Answer ${state}.`);
   }
