@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nbkit.serve.server import Server
 
-HEIGHT = 620
+HEIGHT = 480
 """Pixels."""
+_NEEDS_PROXY = " On a hub it is out of reach until jupyter-server-proxy is installed there."
 
 
 def show_page(server: "Server") -> None:
-    """Display the page, framed, and a link to it; outside a notebook, print the link."""
+    """Display the page in a frame, or a link to it where a frame cannot be."""
     from IPython.display import HTML, display
 
-    # An object, not an iframe: once the server is gone, it shows what stands inside it.
     url = escape(notebook_url(server))
-    link = f'<a href="{url}" target="_blank" rel="noopener">Open the page in a tab of its own</a>'
-    gone = "The page was here while its server ran. Run the cells again to bring it back."
+    # An object, not an iframe: where the page cannot be shown, or its server is gone, it shows what
+    # stands inside it.
+    needs = _NEEDS_PROXY if _on_hub() and not find_spec("jupyter_server_proxy") else ""
     frame = (
-        f'<object type="text/html" data="{url}" style="width: 100%; height: {HEIGHT}px">{gone}'
-        f"</object><p>{link}</p>"
+        f'<object type="text/html" data="{url}" style="width: 100%; height: {HEIGHT}px">'
+        "The page was here while its server ran: run the cells again to bring it back. If it runs, "
+        f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.{needs}'
+        "</object>"
     )
     display(HTML(frame))  # type: ignore[no-untyped-call]
 
@@ -32,7 +35,11 @@ def notebook_url(server: "Server") -> str:
 
     On JupyterHub and Binder that is a path of the hub's own, through jupyter-server-proxy.
     """
-    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    prefix = _on_hub()
     if prefix and find_spec("jupyter_server_proxy"):
         return f"{prefix.rstrip('/')}/proxy/{server.port}/#{server.token}"
     return server.page
+
+
+def _on_hub() -> str | None:
+    return os.environ.get("JUPYTERHUB_SERVICE_PREFIX")

@@ -14,6 +14,7 @@ ALL = (
     "displays",
     "loop_watch",
     "batch",
+    "serve",
 )
 
 

@@ -77,7 +77,7 @@ def test_an_error_at_the_start_is_the_cells(served: tuple[Kernel, str, dict[str,
 
 
 def test_show_frames_the_page(served: tuple[Kernel, str, dict[str, str]]) -> None:
-    """The cell shows the page, with a link to it, and plain words where HTML is not shown."""
+    """The cell shows the page, or a link where it cannot be framed; plain text keeps the token."""
     kernel, url, headers = served
     token = headers["Authorization"].removeprefix("Bearer ")
     (shown,) = kernel.run("server.show()").of("display_data")

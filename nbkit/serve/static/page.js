@@ -258,5 +258,7 @@ if (token === "") {
   hint.textContent = "This page needs its whole address, with what stands after the #: take it from the notebook or the shell that serves it.";
 } else {
   show();
-  if (window === top) question.focus(); // in a notebook the keyboard is the notebook's
+  // In a notebook the keyboard is the notebook's.
+  if (window === top) question.focus();
+  else Object.assign(find("#tab"), { href: `${location.pathname}#${token}`, hidden: false });
 }
