@@ -24,8 +24,8 @@ def show_page(server: "Server") -> None:
     frame = (
         f'<object type="text/html" data="{url}" style="width: 100%; height: {HEIGHT}px">'
         "The page was here while its server ran: run the cells again to bring it back. If it runs, "
-        f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.{needs}'
-        "</object>"
+        f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.'
+        f"{needs}</object>"
     )
     display(HTML(frame))  # type: ignore[no-untyped-call]
 
