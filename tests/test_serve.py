@@ -222,6 +222,19 @@ def test_sessions_expire(monkeypatch: pytest.MonkeyPatch) -> None:
         assert gone()
 
 
+def test_a_chat_that_cannot_begin_says_why() -> None:
+    """What goes wrong in the function that makes chat engines reaches whoever asked."""
+
+    def make() -> SimpleChatEngine:
+        raise RuntimeError("no oil")
+
+    with nbkit.serve(chat=make) as server:
+        for _ in range(2):
+            with asking(server, "chat", message="one") as reply:
+                assert refusal(reply.response) == (500, "The server failed (RuntimeError: no oil).")
+        assert server.streaming == 0
+
+
 def test_two_messages_at_once_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session takes one message at a time; the second is told to wait, the first goes on."""
     monkeypatch.setattr(sessions, "PATIENCE", 0.05)

@@ -63,6 +63,7 @@ def create_app(
         app.state.sessions = Sessions(chat, MOST_SESSIONS, IDLE_SECONDS)
         _add_chat(app, answers, app.state.sessions)
     app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_exception_handler(Exception, _say_failed)
     describe(app)
     return app
 
@@ -109,3 +110,7 @@ def _say_invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     said = "; ".join(f"{row['loc'][-1]}: {row['msg']}" for row in error.errors())
     return JSONResponse({"detail": said}, 422)
+
+
+def _say_failed(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"The server failed ({type(error).__name__}: {error})."}, 500)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -175,7 +176,7 @@ class Server:
             listening.close()
 
     def _wind_down(self) -> None:
-        self._uvicorn.should_exit = True
+        self._uvicorn.leave()
         self._app.state.answers.stop_all()
         self._loop.call_later(FAREWELL_SECONDS, self._uvicorn.hang_up)
 
@@ -186,10 +187,22 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self._leaving = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Tick once a second, which renews the date that responses bear, until told to leave."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1)
+
+    def leave(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._leaving.set()
 
     def hang_up(self) -> None:
         """Close every connection, whatever its client has not read yet."""
