@@ -1,4 +1,4 @@
-"""Record the README's picture: a real answer streaming in a real JupyterLab (`make picture`)."""
+"""Record what README and notebook 07 show: an answer that streams, the page (`make picture`)."""
 
 import io
 import tempfile
@@ -9,10 +9,13 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+import nbkit
 from tests.browser.conftest import FLAGS, Lab, open_notebook, run_all, running_lab
 from tests.browser.install import browser_path
 
-PICTURE = Path(__file__).parent.parent.parent / "notebooks" / "images" / "streaming.webp"
+IMAGES = Path(__file__).parent.parent.parent / "notebooks" / "images"
+PICTURE = IMAGES / "streaming.webp"
+SERVED_PAGE = IMAGES / "served_page.webp"
 CELLS = (
     "import nbkit\n\nllm = nbkit.connect()\nindex = nbkit.load_index('en')\n"
     "engine = index.as_query_engine(llm=llm, streaming=True)",
@@ -44,15 +47,32 @@ def record(page: Page, lab: Lab) -> Film:
     return _film(page)
 
 
+def photograph(page: Page) -> Image.Image:
+    """Ask on the served page as a user would; returns it in the middle of the answer."""
+    llm, index = nbkit.connect(), nbkit.load_index("en")
+    with nbkit.serve(
+        index.as_query_engine(llm=llm, streaming=True),
+        chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm),
+    ) as server:
+        page.set_viewport_size({"width": 960, "height": 620})
+        page.goto(server.page)
+        page.locator("#question").fill("List all meanings of the status light")
+        page.locator("#question").press("Enter")
+        page.locator(".answer tr").nth(3).wait_for()
+        return Image.open(io.BytesIO(page.screenshot()))
+
+
 def main() -> None:
-    """Write the animated picture."""
+    """Write the pictures."""
     folder = Path(tempfile.mkdtemp())
     with running_lab(folder) as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         page = browser.new_page(viewport={"width": 960, "height": 460})
         film = record(page, lab)
+        still = photograph(page)
         browser.close()
-    PICTURE.parent.mkdir(exist_ok=True)
+    IMAGES.mkdir(exist_ok=True)
+    still.save(SERVED_PAGE, quality=60)
     frames = [frame for _, frame in film]
     durations = [round(1000 * (b - a)) for (a, _), (b, _) in pairwise(film)] + [4000]
     frames[0].save(
