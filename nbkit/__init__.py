@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from nbkit.conversation import Conversation as Conversation
     from nbkit.corpus import load_index as load_index
     from nbkit.errors import NbkitError as NbkitError
+    from nbkit.experiment import Comparison as Comparison
+    from nbkit.experiment import Experiment as Experiment
+    from nbkit.experiment import measure as measure
     from nbkit.loops import watch_loop as watch_loop
     from nbkit.models import connect as connect
     from nbkit.models.simulator.panel import panel as panel
+    from nbkit.percentiles import summary as summary
     from nbkit.serve.server import serve as serve
+    from nbkit.service_levels import SLO as SLO
+    from nbkit.service_levels import goodput as goodput
     from nbkit.streams import TokenStream as TokenStream
     from nbkit.streams import stream as stream
     from nbkit.timing import Trace as Trace
@@ -30,22 +36,28 @@ if TYPE_CHECKING:
 _HOME = {
     "Answer": "nbkit.answer",
     "BatchRun": "nbkit.batch",
+    "Comparison": "nbkit.experiment",
     "Conversation": "nbkit.conversation",
+    "Experiment": "nbkit.experiment",
     "Journal": "nbkit.batch",
     "NbkitError": "nbkit.errors",
     "Outcome": "nbkit.batch",
     "Rate": "nbkit.batch",
+    "SLO": "nbkit.service_levels",
     "TokenStream": "nbkit.streams",
     "Trace": "nbkit.timing",
     "chat": "nbkit.views",
     "connect": "nbkit.models",
+    "goodput": "nbkit.service_levels",
     "iter_batch": "nbkit.batch",
     "load_index": "nbkit.corpus",
+    "measure": "nbkit.experiment",
     "panel": "nbkit.models.simulator.panel",
     "run_batch": "nbkit.batch",
     "show": "nbkit.views",
     "show_all": "nbkit.views",
     "stream": "nbkit.streams",
+    "summary": "nbkit.percentiles",
     "watch_loop": "nbkit.loops",
 }
 

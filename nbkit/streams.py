@@ -20,7 +20,7 @@ from nbkit.stream_errors import (
     explain,
     not_an_answer,
 )
-from nbkit.timing import Trace
+from nbkit.timing import Trace, clock_offset
 
 _SETTLE_SECONDS = 2.0
 _ENDLESS = 10_000
@@ -151,6 +151,7 @@ class TokenStream:
         self._heard = hearing.begin()
         error: BaseException | None = None
         self._pumping = True
+        clocks = clock_offset()
         try:
             if not self._stopping:
                 await self._open()
@@ -162,6 +163,7 @@ class TokenStream:
         finally:
             self._pumping = False
             self.trace.end = time.perf_counter()
+            self.trace.clock_jump = clock_offset() - clocks
             await self._settle(error)
 
     async def _open(self) -> None:

@@ -1,7 +1,22 @@
 """When each piece of an answer arrived, and the latency metrics that follow from it."""
 
+import time
 from dataclasses import dataclass, field
 from itertools import pairwise
+
+_SUSPENDED = 1.0
+"""Seconds by which wall clock and perf_counter may drift apart while one answer comes. Time servers
+slew a clock by at most 0.5 ms a second, so more is a suspended machine, or a clock that was set."""
+_LUMP_GAP = 0.002
+"""Seconds. Deltas closer than this come at 500 a second or more, as from a buffer being emptied."""
+_LUMP_TEXT = 0.8
+_LUMP_TIME = 0.05
+_TELLING_TOKENS, _TELLING_CHARACTERS = 8, 32
+
+
+def clock_offset() -> float:
+    """Seconds from the zero of perf_counter to that of the wall clock; it changes in a suspend."""
+    return time.time() - time.perf_counter()
 
 
 def count(number: int, noun: str) -> str:
@@ -42,6 +57,8 @@ class Trace:
     """The model that answered, by the name its client uses."""
     finish_reason: str | None = None
     """Why the model stopped, in the server's words: "stop", "length", ..."""
+    clock_jump: float = 0.0
+    """Seconds by which the wall clock ran ahead of perf_counter between start and end."""
 
     def add(self, now: float, size: int) -> None:
         """Record a delta of `size` characters that arrived at perf_counter reading `now`."""
@@ -80,9 +97,10 @@ class Trace:
         """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
 
         The vLLM benchmark's definition, which leaves the first token out; guidellm's includes it.
-        `None` without a token count from the server, or below two tokens.
+        `None` without a token count from the server, below two tokens, and for an answer in one
+        piece, whose tokens nobody timed.
         """
-        if not self.arrivals or self.tokens is None or self.tokens < 2:
+        if self.chunks < 2 or self.tokens is None or self.tokens < 2:
             return None
         return (self.arrivals[-1] - self.arrivals[0]) / (self.tokens - 1)
 
@@ -90,6 +108,69 @@ class Trace:
     def retrieval(self) -> float | None:
         """Seconds from start until LlamaIndex handed over its response object."""
         return self.responded - self.start if self.responded is not None else None
+
+    @property
+    def before_call(self) -> float | None:
+        """Seconds from start until the last model call began: retrieval, and earlier model calls.
+
+        Response modes such as refine call the model several times, and only the last answer is
+        streamed. `None` where no model was called. With `first_token_wait` it makes up TTFT.
+        """
+        return None if self.requested is None else max(self.requested - self.start, 0.0)
+
+    @property
+    def first_token_wait(self) -> float | None:
+        """Seconds from the last model call to the first non-empty delta.
+
+        Network, queue and prompt at the model; all of TTFT where no model call was seen.
+        """
+        if self.ttft is None or self.before_call is None:
+            return self.ttft
+        return max(self.ttft - self.before_call, 0.0)
+
+    @property
+    def streaming(self) -> float | None:
+        """Seconds from the first delta to the last; zero for an answer in one piece."""
+        return self.arrivals[-1] - self.arrivals[0] if self.arrivals else None
+
+    @property
+    def suspended(self) -> bool:
+        """Tell whether the machine slept, or its clock was set, while this answer came.
+
+        perf_counter stands still while Linux or macOS sleeps and the wall clock does not: more than
+        a second between the two, and no duration here can be trusted.
+        """
+        return abs(self.clock_jump) > _SUSPENDED
+
+    @property
+    def looks_buffered(self) -> bool | None:
+        """Tell whether the answer came in one lump, though it may have been asked for as a stream.
+
+        A lump is a run of deltas each less than 2 ms after the one before. True if one lump holds
+        at least 80 % of the text and took less than 5 % of the time since the model was called:
+        somebody (a server that does not stream, a proxy, a blocking client) held the text back.
+        `None` if there is too little text to tell: below 8 tokens, or 32 characters where the
+        server counted none. A model that writes more than 500 chunks a second after a wait 20
+        times as long as its answer looks the same, and to a reader is the same.
+        """
+        size = sum(self.sizes)
+        enough = size >= _TELLING_CHARACTERS if not self.tokens else self.tokens >= _TELLING_TOKENS
+        if not size or not enough:
+            return None
+        begin, end, held = self._lump()
+        asked = self.start + (self.before_call or 0.0)
+        return held >= _LUMP_TEXT * size and end - begin <= _LUMP_TIME * (end - asked)
+
+    def _lump(self) -> tuple[float, float, int]:
+        """When the lump with the most text began and ended, and its characters."""
+        lumps: list[tuple[float, float, int]] = []
+        for now, size in zip(self.arrivals, self.sizes, strict=True):
+            if lumps and now - lumps[-1][1] < _LUMP_GAP:
+                begin, _, held = lumps[-1]
+                lumps[-1] = (begin, now, held + size)
+            else:
+                lumps.append((now, now, size))
+        return max(lumps, key=lambda lump: lump[2])
 
     @property
     def chunk_rate(self) -> float | None:

@@ -267,7 +267,7 @@ def test_the_path_of_a_batch_is_drawn_with_its_cuts() -> None:
     ("draw", "message"),
     [
         (lambda: plots.concurrency(SimpleNamespace(steps=[])), 'ran with max_concurrency="auto"'),
-        (lambda: plots.timeline([]), "no answers to draw — pass at least one"),
+        (lambda: plots.timeline([]), "no answers here — pass at least one"),
         (lambda: plots.timeline("answer"), "Got str where an answer was expected"),
         (lambda: plots.timeline({"a": [trace()]}), "Got list where an answer was expected"),
         (lambda: plots.timeline([None]), "Got NoneType where"),

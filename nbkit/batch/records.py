@@ -26,7 +26,9 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(clock - outcome.attempt_starts[0], 4),
     }
     if outcome.error is not None:
-        return record | {"error": f"{type(outcome.error).__name__}: {_safe(str(outcome.error))}"}
+        return record | {
+            "error": f"{type(outcome.error).__name__}: {without_keys(str(outcome.error))}"
+        }
     if not isinstance(outcome.value, Answer):
         return record | {"value": outcome.value}
     answer = outcome.value
@@ -55,7 +57,7 @@ def _number(score: Any) -> float | None:
     return None if score is None else float(score)
 
 
-def _safe(text: str) -> str:
+def without_keys(text: str) -> str:
     """Errors of servers may quote the key they were sent."""
     for name, secret in os.environ.items():
         if name.endswith("_API_KEY") and len(secret) > 6:

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
-from nbkit.plots.reading import PlotError, Row, is_number, read_groups, read_rows
+from nbkit.measured import Row
+from nbkit.plots.reading import PlotError, is_number, read_groups, read_rows
 from nbkit.plots.style import (
     DASHES,
     GREY,

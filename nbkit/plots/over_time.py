@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
 
-from nbkit.plots.reading import PlotError, Row, read_rows
+from nbkit.measured import Row
+from nbkit.plots.reading import PlotError, read_rows
 from nbkit.plots.style import (
     BLUE,
     DASHES,

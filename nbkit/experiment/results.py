@@ -1,0 +1,264 @@
+"""What an experiment found: every request, figures by label and load, and how to keep them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from nbkit.errors import NbkitError
+from nbkit.experiment.verdicts import Comparison, compared
+from nbkit.loads import Kind, LoadPoint
+from nbkit.measured import read_rows
+from nbkit.percentiles import METRICS
+from nbkit.service_levels import SLO
+from nbkit.timing import Trace, count
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+class ExperimentError(NbkitError, ValueError):
+    """Something is wrong with an experiment, or was asked of it that it does not hold.
+
+    Taught in notebook 08.
+    """
+
+
+@dataclass
+class Measurement:
+    """One request of an experiment. Plots, `summary` and `goodput` take lists of them.
+
+    Taught in notebook 08.
+    """
+
+    label: str
+    load: float
+    repetition: int
+    question: int
+    """Place of the question in the list, from 0."""
+    trace: Trace
+    state: str = "done"
+    """ "done", "truncated" or "failed"."""
+    error: str | None = None
+    """What went wrong, in a sentence."""
+    late: float = 0.0
+    """Seconds by which this machine made the request later than planned (open loop)."""
+    text: str | None = field(default=None, repr=False)
+    """The answer, or what had arrived of it."""
+
+
+@dataclass
+class Experiment:
+    """What `nbkit.measure` found: `table()`, `plot()`, `compare()`, `save()`.
+
+    Taught in notebook 08.
+    """
+
+    kind: Kind
+    """What the loads are: requests kept in flight, or arrivals a second."""
+    planned: int
+    """How many requests were to be made; fewer `results` mean that it was stopped."""
+    parameters: dict[str, Any]
+    """What was asked of whom: settings, and by label what decides the answers."""
+    made: dict[str, Any] = field(default_factory=dict)
+    """When, on which machine, with which versions."""
+    questions: list[str] | None = field(default=None, repr=False)
+    """What was asked; `None` where a file does not hold it."""
+    results: list[Measurement] = field(default_factory=list, repr=False)
+    """Every request that ended, in the order of ending, failed ones too."""
+
+    _latest: ClassVar["Experiment | None"] = None
+
+    def __post_init__(self) -> None:
+        type(self)._latest = self
+
+    @classmethod
+    def latest(cls) -> "Experiment":
+        """Give the newest experiment of this process, also one that was stopped half-way.
+
+        Raises `ExperimentError` if there is none.
+        """
+        if cls._latest is None:
+            raise ExperimentError("Nothing was measured yet — run `await nbkit.measure(...)`.")
+        return cls._latest
+
+    @property
+    def stopped(self) -> bool:
+        """It was stopped before every request was made."""
+        return len(self.results) < self.planned
+
+    @property
+    def labels(self) -> list[str]:
+        """What was measured, in the order given."""
+        return list(self.parameters["against"])
+
+    @property
+    def loads(self) -> list[float]:
+        """At which loads, in ascending order."""
+        return sorted({one.load for one in self.results})
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """What went wrong, and how often; the most frequent first."""
+        return dict(Counter(one.error for one in self.results if one.error).most_common())
+
+    def of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
+        """Give the requests of a label, at a load, or both.
+
+        Raises `ExperimentError` for a label or a load that was not measured.
+        """
+        if label is not None and label not in self.labels:
+            raise ExperimentError(f"There is no {label!r} here — choose one of {self.labels}.")
+        if at is not None and at not in self.loads:
+            raise ExperimentError(
+                f"Nothing was measured at {self.kind} {at!r} — choose one of {self.loads}."
+            )
+        return [
+            one for one in self.results if label in (None, one.label) and at in (None, one.load)
+        ]
+
+    @property
+    def points(self) -> list[LoadPoint]:
+        """Figures by label and load, for plots and code of your own."""
+        found = []
+        for label in self.labels:
+            for load in self.loads:
+                if ended := self.of(label, load):
+                    rows = read_rows(ended)
+                    found.append(LoadPoint(label, self.kind, load, rows, _seconds(ended)))
+        return found
+
+    def table(self, slo: SLO | None = None) -> "pd.DataFrame":
+        """Give a row per label and load; times in seconds, rates per second.
+
+        `asked` requests, `n` of them complete (all latency figures are of these), `errors` the
+        rest; median, p90 and p99 of TTFT and end-to-end latency, median TPOT; `throughput` in
+        answers a second, `tokens_per_s`; `in_flight` requests on average. With an SLO also
+        `slo_share`, the share that met it, and `goodput`, how many a second did. What n cannot
+        bear (p90 below 10, p99 below 100) or the server did not report is <NA>, and where that is
+        so in all rows, the column is left out.
+        """
+        import pandas as pd
+
+        rows = [_table_row(point, slo) for point in self.points]
+        table = pd.DataFrame(rows, columns=None if rows else ["label", self.kind])
+        table = table.set_index(["label", self.kind])
+        whole = {name: "int64" for name in ("asked", "n", "errors") if name in table}
+        parts = {name: "Float64" for name in table.columns if name not in whole}
+        return table.astype(whole | parts).dropna(axis="columns", how="all")
+
+    def compare(self, a: str, b: str, metric: str = "ttft", *, at: Any = None) -> Comparison:
+        """Say whether label `a` is faster or slower than `b`, or whether n is too small to tell.
+
+        `metric` is "ttft", "tpot", "gaps" or "end_to_end". If several loads were measured, `at`
+        names one; a pair of loads compares a at the first with b at the second. The verdict rests
+        on the 95 % interval of the ratio of medians, see `nbkit.intervals.ratio_interval`.
+
+        Raises `ExperimentError` for labels, metrics and loads that were not measured.
+        """
+        if metric not in METRICS:
+            raise ExperimentError(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
+        if at is None and len(self.loads) > 1:
+            raise ExperimentError(
+                f"{self.kind.capitalize()} was {_listed(self.loads)} — say which with at=, or give "
+                "a pair to compare one with the other."
+            )
+        loads = at if isinstance(at, tuple) else (at, at)
+        sides = [self.of(label, load) for label, load in zip((a, b), loads, strict=True)]
+        names = [
+            label if loads[0] == loads[1] else f"{label} at {load:g}"
+            for label, load in zip((a, b), loads, strict=True)
+        ]
+        return compared(names, [read_rows(side) if side else [] for side in sides], metric)
+
+    def plot(
+        self, *, metric: str | None = None, slo: SLO | None = None, ax: "Axes | None" = None
+    ) -> "Axes":
+        """Draw the figure that fits what was measured.
+
+        With `slo`, goodput against load (`plots.slo`); several loads, throughput against latency
+        with the knee marked (`plots.knee`); several labels, how many had the first token by when
+        (`plots.ecdf`); otherwise where the time went (`plots.breakdown`).
+        """
+        from nbkit import plots
+
+        if slo is not None:
+            return plots.slo(self, slo, ax=ax)
+        if len(self.loads) > 1:
+            return plots.knee(self, metric=metric or "end_to_end", ax=ax)
+        if len(self.labels) > 1:
+            groups = {label: self.of(label) for label in self.labels}
+            return plots.ecdf(groups, metric=metric or "ttft", ax=ax)
+        return plots.breakdown(self, ax=ax)
+
+    def save(self, path: str | Path, *, text: bool = False) -> Path:
+        """Write it to a file of JSON lines: parameters, versions and machine, then the requests.
+
+        No key is written, and unless `text=True` neither are questions, answers, nor what servers
+        said about errors. A file of that name is replaced as a whole.
+        """
+        from nbkit.experiment.saved import write
+
+        return write(self, Path(path), text=text)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; a line torn off at its end is left out.
+
+        Raises `ExperimentError` for a file of something else, or of a newer version.
+        """
+        from nbkit.experiment.saved import read
+
+        return read(cls, Path(path))
+
+    def __repr__(self) -> str:
+        done = f"{len(self.results)} of {count(self.planned, 'request')}"
+        failed = sum(one.error is not None for one in self.results)
+        parts = [
+            f"{', '.join(self.labels)} at {self.kind} {_listed(self.loads)}",
+            f"stopped after {done}" if self.stopped else count(self.planned, "request"),
+            f"{failed} failed" if failed else "none failed",
+        ]
+        return f"<Experiment {' · '.join(parts)}>"
+
+
+def _table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
+    ttft, tpot, whole = (point.spread(name) for name in ("ttft", "tpot", "end_to_end"))
+    row = {
+        "label": point.label,
+        point.kind: point.load,
+        "asked": point.asked,
+        "n": point.n,
+        "errors": point.errors,
+        "ttft_p50": ttft.p50,
+        "ttft_p90": ttft.p90,
+        "ttft_p99": ttft.p99,
+        "tpot_p50": tpot.p50,
+        "end_to_end_p50": whole.p50,
+        "end_to_end_p90": whole.p90,
+        "end_to_end_p99": whole.p99,
+        "throughput": point.throughput,
+        "tokens_per_s": point.token_throughput,
+        "in_flight": point.in_flight,
+    }
+    if slo is not None:
+        kept = point.goodput(slo)
+        row |= {"slo_share": kept.share, "goodput": kept.rate}
+    return row
+
+
+def _seconds(ended: list[Measurement]) -> float:
+    """From first start to last end, summed over repetitions, which others ran between."""
+    total = 0.0
+    for repetition in {one.repetition for one in ended}:
+        traces = [one.trace for one in ended if one.repetition == repetition]
+        total += max(trace.end or trace.start for trace in traces) - min(
+            trace.start for trace in traces
+        )
+    return total
+
+
+def _listed(loads: Iterable[float]) -> str:
+    return ", ".join(f"{load:g}" for load in loads) or "(none)"

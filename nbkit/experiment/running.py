@@ -1,0 +1,272 @@
+"""Measuring: the same questions to everyone, at every load, in an order that is fair."""
+
+import asyncio
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate, cycle, islice
+from typing import Any
+
+from nbkit.batch.outcome import Outcome
+from nbkit.batch.progress import Progress, shown
+from nbkit.experiment.circumstances import circumstances
+from nbkit.experiment.results import Experiment, ExperimentError, Measurement
+from nbkit.experiment.targets import Target, targets_of
+from nbkit.heartbeat import keep_waking
+from nbkit.loads import Kind
+from nbkit.stream_errors import StreamBroken, StreamError, StreamMisused
+from nbkit.streams import stream
+
+_MOST_THREADS = 256
+
+
+async def measure(
+    questions: Iterable[str],
+    against: Any,
+    *,
+    concurrency: int | Sequence[int] | None = None,
+    rate: float | Sequence[float] | None = None,
+    requests: int | None = None,
+    repeat: int = 1,
+    warmup: int = 1,
+    timeout: float | None = None,
+    seed: int = 0,
+    progress: Progress = True,
+) -> Experiment:
+    """Ask the same questions of one or several engines at one or several loads, and time it all.
+
+    `against` is a query engine, a chat engine (each question begins a conversation of its own), an
+    LLM, or a function of a question that returns any answer `nbkit.stream` reads, async or
+    blocking; or a dict of these by label. An engine that answers in one piece has a single chunk:
+    its TTFT is its end-to-end latency.
+
+    - `concurrency`: closed loop, so many requests in flight, each followed by the next at once.
+      Shows what the server can do; a slow one is asked less. One at a time unless said otherwise.
+    - `rate`: open loop instead, so many arrivals a second on average, whatever the server does: a
+      Poisson process (exponential times between arrivals). Shows what users would meet.
+    - `requests`: how many at each load; the questions, over again as needed. Unless given: every
+      question once, and in a closed loop as many more rounds as make twice the concurrency.
+    - `repeat`: how often the whole is done.
+    - `warmup`: requests to each that are made before, and are in no figure.
+    - `timeout`: seconds for one answer; after that it is stopped and counts as an error.
+    - `progress`: a bar; or a function of (done, total, question); or False.
+
+    In each repetition every label is measured at every load once, in random order, so that drift
+    hits all alike; questions, order and arrivals are drawn from `seed`. A request that fails is a
+    result: counted, and in no latency figure. Stopped half-way, what has ended is in
+    `nbkit.Experiment.latest()`.
+
+    Raises `ExperimentError` before anything is asked, and `StreamMisused` if what comes back is no
+    answer.
+
+    Taught in notebook 08.
+    """
+    asked = _questions(questions)
+    targets = targets_of(against)
+    kind, loads = _loads(concurrency, rate)
+    _check(requests, repeat, warmup, timeout)
+    blocks = _plan(targets, kind, loads, len(asked), requests, repeat, seed)
+    experiment = Experiment(
+        kind=kind,
+        planned=sum(len(block.order) for block in blocks),
+        parameters={
+            "against": {target.label: target.parameters for target in targets},
+            kind: loads,
+            "questions": len(asked),
+            "requests": requests,
+            "repeat": repeat,
+            "warmup": warmup,
+            "timeout": timeout,
+            "seed": seed,
+        },
+        made=circumstances(),
+        questions=asked,
+    )
+    width = int(max(loads)) if kind == "concurrency" else _MOST_THREADS
+    threads = ThreadPoolExecutor(min(width, _MOST_THREADS), thread_name_prefix="nbkit-measure")
+    try:
+        with (
+            keep_waking(asyncio.get_running_loop()),
+            shown(progress, experiment.planned) as hear,
+        ):
+            asker = _Asker(asked, threads, timeout, experiment, hear)
+            for target in targets:
+                for number in range(warmup):
+                    await asker.warm_up(target, number)
+            for block in blocks:
+                await asker.run(block)
+    except BaseException as error:
+        ended = f"{len(experiment.results)} of {experiment.planned} requests"
+        error.add_note(f"{ended} had ended; they are in nbkit.Experiment.latest().")
+        raise
+    finally:
+        threads.shutdown(wait=False)
+    return experiment
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One label at one load, once."""
+
+    target: Target
+    kind: Kind
+    load: float
+    repetition: int
+    order: list[int]
+    """Places of the questions, in the order of asking."""
+    arrivals: list[float]
+    """Seconds from the begin of the block; empty in a closed loop."""
+
+
+class _Asker:
+    """Asks, times, and writes down what came of it."""
+
+    def __init__(
+        self,
+        questions: list[str],
+        threads: ThreadPoolExecutor,
+        timeout: float | None,
+        experiment: Experiment,
+        hear: Callable[[Outcome], None],
+    ) -> None:
+        self._questions = questions
+        self._threads = threads
+        self._timeout = timeout
+        self._experiment = experiment
+        self._hear = hear
+
+    async def warm_up(self, target: Target, number: int) -> None:
+        """Ask without keeping the result; raises `StreamMisused` if what comes back is none."""
+        question = self._questions[number % len(self._questions)]
+        try:
+            async with asyncio.timeout(self._timeout):
+                await stream(target.ask(question, self._threads))
+        except StreamMisused:
+            raise
+        except (StreamError, TimeoutError):
+            return  # it will fail again where it is counted
+
+    async def run(self, block: _Block) -> None:
+        """Make the requests of a block, and wait for all."""
+        async with asyncio.TaskGroup() as group:
+            if block.kind == "concurrency":
+                waiting = deque(block.order)
+                for _ in range(min(int(block.load), len(waiting))):
+                    group.create_task(self._one_after_the_other(block, waiting))
+                return
+            begin = time.perf_counter()
+            for question, arrival in zip(block.order, block.arrivals, strict=True):
+                await asyncio.sleep(begin + arrival - time.perf_counter())
+                group.create_task(self._ask(block, question, begin + arrival))
+
+    async def _one_after_the_other(self, block: _Block, waiting: deque[int]) -> None:
+        while waiting:
+            await self._ask(block, waiting.popleft())
+
+    async def _ask(self, block: _Block, place: int, planned: float | None = None) -> None:
+        tokens = stream(block.target.ask(self._questions[place], self._threads))
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                await tokens
+        except TimeoutError:
+            error = StreamBroken(f"No whole answer within {self._timeout:g} s — raise `timeout`.")
+        except StreamError as raised:
+            error = raised
+        answer = tokens.answer
+        state = "done" if error is None else "failed"
+        if answer is not None and answer.truncated:
+            state = "truncated"
+        self._experiment.results.append(
+            Measurement(
+                label=block.target.label,
+                load=block.load,
+                repetition=block.repetition,
+                question=place,
+                trace=tokens.trace,
+                state=state,
+                error=None if error is None else f"{type(error).__name__}: {error}",
+                late=0.0 if planned is None else tokens.trace.start - planned,
+                text=tokens.text,
+            )
+        )
+        self._hear(Outcome(self._questions[place], place, error=error, attempts=1))
+
+
+def _plan(
+    targets: list[Target],
+    kind: Kind,
+    loads: list[float],
+    questions: int,
+    requests: int | None,
+    repeat: int,
+    seed: int,
+) -> list[_Block]:
+    blocks = []
+    for repetition in range(repeat):
+        turn = []
+        for load in loads:
+            # The same questions at the same moments for every label: what differs is the label.
+            draw = random.Random(f"{seed}/{repetition}/{load}")
+            order = _order(questions, requests or _enough(kind, load, questions), draw)
+            pauses = (draw.expovariate(load) for _ in order)
+            arrivals = list(accumulate(pauses)) if kind == "rate" else []
+            turn += [_Block(target, kind, load, repetition, order, arrivals) for target in targets]
+        random.Random(f"{seed}/{repetition}").shuffle(turn)
+        blocks += turn
+    return blocks
+
+
+def _order(questions: int, requests: int, draw: random.Random) -> list[int]:
+    places = list(range(questions))
+    draw.shuffle(places)
+    return list(islice(cycle(places), requests))
+
+
+def _enough(kind: Kind, load: float, questions: int) -> int:
+    rounds = math.ceil(2 * load / questions) if kind == "concurrency" else 1
+    return questions * max(1, rounds)
+
+
+def _questions(questions: Any) -> list[str]:
+    if isinstance(questions, str):
+        return [questions]
+    listed = list(questions) if isinstance(questions, Iterable) else []
+    if not listed or not all(isinstance(one, str) for one in listed):
+        raise ExperimentError("There is nothing to ask — pass a list of questions, as text.")
+    return listed
+
+
+def _loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
+    if concurrency is not None and rate is not None:
+        raise ExperimentError(
+            "concurrency and rate are two ways to load a server — give one, and measure twice."
+        )
+    kind: Kind = "concurrency" if rate is None else "rate"
+    given = rate if rate is not None else 1 if concurrency is None else concurrency
+    loads: list[Any] = [given] if isinstance(given, int | float | str) else list(given)
+    whole = kind == "concurrency"
+    for load in loads:
+        number = isinstance(load, int if whole else int | float) and not isinstance(load, bool)
+        if not number or not 0 < load < math.inf:
+            wanted = "whole numbers from 1" if whole else "arrivals a second, above 0"
+            raise ExperimentError(f"{kind}={load!r} is not possible — give {wanted}.")
+    if not loads:
+        raise ExperimentError(f"{kind} is empty — give at least one load.")
+    return kind, sorted(set(loads))
+
+
+def _check(requests: Any, repeat: Any, warmup: Any, timeout: Any) -> None:
+    for name, value, least in (
+        ("requests", 1 if requests is None else requests, 1),
+        ("repeat", repeat, 1),
+        ("warmup", warmup, 0),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ExperimentError(f"{name}={value!r} is not possible — give {least} or more.")
+    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
+        raise ExperimentError(f"timeout={timeout!r} is not possible — give seconds, or None.")

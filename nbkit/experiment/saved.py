@@ -1,0 +1,119 @@
+"""An experiment as a file of JSON lines, and back."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbkit.batch.records import without_keys
+from nbkit.experiment.results import Experiment, ExperimentError, Measurement
+from nbkit.timing import Trace
+
+_MARK = "nbkit_experiment"
+_FORMAT = 1
+_MOMENTS = ("responded", "requested", "end")
+_FACTS = ("tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
+_HEADER = ("kind", "planned", "parameters", "made")
+
+Kept = TypeVar("Kept", bound=Experiment)
+
+
+def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
+    """Write it beside the file, then put it in the file's place."""
+    header = {_MARK: _FORMAT, **{name: getattr(experiment, name) for name in _HEADER}}
+    if text:
+        header["questions"] = experiment.questions
+    begin = min((one.trace.start for one in experiment.results), default=0.0)
+    records = (_record(one, begin, text=text) for one in experiment.results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            for line in (header, *records):
+                file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def read(cls: type[Kept], path: Path) -> Kept:
+    """Read what `write` wrote."""
+    if not path.is_file():
+        raise ExperimentError(f"There is no file {path} — check the name.")
+    *lines, torn = path.read_text("utf-8", errors="replace").split("\n")
+    header = _header(path, lines[0] if lines else torn)
+    known = {name: header[name] for name in _HEADER}
+    experiment = cls(**known, questions=header.get("questions"))
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            experiment.results.append(_measurement(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            raise ExperimentError(
+                f"Line {number} of {path} is no request of an experiment — mend or remove it; the "
+                "others are good."
+            ) from None
+    return experiment
+
+
+def _header(path: Path, line: str) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+        written = header[_MARK]
+    except (ValueError, KeyError, TypeError):
+        raise ExperimentError(
+            f"{path} is no experiment that nbkit saved — check the name."
+        ) from None
+    if written > _FORMAT:
+        raise ExperimentError(
+            f"{path} was saved by a newer nbkit (format {written}, this one reads {_FORMAT}) — "
+            "update nbkit, then load it again."
+        )
+    return dict(header)
+
+
+def _record(one: Measurement, begin: float, *, text: bool) -> dict[str, Any]:
+    trace = one.trace
+    moments = {name: getattr(trace, name) for name in _MOMENTS}
+    record = {
+        "label": one.label,
+        "load": one.load,
+        "repetition": one.repetition,
+        "question": one.question,
+        "state": one.state,
+        "error": _told(one.error, text=text),
+        "late": round(one.late, 6),
+        "start": round(trace.start - begin, 6),
+        **{name: _since(trace.start, moment) for name, moment in moments.items()},
+        "arrivals": [round(arrival - trace.start, 6) for arrival in trace.arrivals],
+        "sizes": trace.sizes,
+        **{name: getattr(trace, name) for name in _FACTS},
+    }
+    return record | {"text": one.text} if text else record
+
+
+def _measurement(record: dict[str, Any]) -> Measurement:
+    start = record["start"]
+    trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
+    for name in _MOMENTS:
+        setattr(trace, name, None if record[name] is None else start + record[name])
+    for name in _FACTS:
+        setattr(trace, name, record[name])
+    return Measurement(
+        **{name: record[name] for name in ("label", "load", "repetition", "question", "state")},
+        error=record["error"],
+        late=record["late"],
+        trace=trace,
+        text=record.get("text"),
+    )
+
+
+def _since(start: float, moment: float | None) -> float | None:
+    return None if moment is None else round(moment - start, 6)
+
+
+def _told(error: str | None, *, text: bool) -> str | None:
+    """What a server says may quote the question or the documents: its kind alone is kept."""
+    if error is None:
+        return None
+    return without_keys(error) if text else error.split(":", 1)[0]

@@ -1,0 +1,84 @@
+"""Whether one thing is faster than another, or whether nobody can tell from so few measurements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nbkit.intervals import FEWEST, Interval, ratio_interval
+from nbkit.measured import NotMeasured, Row
+from nbkit.percentiles import METRICS, percentile, values_of
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The verdict on two ways to answer, by one metric. Taught in notebook 08."""
+
+    a: str
+    b: str
+    metric: str
+    medians: tuple[float, float]
+    """Seconds, of a and of b."""
+    n: tuple[int, int]
+    interval: Interval | None
+    """The 95 % interval of `ratio`; `None` if there are too few measurements for one."""
+
+    @property
+    def ratio(self) -> float:
+        """Median of a / median of b: above 1, a is slower."""
+        return self.medians[0] / self.medians[1]
+
+    @property
+    def differ(self) -> bool:
+        """The interval leaves no room for both being equally fast."""
+        return self.interval is not None and 1.0 not in self.interval
+
+    @property
+    def verdict(self) -> str:
+        """What can be said, in a sentence."""
+        what = METRICS[self.metric]
+        sizes = f"n = {self.n[0]}" if self.n[0] == self.n[1] else f"n = {self.n[0]} and {self.n[1]}"
+        if self.interval is None:
+            return f"{what}: {sizes} is too few to tell {self.a} from {self.b} ({FEWEST} at least)"
+        low, high = self.interval
+        if not self.differ:
+            return (
+                f"{what}: no difference between {self.a} and {self.b} that {sizes} can show "
+                f"(ratio {low:.2f}–{high:.2f})"
+            )
+        slower = low > 1
+        least, most = (low, high) if slower else (1 / high, 1 / low)
+        word = "slower" if slower else "faster"
+        return f"{what}: {self.a} is {word} than {self.b}, {_times(least, most)} ({sizes})"
+
+    def __repr__(self) -> str:
+        return f"<Comparison {self.verdict}>"
+
+
+def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) -> Comparison:
+    """Compare the rows of two sides; raises `NotMeasured` if one has nothing to compare."""
+    over, under = (values_of(rows, metric) for rows in sides)
+    medians = [percentile(one.values, 50) for one in (over, under)]
+    for name, median in zip(names, medians, strict=True):
+        if median is None:
+            raise NotMeasured(
+                f"{name} has no {METRICS[metric]} to compare — not one of its requests has one; "
+                "see `.failures` and `.table()`."
+            )
+    first, second = (median or 0.0 for median in medians)
+    if second == 0:
+        raise NotMeasured(
+            f"{names[1]} has a {METRICS[metric]} of zero — there is no ratio to that."
+        )
+    return Comparison(
+        names[0],
+        names[1],
+        metric,
+        (first, second),
+        (len(over.values), len(under.values)),
+        ratio_interval(over, under),
+    )
+
+
+def _times(low: float, high: float) -> str:
+    digits = 2 if low < 1.1 else 1
+    told = [f"{value:.{digits}f}" for value in (low, high)]
+    return f"{told[0]} ×" if told[0] == told[1] else f"{told[0]}–{told[1]} ×"

@@ -1,0 +1,115 @@
+"""Figures of what a request's time is made of, for the usual request and for a slow one."""
+
+import math
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from nbkit.loads import read_points
+from nbkit.measured import NotMeasured, Row
+from nbkit.percentiles import enough_for
+from nbkit.plots.reading import PlotError, read_groups, read_rows
+from nbkit.plots.style import BLUE, ORANGE, canvas, duration, grid, legend_below, one_line
+from nbkit.timing import Trace
+
+_PHASES: dict[str, dict[str, Any]] = {
+    "retrieval, and calls before the last": {
+        "facecolor": "#E5E5E5",
+        "hatch": "////",
+        "edgecolor": "#888888",
+    },
+    "wait for the first token": {"facecolor": ORANGE},
+    "streaming": {"facecolor": BLUE},
+}
+_BAND = 5.0
+"""Percentile points to either side of the one that is drawn."""
+_MOST_ROWS = 16
+
+
+def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
+    """Draw what end-to-end latency is made of: for the usual request (p50), and a slow one (p95).
+
+    `measured` is an `Experiment` or its `points`, a list of answers, or a dict of such lists by
+    label. Requests are ranked by end-to-end latency; a bar is the mean of those within 5 percentile
+    points of the 50th or 95th, so its parts add up to a latency that was really met (percentiles of
+    the parts would not). Below 20 requests there is no p95.
+
+    Raises `PlotError` for anything else, and where nothing is complete.
+
+    Taught in notebook 08.
+    """
+    bars = [
+        (f"{one_line(label)}  {name}".strip(), _mean_phases(chosen), len(chosen))
+        for label, rows in _groups(measured).items()
+        for name, chosen in _ranked(rows)
+    ]
+    if not bars:
+        raise PlotError("Not one complete answer with text here — see the errors, then ask again.")
+    if len(bars) > _MOST_ROWS:
+        raise PlotError(
+            f"{len(bars)} bars are too many to read — pass fewer: "
+            '`plots.breakdown(experiment.of("label", at=4))`.'
+        )
+    labels = [label for label, _, _ in bars]
+    with canvas(ax, height=2.6 + 0.5 * len(bars), texts=labels) as ax:
+        for place, (_, phases, _) in enumerate(bars):
+            left = 0.0
+            for (phase, look), seconds in zip(_PHASES.items(), phases, strict=True):
+                name = None if place else phase
+                ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
+                left += seconds
+            ax.annotate(
+                duration(left), (left, place), (8, 0), textcoords="offset points", va="center"
+            )
+        ax.set_yticks(range(len(bars)), labels, parse_math=False)
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(len(bars) - 0.5, -0.5)
+        ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases, _ in bars))
+        ax.set_xlabel("seconds since the question")
+        ax.set_title("What is the waiting made of, usually and when it is slow?")
+        grid(ax, "x")
+        legend_below(ax)
+    return ax
+
+
+def _groups(measured: Any) -> dict[str, list[Row]]:
+    """Rows by label; those of an experiment by label and load."""
+    if hasattr(measured, "points"):
+        try:
+            points = read_points(measured)
+        except NotMeasured as error:
+            raise PlotError(str(error)) from None
+        several = len({point.load for point in points}) > 1
+        return {
+            f"{one_line(point.label)}, {point.load:g}" if several else point.label: point.rows
+            for point in points
+        }
+    return {str(label): read_rows(group) for label, group in read_groups(measured).items()}
+
+
+def _ranked(rows: list[Row]) -> list[tuple[str, list[Trace]]]:
+    """The traces about the median and about the 95th percentile, where there are enough."""
+    traces = [row.trace for row in rows if row.counts and row.trace]
+    traces.sort(key=lambda trace: trace.end_to_end or 0.0)
+    n = len(traces)
+    if not n:
+        return []
+    found = [(f"p50 (n = {n})", _band(traces, 50))]
+    if n >= enough_for(95):
+        found.append(("p95", _band(traces, 95)))
+    return found
+
+
+def _band(traces: list[Trace], percent: float) -> list[Trace]:
+    n = len(traces)
+    low = math.floor(n * (percent - _BAND) / 100)
+    high = math.ceil(n * (percent + _BAND) / 100)
+    return traces[low : max(high, low + 1)]
+
+
+def _mean_phases(traces: list[Trace]) -> list[float]:
+    totals = [0.0, 0.0, 0.0]
+    for trace in traces:
+        parts = (trace.before_call, trace.first_token_wait, trace.streaming)
+        totals = [total + (part or 0.0) for total, part in zip(totals, parts, strict=True)]
+    return [total / len(traces) for total in totals]

@@ -1,0 +1,189 @@
+"""Figures of what load does: where more stops paying, and how much of it keeps a promise."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from nbkit.loads import UNITS, LoadPoint, read_points
+from nbkit.measured import NotMeasured
+from nbkit.percentiles import METRICS
+from nbkit.plots.reading import PlotError
+from nbkit.plots.style import (
+    DASHES,
+    GREY,
+    SERIES,
+    canvas,
+    grid,
+    ink,
+    legend_below,
+    one_line,
+)
+from nbkit.service_levels import SLO
+
+
+def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -> Axes:
+    """Draw median latency against throughput, a point per load, with the knee of each curve ringed.
+
+    `measured` is an `Experiment`, or a list of its `points`. Numbers at the points are the loads;
+    whiskers are the 95 % intervals of the medians. The knee is the load with the most power, which
+    is throughput / latency (L. Kleinrock, "Power and deterministic rules of thumb", 1979): below
+    it more load brings more answers for hardly more waiting, above it mostly more waiting. Where
+    the last load has the most power, the knee has not been reached, and the legend says so.
+
+    Raises `PlotError` for anything else, and where no load has a figure.
+
+    Taught in notebook 08.
+    """
+    curves = _curves(measured, metric)
+    unit = next(iter(curves.values()))[0].kind
+    labels = [
+        f"{one_line(label)}: {_knee_in_words(curve, metric)}" for label, curve in curves.items()
+    ]
+    with canvas(ax, height=6, texts=labels) as ax:
+        for place, (label, curve) in enumerate(zip(labels, curves.values(), strict=True)):
+            across = [point.throughput for point in curve]
+            spreads = [point.spread(metric) for point in curve]
+            up = [spread.p50 or 0.0 for spread in spreads]
+            ends = [spread.interval or (y, y) for spread, y in zip(spreads, up, strict=True)]
+            _curve(ax, place, across, up, ends, label)
+            for point, x, y in zip(curve, across, up, strict=True):
+                ax.annotate(
+                    f"{point.load:g}", (x, y), (8, -8), textcoords="offset points", va="top"
+                )
+            if (at := knee_of(curve, metric)) is not None:
+                ring: dict[str, Any] = {
+                    "markersize": 24,
+                    "markerfacecolor": "none",
+                    "markeredgewidth": 3,
+                }
+                here = curve.index(at)
+                ax.plot(
+                    across[here], up[here], "o", markeredgecolor=SERIES[place % len(SERIES)], **ring
+                )
+        ax.set_xlim(left=0)
+        ax.set_ylim(bottom=0)
+        ax.margins(0.1)
+        ax.set_xlabel("complete answers a second")
+        ax.set_ylabel(f"{METRICS[metric]}, median in s")
+        ax.set_title(f"Where does more load stop paying? (numbers: {UNITS[unit]})")
+        grid(ax, "both")
+        legend_below(ax)
+    return ax
+
+
+def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
+    """Draw goodput against load: how many answers a second kept the promise.
+
+    `measured` is an `Experiment`, or a list of its `points`; whiskers are the 95 % intervals of the
+    share that met the objective. The thin grey line of each curve is its throughput: all complete
+    answers, the late ones too.
+
+    Raises `PlotError` for anything else, and where the objective cannot be judged.
+
+    Taught in notebook 08.
+    """
+    if not isinstance(slo, SLO):
+        raise PlotError(
+            f"Got {type(slo).__name__} as the objective — pass nbkit.SLO(ttft=0.5), say."
+        )
+    try:
+        points = read_points(measured)
+        kept = [point.goodput(slo) for point in points]
+    except NotMeasured as error:
+        raise PlotError(str(error)) from None
+    names = list(dict.fromkeys(point.label for point in points))
+    loads = sorted({point.load for point in points})
+    with canvas(ax, height=6, texts=[*names, str(slo)]) as ax:
+        for place, name in enumerate(names):
+            mine = [pair for pair in zip(points, kept, strict=True) if pair[0].label == name]
+            mine.sort(key=lambda pair: pair[0].load)
+            across = [point.load for point, _ in mine]
+            ax.plot(
+                across,
+                [point.throughput for point, _ in mine],
+                ":",
+                color=GREY,
+                linewidth=2,
+                marker=".",
+                label=None if place else "all complete answers",
+            )
+            up = [good.rate for _, good in mine]
+            ends = [[bound * good.n / good.seconds for bound in good.interval] for _, good in mine]
+            _curve(ax, place, across, up, ends, f"{one_line(name)}: within the promise")
+            for x, (_, good), y in zip(across, mine, up, strict=True):
+                ax.annotate(f"{100 * good.share:.0f} %", (x, y), (8, 8), textcoords="offset points")
+        ax.set_ylim(bottom=0)
+        _load_axis(ax, loads, points[0])
+        ax.set_ylabel("answers a second")
+        ax.set_title(f"How much load keeps the promise?  {slo}")
+        grid(ax, "both")
+        legend_below(ax)
+    return ax
+
+
+def knee_of(curve: list[LoadPoint], metric: str = "end_to_end") -> LoadPoint | None:
+    """Give the load with the most power, throughput / median latency; `None` if it is the last."""
+    best = max(curve, key=lambda point: _power(point, metric))
+    return None if best is max(curve, key=lambda point: point.load) else best
+
+
+def _curve(
+    ax: Axes,
+    place: int,
+    across: list[float],
+    up: list[float],
+    ends: Sequence[Sequence[float]],
+    label: str,
+) -> None:
+    """Draw points with a whisker each, joined by a line."""
+    below = [max(y - low, 0.0) for y, (low, _) in zip(up, ends, strict=True)]
+    above = [max(high - y, 0.0) for y, (_, high) in zip(up, ends, strict=True)]
+    ax.errorbar(
+        across,
+        up,
+        yerr=[below, above],
+        fmt=f"o{DASHES[place % len(DASHES)]}",
+        color=SERIES[place % len(SERIES)],
+        linewidth=2.5,
+        markersize=9,
+        capsize=5,
+        label=label,
+    )
+
+
+def _power(point: LoadPoint, metric: str) -> float:
+    middle = point.spread(metric).p50
+    return point.throughput / middle if middle else 0.0
+
+
+def _curves(measured: Any, metric: str) -> dict[str, list[LoadPoint]]:
+    """The points that have the metric, in order of load, by label."""
+    try:
+        points = [point for point in read_points(measured) if point.spread(metric).p50 is not None]
+    except NotMeasured as error:
+        raise PlotError(str(error)) from None
+    if not points:
+        raise PlotError(f"Nothing here has a {METRICS[metric]} — choose another metric.")
+    curves: dict[str, list[LoadPoint]] = {}
+    for point in sorted(points, key=lambda point: point.load):
+        curves.setdefault(point.label, []).append(point)
+    return curves
+
+
+def _knee_in_words(curve: list[LoadPoint], metric: str) -> str:
+    at = knee_of(curve, metric)
+    if at is not None:
+        return f"knee at {at.load:g}"
+    return f"no knee up to {curve[-1].load:g}" if len(curve) > 1 else "one load has no knee"
+
+
+def _load_axis(ax: Axes, loads: list[float], point: LoadPoint) -> None:
+    ax.set_xlabel(UNITS[point.kind])
+    if min(loads) * 4 <= max(loads):
+        ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_locator(FixedLocator(loads))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.tick_params(axis="x", colors=ink(ax))

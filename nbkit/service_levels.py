@@ -1,0 +1,128 @@
+"""What was promised, and how many answers kept the promise: service-level objectives, goodput."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nbkit.intervals import Interval, share_interval
+from nbkit.measured import NotMeasured, Row, read_rows
+from nbkit.timing import Trace
+
+
+@dataclass(frozen=True)
+class SLO:
+    """A service-level objective: the longest a request may take, in seconds, by metric.
+
+    `nbkit.SLO(ttft=0.5, tpot=0.05)`: the first token within half a second, then 20 tokens a second
+    or more. A request meets it if it is complete and within every limit given.
+
+    Raises `NotMeasured` without a limit, and for one that is no duration.
+
+    Taught in notebook 08.
+    """
+
+    ttft: float | None = None
+    tpot: float | None = None
+    end_to_end: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.limits:
+            raise NotMeasured("This SLO asks for nothing — give a limit, such as SLO(ttft=0.5).")
+        for name, limit in self.limits.items():
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
+                raise NotMeasured(f"{name}={limit!r} is no limit — give seconds above 0.")
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that were given, in seconds, by metric."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: limit for name, limit in given.items() if limit is not None}
+
+    def met_by(self, trace: Trace) -> bool:
+        """Tell whether a complete answer with this timing meets the objective.
+
+        Raises `NotMeasured` for a limit on TPOT where the server did not count tokens. An answer
+        in one piece, or of one token, has no TPOT: no reader waited between its tokens.
+        """
+        if self.tpot is not None and trace.tokens is None and trace.chunks > 1:
+            raise NotMeasured(
+                "The server did not report how many tokens it wrote, so TPOT is not known — ask it "
+                'for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '
+                "SLO."
+            )
+        taken = {name: getattr(trace, name) for name in self.limits}
+        return all(
+            taken[name] is None or taken[name] <= limit for name, limit in self.limits.items()
+        )
+
+    def __str__(self) -> str:
+        names = {"ttft": "TTFT", "tpot": "TPOT", "end_to_end": "end-to-end"}
+        return ", ".join(f"{names[name]} ≤ {limit:g} s" for name, limit in self.limits.items())
+
+
+@dataclass(frozen=True)
+class Goodput:
+    """How many requests met an objective. Taught in notebook 08."""
+
+    slo: SLO
+    met: int
+    n: int
+    """All that were asked and can be judged; a failed request is one that did not meet it."""
+    seconds: float
+    """From the first start to the last end."""
+
+    @property
+    def share(self) -> float:
+        """Share of the requests that met the objective."""
+        return self.met / self.n
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval of the share."""
+        return share_interval(self.met, self.n)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that met the objective (goodput, as the vLLM benchmark has it)."""
+        return self.met / self.seconds if self.seconds > 0 else 0.0
+
+    def __repr__(self) -> str:
+        low, high = (100 * bound for bound in self.interval)
+        return (
+            f"<Goodput {self.rate:.2f} requests/s · {self.met} of {self.n} "
+            f"({100 * self.share:.0f} %; 95 % interval {low:.0f}–{high:.0f} %) met {self.slo}>"
+        )
+
+
+def goodput(answers: Any, slo: SLO) -> Goodput:
+    """Give the share and the rate of requests that met an objective.
+
+    `answers` are those of one run: Answers, outcomes or Traces, a list of them or a dict by label.
+    Requests that failed count as not met; those the clock cannot be trusted for do not count.
+    Y. Zhong et al., "DistServe" (2024), gave goodput this meaning for LLMs.
+
+    Raises `NotMeasured` for anything else, and where nothing can be judged.
+
+    Taught in notebook 08.
+    """
+    if not isinstance(slo, SLO):
+        raise NotMeasured(
+            f"Got {type(slo).__name__} as the objective — pass nbkit.SLO(ttft=0.5), say."
+        )
+    rows = [row for row in read_rows(answers) if row.trace is not None]
+    begin = min(row.trace.start for row in rows if row.trace)
+    last = max(_end(row.trace) for row in rows if row.trace)
+    return judged(rows, slo, last - begin)
+
+
+def judged(rows: list[Row], slo: SLO, seconds: float) -> Goodput:
+    """Judge rows that were asked within so many seconds in all."""
+    known = [row for row in rows if row.trace is not None and not row.trace.suspended]
+    if not known:
+        raise NotMeasured("The clock was not running steadily for any of these — measure again.")
+    met = sum(row.counts and slo.met_by(row.trace) for row in known if row.trace)
+    return Goodput(slo, met, len(known), seconds)
+
+
+def _end(trace: Trace) -> float:
+    known = (trace.start, trace.end, *trace.arrivals[-1:])
+    return max(moment for moment in known if moment is not None)
