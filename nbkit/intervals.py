@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,12 @@ FEWEST = 5
 """Below five measurements not even the range from least to greatest holds the median 9 times in
 10: each of n lies above it with probability one half, so all lie on one side with 2 / 2**n."""
 _RESAMPLES = 2_000
-_LEVEL = 0.95
-_Z = 1.959964
-"""The standard normal distribution holds 95 % between −z and z."""
+_AT_ONCE = 2_000_000
+"""Numbers held in memory at once: 16 MB."""
+_Z = NormalDist().inv_cdf(0.975)
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
@@ -28,33 +30,48 @@ class Interval(NamedTuple):
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
-class Sample(NamedTuple):
-    """Measurements of one thing, and what each of them belongs to."""
+class Sample:
+    """Measurements of one thing, and what each of them belongs to.
 
-    values: Sequence[float]
-    groups: Sequence[Hashable]
-    """The question that was asked, say: measurements of one group come and go together, so that
-    asking the same five questions again and again does not make the interval ever narrower."""
+    `groups` names the question that each was taken with, say: measurements of one group come and
+    go together, so that asking five questions again and again does not make the interval ever
+    narrower. Without groups, or with fewer than five, each measurement stands for itself.
+    """
 
+    def __init__(self, values: Sequence[float], groups: Sequence[Hashable] | None = None) -> None:
+        self.grouped = groups is not None and len(set(groups)) >= FEWEST
+        self.values = np.asarray(values, dtype=float)
+        belonging = groups if groups is not None and self.grouped else range(len(values))
+        self.names = sorted(set(belonging), key=str)
+        places = {name: place for place, name in enumerate(self.names)}
+        order = np.argsort(self.values)
+        self._sorted = self.values[order]
+        self._places = np.array([places[name] for name in belonging], dtype=int)[order]
 
-def sample(values: Sequence[float], groups: Sequence[Hashable] | None = None) -> Sample:
-    """Give a sample; of fewer than five groups, every measurement stands for itself."""
-    if groups is None or len(set(groups)) < FEWEST:
-        groups = range(len(values))
-    return Sample(values, groups)
+    def medians(self, drawn: Counts) -> Floats:
+        """The median of each sample drawn, given how often each group is in it."""
+        found = []
+        for part in np.array_split(drawn, math.ceil(drawn.shape[0] * len(self.values) / _AT_ONCE)):
+            reached = np.cumsum(part[:, self._places], axis=1)
+            middle = reached[:, -1:] / 2
+            below, above = (reached >= middle).argmax(axis=1), (reached > middle).argmax(axis=1)
+            found.append((self._sorted[below] + self._sorted[above]) / 2)
+        return np.concatenate(found)
 
 
 def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
     """Give the 95 % interval of a median; `None` below five measurements.
 
-    The percentile bootstrap (B. Efron, "Bootstrap methods: another look at the jackknife", 1979):
-    2,000 samples as large as this one are drawn from it, with replacement and by whole groups, and
-    the middle 95 % of their medians is the interval. Seeded, so that it is the same each time.
+    A bootstrap: 2,000 samples as large as this one are drawn from it, with replacement and by whole
+    groups, and the middle 95 % of their medians is the interval. Samples of samples vary too
+    little, so a little more than 95 % is taken, by as much as Student's t is wider than the normal
+    distribution: the expanded percentile interval (T. Hesterberg, "What teachers should know about
+    the bootstrap", 2015). Seeded, so that it is the same each time.
     """
-    names = sorted(set(of.groups), key=str)
-    if len(names) < FEWEST:
+    groups = len(of.names)
+    if groups < FEWEST:
         return None
-    return _middle(_medians(of, names, _drawn(len(names), seed)))
+    return _middle(of.medians(_drawn(groups, seed)), groups)
 
 
 def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
@@ -63,13 +80,13 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
     The same bootstrap. Where both samples have the same groups (the same questions were asked), a
     group is drawn for both at once: what a question costs either way then cancels out.
     """
-    names, others = (sorted(set(one.groups), key=str) for one in (over, under))
-    if min(len(names), len(others)) < FEWEST:
+    fewest = min(len(over.names), len(under.names))
+    if fewest < FEWEST:
         return None
-    drawn = _drawn(len(names), seed)
-    paired = names == others and not _standing_alone(over, under)
-    again = drawn if paired else _drawn(len(others), seed + 1)
-    return _middle(_medians(over, names, drawn) / _medians(under, others, again))
+    drawn = _drawn(len(over.names), seed)
+    paired = over.grouped and under.grouped and over.names == under.names
+    again = drawn if paired else _drawn(len(under.names), seed + 1)
+    return _middle(over.medians(drawn) / under.medians(again), fewest)
 
 
 def share_interval(hits: int, n: int) -> Interval:
@@ -84,31 +101,29 @@ def share_interval(hits: int, n: int) -> Interval:
     return Interval(max(centre - reach, 0.0), min(centre + reach, 1.0))
 
 
-def _standing_alone(*samples: Sample) -> bool:
-    return any(isinstance(one.groups, range) for one in samples)
-
-
-def _drawn(groups: int, seed: int) -> NDArray[np.int64]:
+def _drawn(groups: int, seed: int) -> Counts:
     """How often each group is in each of the samples drawn."""
     random = np.random.default_rng(seed)
     return random.multinomial(groups, [1 / groups] * groups, size=_RESAMPLES)
 
 
-def _medians(of: Sample, names: list[Hashable], drawn: NDArray[np.int64]) -> Floats:
-    """The median of each sample drawn."""
-    values = np.asarray(of.values, dtype=float)
-    place = {name: number for number, name in enumerate(names)}
-    order = np.argsort(values)
-    columns = np.array([place[name] for name in of.groups])[order]
-    reached = np.cumsum(drawn[:, columns], axis=1)
-    middle = reached[:, -1:] / 2
-    below, above = (reached >= middle).argmax(axis=1), (reached > middle).argmax(axis=1)
-    found: Floats = (values[order][below] + values[order][above]) / 2
-    return found
-
-
-def _middle(estimates: Floats) -> Interval:
-    tail = (1 - _LEVEL) / 2
+def _middle(estimates: Floats, groups: int) -> Interval:
+    spread = math.sqrt(groups / (groups - 1)) * _students_t(groups - 1)
+    tail = NormalDist().cdf(-spread)
     low = np.quantile(estimates, tail, method="lower")
     high = np.quantile(estimates, 1 - tail, method="higher")
     return Interval(float(low), float(high))
+
+
+def _students_t(freedom: int) -> float:
+    """The 97.5 % point of Student's t, to 0.3 % from 4 degrees of freedom on.
+
+    R. A. Fisher's and E. A. Cornish's expansion (1960).
+    """
+    z, v = _Z, freedom
+    return (
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    )

@@ -65,7 +65,7 @@ class LoadPoint:
 
     def spread(self, metric: str) -> Spread:
         """The percentiles of a metric."""
-        return Spread.of(values_of(self.rows, metric))
+        return Spread(values_of(self.rows, metric))
 
     def summary(self) -> Summary:
         """All metrics, with what must be known beside them."""

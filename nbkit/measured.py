@@ -50,6 +50,11 @@ def read_rows(answers: Any) -> list[Row]:
         rows = [_row("1", answers)]
     elif isinstance(answers, Iterable) and not isinstance(answers, str | bytes):
         rows = [_row(str(number), item) for number, item in enumerate(answers, 1)]
+    elif hasattr(answers, "points"):
+        raise NotMeasured(
+            "An experiment holds several labels and loads, which do not belong into one figure — "
+            'pass `experiment.of("label", at=4)`.'
+        )
     else:
         raise _wrong_kind(answers)
     if not rows:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbkit.intervals import Interval, Sample, median_interval, sample
+from nbkit.intervals import Floats, Interval, Sample, median_interval
 from nbkit.measured import NotMeasured, Row, read_rows
 from nbkit.timing import count
 
@@ -31,34 +31,48 @@ def enough_for(percent: float) -> int:
     return 1 if percent <= 50 else math.ceil(100 / (100 - percent) - 1e-9)
 
 
-def percentile(values: Sequence[float], percent: float) -> float | None:
+def percentile(values: Sequence[float] | Floats, percent: float) -> float | None:
     """Give a percentile, interpolated as `numpy.percentile` does; `None` where n is too small."""
     if len(values) < enough_for(percent):
         return None
     return float(np.percentile(values, percent))
 
 
-@dataclass(frozen=True)
 class Spread:
     """How one metric spreads over requests; seconds. Taught in notebook 08."""
 
-    n: int
-    """Measurements that the figures rest on: requests, or gaps pooled over requests."""
-    p50: float | None
-    interval: Interval | None
-    """The 95 % interval of the median; `None` below five measurements."""
-    p90: float | None
-    """`None` below 10 measurements."""
-    p99: float | None
-    """`None` below 100 measurements."""
+    def __init__(self, measured: Sample) -> None:
+        self._sample = measured
+        self.n = len(measured.values)
+        """Measurements that the figures rest on: requests, or gaps pooled over requests."""
 
-    @classmethod
-    def of(cls, measured: Sample) -> "Spread":
-        """Read the figures off a sample."""
-        values = measured.values
-        shown = (percentile(values, percent) for percent in (50, 90, 99))
-        p50, p90, p99 = shown if len(values) else (None, None, None)
-        return cls(len(values), p50, median_interval(measured), p90, p99)
+    @property
+    def p50(self) -> float | None:
+        """The median; `None` if there is nothing."""
+        return percentile(self._sample.values, 50)
+
+    @property
+    def p90(self) -> float | None:
+        """`None` below 10 measurements."""
+        return percentile(self._sample.values, 90)
+
+    @property
+    def p99(self) -> float | None:
+        """`None` below 100 measurements."""
+        return percentile(self._sample.values, 99)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the median; `None` below five measurements."""
+        return median_interval(self._sample)
+
+    def __repr__(self) -> str:
+        figures = {name: getattr(self, name) for name in ("p50", "p90", "p99")}
+        told = [f"{name} {value:.4f} s" for name, value in figures.items() if value is not None]
+        if self.interval is not None:
+            low, high = self.interval
+            told[0] += f" (95 % interval {low:.4f}–{high:.4f})"
+        return f"<Spread {' · '.join([*told, f'n = {self.n}'])}>"
 
 
 def values_of(rows: Sequence[Row], metric: str) -> Sample:
@@ -70,15 +84,14 @@ def values_of(rows: Sequence[Row], metric: str) -> Sample:
         raise NotMeasured(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
     values: list[float] = []
     groups: list[Hashable] = []
-    for number, row in enumerate(rows):
+    for row in rows:
         if not row.counts:
             continue
         found = getattr(row.trace, metric)
         found = [] if found is None else found if metric == "gaps" else [found]
         values += found
-        own = metric == "gaps" or row.question is None
-        groups += [number if own else row.question] * len(found)
-    return sample(values, groups)
+        groups += [id(row) if metric == "gaps" else row.question] * len(found)
+    return Sample(values, None if None in groups else groups)
 
 
 class Summary:
@@ -91,7 +104,7 @@ class Summary:
         self.asked = len(rows)
         self.n = sum(row.counts for row in rows)
         """Complete answers with text: what the figures rest on."""
-        self.spreads = {metric: Spread.of(values_of(rows, metric)) for metric in METRICS}
+        self.spreads = {metric: Spread(values_of(rows, metric)) for metric in METRICS}
         self.notes = list(_notes(rows))
         """What a reader must know beside the figures, in sentences."""
 

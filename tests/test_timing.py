@@ -1,5 +1,6 @@
 import pytest
 
+from nbkit import stream, streams
 from nbkit.timing import Trace
 
 
@@ -37,6 +38,81 @@ def test_what_never_happened_has_no_figure() -> None:
 def test_tpot_needs_two_counted_tokens(tokens: int | None) -> None:
     """Chunks are not tokens: without the server's count there is no time per token."""
     assert _trace(tokens=tokens).tpot is None
+
+
+def test_one_piece_has_no_time_per_token() -> None:
+    """The tokens of an answer that came whole were not timed one by one."""
+    assert Trace(0.0, arrivals=[1.0], sizes=[90], tokens=30).tpot is None
+
+
+def test_ttft_is_what_came_before_the_call_and_the_wait_after_it() -> None:
+    """Before the call, first-token wait and streaming add up to end-to-end latency."""
+    trace = _trace(requested=10.2)
+    assert trace.before_call == pytest.approx(0.2)
+    assert trace.first_token_wait == pytest.approx(0.3)
+    assert trace.streaming == pytest.approx(0.3)
+
+
+def test_an_answer_made_before_the_clock_has_no_time_before_the_call() -> None:
+    """With no call, or one before the start, all of TTFT is waiting, never less than zero."""
+    early = _trace(requested=9.0)
+    assert (early.before_call, early.first_token_wait) == (0, pytest.approx(0.5))
+    assert (_trace().before_call, _trace().first_token_wait) == (None, pytest.approx(0.5))
+
+
+def _arriving(*moments: float, tokens: int | None = None, size: int = 10) -> Trace:
+    trace = Trace(start=0.0, tokens=tokens)
+    for moment in moments:
+        trace.add(moment, size)
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("trace", "verdict"),
+    [
+        (_arriving(2.0, size=200), True),
+        (_arriving(*(2 + 0.0002 * n for n in range(40))), True),
+        (_arriving(0.3, *(2 + 0.0002 * n for n in range(40))), True),
+        (_arriving(*(0.5 + 0.02 * n for n in range(40))), False),
+        (_arriving(*(0.005 + 0.0002 * n for n in range(40))), False),
+        (_arriving(1.0, 1.5, size=20), False),
+        (_arriving(*(5 + 0.01 * n for n in range(10))), False),
+        (_arriving(0.5, 2.0, 2.0005), None),
+        (_arriving(2.0, size=200, tokens=2), None),
+        (_arriving(), None),
+    ],
+    ids=[
+        "one chunk",
+        "all at the end",
+        "one token, then all at the end",
+        "a stream",
+        "a stream without waiting",
+        "two large chunks",
+        "a short answer after a long wait",
+        "too short",
+        "too few tokens",
+        "no text",
+    ],
+)
+def test_a_lump_is_told_from_a_stream(trace: Trace, verdict: bool | None) -> None:
+    """One lump after a wait looks buffered; real streams do not, and short ones cannot be told."""
+    assert trace.looks_buffered is verdict
+
+
+def test_waiting_before_the_call_is_not_held_against_the_server() -> None:
+    """The lump is compared with the time since the model was called, not since the question."""
+    trace = _arriving(*(9.9 + 0.001 * n for n in range(100)))
+    assert trace.looks_buffered is True
+    trace.requested = 9.8
+    assert trace.looks_buffered is False
+
+
+async def test_a_suspended_machine_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the wall clock ran on by a minute meanwhile, the answer's durations are marked."""
+    offsets = iter([100.0, 160.0, 160.0, 160.0])
+    monkeypatch.setattr(streams, "clock_offset", lambda: next(offsets))
+    assert (await stream(["a ", "b "])).trace.suspended
+    assert not (await stream(["a ", "b "])).trace.suspended
 
 
 def test_one_chunk_has_no_rate() -> None:

@@ -1,6 +1,6 @@
 """Experiments: the same questions, several ways to ask them, at several loads."""
 
+from nbkit.experiment.measurements import Measurement as Measurement
 from nbkit.experiment.results import Experiment as Experiment
-from nbkit.experiment.results import Measurement as Measurement
 from nbkit.experiment.running import measure as measure
 from nbkit.experiment.verdicts import Comparison as Comparison

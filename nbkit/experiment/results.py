@@ -1,52 +1,23 @@
 """What an experiment found: every request, figures by label and load, and how to keep them."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from nbkit.errors import NbkitError
+from nbkit.experiment.measurements import ExperimentError, Measurement
+from nbkit.experiment.reports import listed, notes_on, seconds_of, table_row
 from nbkit.experiment.verdicts import Comparison, compared
 from nbkit.loads import Kind, LoadPoint
 from nbkit.measured import read_rows
 from nbkit.percentiles import METRICS
 from nbkit.service_levels import SLO
-from nbkit.timing import Trace, count
+from nbkit.timing import count
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-
-class ExperimentError(NbkitError, ValueError):
-    """Something is wrong with an experiment, or was asked of it that it does not hold.
-
-    Taught in notebook 08.
-    """
-
-
-@dataclass
-class Measurement:
-    """One request of an experiment. Plots, `summary` and `goodput` take lists of them.
-
-    Taught in notebook 08.
-    """
-
-    label: str
-    load: float
-    repetition: int
-    question: int
-    """Place of the question in the list, from 0."""
-    trace: Trace
-    state: str = "done"
-    """ "done", "truncated" or "failed"."""
-    error: str | None = None
-    """What went wrong, in a sentence."""
-    late: float = 0.0
-    """Seconds by which this machine made the request later than planned (open loop)."""
-    text: str | None = field(default=None, repr=False)
-    """The answer, or what had arrived of it."""
 
 
 @dataclass
@@ -69,10 +40,8 @@ class Experiment:
     results: list[Measurement] = field(default_factory=list, repr=False)
     """Every request that ended, in the order of ending, failed ones too."""
 
-    _latest: ClassVar["Experiment | None"] = None
-
-    def __post_init__(self) -> None:
-        type(self)._latest = self
+    newest: ClassVar["Experiment | None"] = None
+    """What `latest` gives."""
 
     @classmethod
     def latest(cls) -> "Experiment":
@@ -80,9 +49,9 @@ class Experiment:
 
         Raises `ExperimentError` if there is none.
         """
-        if cls._latest is None:
+        if cls.newest is None:
             raise ExperimentError("Nothing was measured yet — run `await nbkit.measure(...)`.")
-        return cls._latest
+        return cls.newest
 
     @property
     def stopped(self) -> bool:
@@ -127,7 +96,7 @@ class Experiment:
             for load in self.loads:
                 if ended := self.of(label, load):
                     rows = read_rows(ended)
-                    found.append(LoadPoint(label, self.kind, load, rows, _seconds(ended)))
+                    found.append(LoadPoint(label, self.kind, load, rows, seconds_of(ended)))
         return found
 
     def table(self, slo: SLO | None = None) -> "pd.DataFrame":
@@ -142,7 +111,7 @@ class Experiment:
         """
         import pandas as pd
 
-        rows = [_table_row(point, slo) for point in self.points]
+        rows = [table_row(point, slo) for point in self.points]
         table = pd.DataFrame(rows, columns=None if rows else ["label", self.kind])
         table = table.set_index(["label", self.kind])
         whole = {name: "int64" for name in ("asked", "n", "errors") if name in table}
@@ -162,7 +131,7 @@ class Experiment:
             raise ExperimentError(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
         if at is None and len(self.loads) > 1:
             raise ExperimentError(
-                f"{self.kind.capitalize()} was {_listed(self.loads)} — say which with at=, or give "
+                f"{self.kind.capitalize()} was {listed(self.loads)} — say which with at=, or give "
                 "a pair to compare one with the other."
             )
         loads = at if isinstance(at, tuple) else (at, at)
@@ -213,52 +182,21 @@ class Experiment:
 
         return read(cls, Path(path))
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know beside the figures, in sentences."""
+        return list(notes_on(self))
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"{self.table().to_html(float_format='{:.3f}'.format)}{notes}"
+
     def __repr__(self) -> str:
         done = f"{len(self.results)} of {count(self.planned, 'request')}"
         failed = sum(one.error is not None for one in self.results)
         parts = [
-            f"{', '.join(self.labels)} at {self.kind} {_listed(self.loads)}",
+            f"{', '.join(self.labels)} at {self.kind} {listed(self.loads)}",
             f"stopped after {done}" if self.stopped else count(self.planned, "request"),
             f"{failed} failed" if failed else "none failed",
         ]
         return f"<Experiment {' · '.join(parts)}>"
-
-
-def _table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
-    ttft, tpot, whole = (point.spread(name) for name in ("ttft", "tpot", "end_to_end"))
-    row = {
-        "label": point.label,
-        point.kind: point.load,
-        "asked": point.asked,
-        "n": point.n,
-        "errors": point.errors,
-        "ttft_p50": ttft.p50,
-        "ttft_p90": ttft.p90,
-        "ttft_p99": ttft.p99,
-        "tpot_p50": tpot.p50,
-        "end_to_end_p50": whole.p50,
-        "end_to_end_p90": whole.p90,
-        "end_to_end_p99": whole.p99,
-        "throughput": point.throughput,
-        "tokens_per_s": point.token_throughput,
-        "in_flight": point.in_flight,
-    }
-    if slo is not None:
-        kept = point.goodput(slo)
-        row |= {"slo_share": kept.share, "goodput": kept.rate}
-    return row
-
-
-def _seconds(ended: list[Measurement]) -> float:
-    """From first start to last end, summed over repetitions, which others ran between."""
-    total = 0.0
-    for repetition in {one.repetition for one in ended}:
-        traces = [one.trace for one in ended if one.repetition == repetition]
-        total += max(trace.end or trace.start for trace in traces) - min(
-            trace.start for trace in traces
-        )
-    return total
-
-
-def _listed(loads: Iterable[float]) -> str:
-    return ", ".join(f"{load:g}" for load in loads) or "(none)"

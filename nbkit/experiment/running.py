@@ -1,23 +1,21 @@
 """Measuring: the same questions to everyone, at every load, in an order that is fair."""
 
 import asyncio
-import math
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import accumulate, cycle, islice
 from typing import Any
 
+from nbkit.answer import Answer
 from nbkit.batch.outcome import Outcome
 from nbkit.batch.progress import Progress, shown
 from nbkit.experiment.circumstances import circumstances
-from nbkit.experiment.results import Experiment, ExperimentError, Measurement
-from nbkit.experiment.targets import Target, targets_of
+from nbkit.experiment.measurements import Measurement
+from nbkit.experiment.plan import Block, check_counts, plan_of, read_loads, read_questions
+from nbkit.experiment.results import Experiment
+from nbkit.experiment.targets import Target, Timed, targets_of
 from nbkit.heartbeat import keep_waking
-from nbkit.loads import Kind
 from nbkit.stream_errors import StreamBroken, StreamError, StreamMisused
 from nbkit.streams import stream
 
@@ -49,7 +47,7 @@ async def measure(
     - `rate`: open loop instead, so many arrivals a second on average, whatever the server does: a
       Poisson process (exponential times between arrivals). Shows what users would meet.
     - `requests`: how many at each load; the questions, over again as needed. Unless given: every
-      question once, and in a closed loop as many more rounds as make twice the concurrency.
+      question once, or in as many rounds as make at least twice the concurrency.
     - `repeat`: how often the whole is done.
     - `warmup`: requests to each that are made before, and are in no figure.
     - `timeout`: seconds for one answer; after that it is stopped and counts as an error.
@@ -65,11 +63,11 @@ async def measure(
 
     Taught in notebook 08.
     """
-    asked = _questions(questions)
+    asked = read_questions(questions)
     targets = targets_of(against)
-    kind, loads = _loads(concurrency, rate)
-    _check(requests, repeat, warmup, timeout)
-    blocks = _plan(targets, kind, loads, len(asked), requests, repeat, seed)
+    kind, loads = read_loads(concurrency, rate)
+    check_counts(requests, repeat, warmup, timeout)
+    blocks = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
     experiment = Experiment(
         kind=kind,
         planned=sum(len(block.order) for block in blocks),
@@ -86,6 +84,7 @@ async def measure(
         made=circumstances(),
         questions=asked,
     )
+    Experiment.newest = experiment
     width = int(max(loads)) if kind == "concurrency" else _MOST_THREADS
     threads = ThreadPoolExecutor(min(width, _MOST_THREADS), thread_name_prefix="nbkit-measure")
     try:
@@ -104,22 +103,8 @@ async def measure(
         error.add_note(f"{ended} had ended; they are in nbkit.Experiment.latest().")
         raise
     finally:
-        threads.shutdown(wait=False)
+        threads.shutdown(wait=False, cancel_futures=True)
     return experiment
-
-
-@dataclass(frozen=True)
-class _Block:
-    """One label at one load, once."""
-
-    target: Target
-    kind: Kind
-    load: float
-    repetition: int
-    order: list[int]
-    """Places of the questions, in the order of asking."""
-    arrivals: list[float]
-    """Seconds from the begin of the block; empty in a closed loop."""
 
 
 class _Asker:
@@ -150,7 +135,7 @@ class _Asker:
         except (StreamError, TimeoutError):
             return  # it will fail again where it is counted
 
-    async def run(self, block: _Block) -> None:
+    async def run(self, block: Block) -> None:
         """Make the requests of a block, and wait for all."""
         async with asyncio.TaskGroup() as group:
             if block.kind == "concurrency":
@@ -163,11 +148,11 @@ class _Asker:
                 await asyncio.sleep(begin + arrival - time.perf_counter())
                 group.create_task(self._ask(block, question, begin + arrival))
 
-    async def _one_after_the_other(self, block: _Block, waiting: deque[int]) -> None:
+    async def _one_after_the_other(self, block: Block, waiting: deque[int]) -> None:
         while waiting:
             await self._ask(block, waiting.popleft())
 
-    async def _ask(self, block: _Block, place: int, planned: float | None = None) -> None:
+    async def _ask(self, block: Block, place: int, planned: float | None = None) -> None:
         tokens = stream(block.target.ask(self._questions[place], self._threads))
         error: Exception | None = None
         try:
@@ -177,96 +162,29 @@ class _Asker:
             error = StreamBroken(f"No whole answer within {self._timeout:g} s — raise `timeout`.")
         except StreamError as raised:
             error = raised
-        answer = tokens.answer
-        state = "done" if error is None else "failed"
-        if answer is not None and answer.truncated:
-            state = "truncated"
+        answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
+        if isinstance(answer.response, Timed):
+            answer = answer.response.answer
+        if error is None:
+            error = _missing(answer)
         self._experiment.results.append(
             Measurement(
                 label=block.target.label,
                 load=block.load,
                 repetition=block.repetition,
                 question=place,
-                trace=tokens.trace,
-                state=state,
+                trace=answer.trace,
+                state="truncated" if answer.truncated else "failed" if error else "done",
                 error=None if error is None else f"{type(error).__name__}: {error}",
-                late=0.0 if planned is None else tokens.trace.start - planned,
-                text=tokens.text,
+                late=0.0 if planned is None else max(tokens.trace.start - planned, 0.0),
+                text=answer.text,
             )
         )
         self._hear(Outcome(self._questions[place], place, error=error, attempts=1))
 
 
-def _plan(
-    targets: list[Target],
-    kind: Kind,
-    loads: list[float],
-    questions: int,
-    requests: int | None,
-    repeat: int,
-    seed: int,
-) -> list[_Block]:
-    blocks = []
-    for repetition in range(repeat):
-        turn = []
-        for load in loads:
-            # The same questions at the same moments for every label: what differs is the label.
-            draw = random.Random(f"{seed}/{repetition}/{load}")
-            order = _order(questions, requests or _enough(kind, load, questions), draw)
-            pauses = (draw.expovariate(load) for _ in order)
-            arrivals = list(accumulate(pauses)) if kind == "rate" else []
-            turn += [_Block(target, kind, load, repetition, order, arrivals) for target in targets]
-        random.Random(f"{seed}/{repetition}").shuffle(turn)
-        blocks += turn
-    return blocks
-
-
-def _order(questions: int, requests: int, draw: random.Random) -> list[int]:
-    places = list(range(questions))
-    draw.shuffle(places)
-    return list(islice(cycle(places), requests))
-
-
-def _enough(kind: Kind, load: float, questions: int) -> int:
-    rounds = math.ceil(2 * load / questions) if kind == "concurrency" else 1
-    return questions * max(1, rounds)
-
-
-def _questions(questions: Any) -> list[str]:
-    if isinstance(questions, str):
-        return [questions]
-    listed = list(questions) if isinstance(questions, Iterable) else []
-    if not listed or not all(isinstance(one, str) for one in listed):
-        raise ExperimentError("There is nothing to ask — pass a list of questions, as text.")
-    return listed
-
-
-def _loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
-    if concurrency is not None and rate is not None:
-        raise ExperimentError(
-            "concurrency and rate are two ways to load a server — give one, and measure twice."
-        )
-    kind: Kind = "concurrency" if rate is None else "rate"
-    given = rate if rate is not None else 1 if concurrency is None else concurrency
-    loads: list[Any] = [given] if isinstance(given, int | float | str) else list(given)
-    whole = kind == "concurrency"
-    for load in loads:
-        number = isinstance(load, int if whole else int | float) and not isinstance(load, bool)
-        if not number or not 0 < load < math.inf:
-            wanted = "whole numbers from 1" if whole else "arrivals a second, above 0"
-            raise ExperimentError(f"{kind}={load!r} is not possible — give {wanted}.")
-    if not loads:
-        raise ExperimentError(f"{kind} is empty — give at least one load.")
-    return kind, sorted(set(loads))
-
-
-def _check(requests: Any, repeat: Any, warmup: Any, timeout: Any) -> None:
-    for name, value, least in (
-        ("requests", 1 if requests is None else requests, 1),
-        ("repeat", repeat, 1),
-        ("warmup", warmup, 0),
-    ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ExperimentError(f"{name}={value!r} is not possible — give {least} or more.")
-    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
-        raise ExperimentError(f"timeout={timeout!r} is not possible — give seconds, or None.")
+def _missing(answer: Answer) -> StreamBroken | None:
+    """Say why an answer that nobody complained about is none."""
+    if answer.stopped:
+        return StreamBroken("The call was cancelled by somebody else — ask again.")
+    return None if answer.text else StreamBroken("The answer has no text — look at the model.")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nbkit.batch.records import without_keys
-from nbkit.experiment.results import Experiment, ExperimentError, Measurement
+from nbkit.experiment.measurements import ExperimentError, Measurement
+from nbkit.experiment.results import Experiment
 from nbkit.timing import Trace
 
 _MARK = "nbkit_experiment"
@@ -43,8 +44,7 @@ def read(cls: type[Kept], path: Path) -> Kept:
         raise ExperimentError(f"There is no file {path} — check the name.")
     *lines, torn = path.read_text("utf-8", errors="replace").split("\n")
     header = _header(path, lines[0] if lines else torn)
-    known = {name: header[name] for name in _HEADER}
-    experiment = cls(**known, questions=header.get("questions"))
+    experiment = cls(**{name: header[name] for name in _HEADER}, questions=header.get("questions"))
     for number, line in enumerate(lines[1:], 2):
         try:
             experiment.results.append(_measurement(json.loads(line)))
@@ -59,7 +59,9 @@ def read(cls: type[Kept], path: Path) -> Kept:
 def _header(path: Path, line: str) -> dict[str, Any]:
     try:
         header = json.loads(line)
-        written = header[_MARK]
+        written = int(header[_MARK])
+        if written <= _FORMAT and not header.keys() >= {*_HEADER}:
+            raise ValueError
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
             f"{path} is no experiment that nbkit saved — check the name."

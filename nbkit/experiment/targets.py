@@ -2,15 +2,31 @@
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Mapping
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-from nbkit.batch.asking import parameters_of
-from nbkit.experiment.results import ExperimentError
+from llama_index.core.base.llms.types import CompletionResponse
+from llama_index.core.memory import ChatMemoryBuffer
 
-Ask = Callable[[str], Awaitable[Any]]
+from nbkit.answer import Answer
+from nbkit.batch.asking import parameters_of
+from nbkit.experiment.measurements import ExperimentError
+
+Call = Callable[[str], Any]
+
+
+class Timed:
+    """An answer that was timed by whoever gave it; to a stream it is text in one piece."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield self.answer.text
 
 
 class Target:
@@ -18,22 +34,26 @@ class Target:
 
     def __init__(self, label: str, what: Any) -> None:
         self.label = label
-        self._fn, self.blocking = _call_of(label, what)
-        self.parameters = parameters_of(self._fn)
+        self._call = _call_of(label, what)
+        self._blocks = not _is_async(self._call)
+        conversation = _is_conversation(what)
+        self.parameters = parameters_of(what.astream_chat if conversation else self._call)
+        if conversation:
+            self._call = _anew(what)
 
-    def ask(self, question: str, threads: ThreadPoolExecutor) -> Awaitable[Any]:
-        """Give a coroutine that ends with an answer a stream can read."""
-        return self._ask(question, threads)
-
-    async def _ask(self, question: str, threads: ThreadPoolExecutor) -> Any:
-        if self.blocking:
-            loop, context = asyncio.get_running_loop(), copy_context()
-            answer = await loop.run_in_executor(threads, context.run, self._fn, question)
+    async def ask(self, question: str, threads: ThreadPoolExecutor) -> Any:
+        """Give an answer that a stream can read."""
+        if self._blocks:
+            run = copy_context().run
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(threads, run, self._call, question)
         else:
-            answer = self._fn(question)
-        if asyncio.iscoroutine(answer) or isinstance(answer, Awaitable):
+            answer = self._call(question)
+        while isinstance(answer, Awaitable):
             answer = await answer
-        return [answer] if isinstance(answer, str) else answer
+        if isinstance(answer, Answer):
+            return Timed(answer)
+        return CompletionResponse(text=answer) if isinstance(answer, str) else answer
 
 
 def targets_of(against: Any) -> list[Target]:
@@ -54,49 +74,50 @@ def _name(what: Any) -> str:
     return "answers" if name == "<lambda>" else str(name)
 
 
-def _call_of(label: str, what: Any) -> tuple[Callable[[str], Any], bool]:
-    """Give the call, and whether it may block and belongs into a thread."""
-    if hasattr(what, "aquery"):
-        return what.aquery, False
-    if hasattr(what, "astream_chat") and hasattr(what, "chat_history"):
-        return _fresh_chat(what), False
-    if hasattr(what, "astream_complete"):
-        return what.astream_complete, False
+def _call_of(label: str, what: Any) -> Call:
+    for verb in ("aquery", "astream_chat" if _is_conversation(what) else "astream_complete"):
+        if hasattr(what, verb):
+            call: Call = getattr(what, verb)
+            return call
     if hasattr(what, "as_query_engine"):
         raise ExperimentError(
             f"{label!r} is {type(what).__name__}, which answers no question — pass "
             "`index.as_query_engine(streaming=True)`."
         )
-    if asyncio.iscoroutine(what):
+    if inspect.iscoroutine(what):
         what.close()
         raise ExperimentError(
-            f"{label!r} is an answer to one question — pass the engine itself, or a function: "
-            "`engine.aquery` without calling it."
+            f"{label!r} is an answer to one question — pass the engine, or `engine.aquery` "
+            "without calling it."
         )
     if not callable(what):
         raise ExperimentError(
             f"{label!r} is {type(what).__name__}, which cannot be asked — pass an engine, an LLM, "
             "or a function of a question."
         )
-    return what, not _is_async(what)
+    function: Call = what
+    return function
 
 
-def _is_async(fn: Any) -> bool:
-    import inspect
-
-    while hasattr(fn, "func"):
-        fn = fn.func
-    return inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
+def _is_conversation(what: Any) -> bool:
+    return hasattr(what, "astream_chat") and hasattr(what, "chat_history")
 
 
-def _fresh_chat(engine: Any) -> Callable[[str], Any]:
+def _anew(engine: Any) -> Call:
     """Ask each question as the first of a conversation of its own; the reader's stays as it is."""
-    memory = getattr(engine, "_memory", None)
 
     async def ask(question: str) -> Any:
         fresh = copy.copy(engine)
-        if memory is not None:
-            fresh._memory = type(memory).from_defaults()
+        # Private, but the same in all of LlamaIndex's engines.
+        if hasattr(engine, "_memory"):
+            fresh._memory = ChatMemoryBuffer.from_defaults(token_limit=10**6)
         return await fresh.astream_chat(question)
 
     return ask
+
+
+def _is_async(call: Any) -> bool:
+    while isinstance(call, functools.partial):
+        call = call.func
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    return any(is_kind(call) or is_kind(type(call).__call__) for is_kind in kinds)

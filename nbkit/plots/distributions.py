@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from nbkit.measured import Row
+from nbkit.percentiles import enough_for, percentile
 from nbkit.plots.reading import PlotError, is_number, read_groups, read_rows
 from nbkit.plots.style import (
     DASHES,
@@ -26,7 +27,6 @@ _METRICS = {
     "gaps": ("seconds between chunks", "How many gaps were no longer than this?"),
     "tpot": ("seconds per output token", "How many were at least this fast?"),
 }
-_ENOUGH_FOR_P99 = 100
 _SHORTEST_GAP = 1e-6
 """Seconds; two chunks read in one go can have the same reading, and zero has no logarithm."""
 
@@ -165,10 +165,8 @@ def _sample(reached: int, n: int) -> str:
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:
-    known = {"p50": float(np.percentile(values, 50))} if values else {}
-    if len(values) >= _ENOUGH_FOR_P99:
-        known["p99"] = float(np.percentile(values, 99))
-    return known
+    known = {f"p{percent}": percentile(values, percent) for percent in (50, 99) if values}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _figures(pooled: list[float]) -> str:
@@ -177,7 +175,7 @@ def _figures(pooled: list[float]) -> str:
     told = ", ".join(
         f"{name} {1000 * value:,.1f} ms" for name, value in _percentiles(pooled).items()
     )
-    lacking = "" if len(pooled) >= _ENOUGH_FOR_P99 else f", p99 needs {_ENOUGH_FOR_P99}"
+    lacking = "" if len(pooled) >= enough_for(99) else f", p99 needs {enough_for(99)}"
     return f"{told} ({len(pooled)} gaps{lacking})"
 
 

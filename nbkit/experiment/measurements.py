@@ -1,0 +1,36 @@
+"""One request of an experiment, and what can be wrong with the experiment as a whole."""
+
+from dataclasses import dataclass, field
+
+from nbkit.errors import NbkitError
+from nbkit.timing import Trace
+
+
+class ExperimentError(NbkitError, ValueError):
+    """Something is wrong with an experiment, or was asked of it that it does not hold.
+
+    Taught in notebook 08.
+    """
+
+
+@dataclass
+class Measurement:
+    """One request of an experiment. Plots, `summary` and `goodput` take lists of them.
+
+    Taught in notebook 08.
+    """
+
+    label: str
+    load: float
+    repetition: int
+    question: int
+    """Place of the question in the list, from 0."""
+    trace: Trace
+    state: str = "done"
+    """ "done", "truncated" or "failed"."""
+    error: str | None = None
+    """What went wrong, in a sentence."""
+    late: float = 0.0
+    """Seconds by which this machine made the request later than planned (open loop)."""
+    text: str | None = field(default=None, repr=False)
+    """The answer, or what had arrived of it."""

@@ -1,0 +1,106 @@
+"""The plan of an experiment: which label at which load, in which order, which question when."""
+
+import math
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate, cycle, islice
+from typing import Any
+
+from nbkit.experiment.measurements import ExperimentError
+from nbkit.experiment.targets import Target
+from nbkit.loads import Kind
+
+
+@dataclass(frozen=True)
+class Block:
+    """One label at one load, once."""
+
+    target: Target
+    kind: Kind
+    load: float
+    repetition: int
+    order: list[int]
+    """Places of the questions, in the order of asking."""
+    arrivals: list[float]
+    """Seconds from the begin of the block; empty in a closed loop."""
+
+
+def plan_of(
+    targets: list[Target],
+    kind: Kind,
+    loads: list[float],
+    questions: int,
+    requests: int | None,
+    repeat: int,
+    seed: int,
+) -> list[Block]:
+    """Give the blocks in the order in which they are run."""
+    blocks = []
+    for repetition in range(repeat):
+        turn = []
+        for load in loads:
+            # The same questions at the same moments for every label: what differs is the label.
+            draw = random.Random(f"{seed}/{repetition}/{load}")
+            order = _order(questions, requests or _enough(kind, load, questions), draw)
+            pauses = (draw.expovariate(load) for _ in order)
+            arrivals = list(accumulate(pauses)) if kind == "rate" else []
+            turn += [Block(target, kind, load, repetition, order, arrivals) for target in targets]
+        random.Random(f"{seed}/{repetition}").shuffle(turn)
+        blocks += turn
+    return blocks
+
+
+def _order(questions: int, requests: int, draw: random.Random) -> list[int]:
+    places = list(range(questions))
+    draw.shuffle(places)
+    return list(islice(cycle(places), requests))
+
+
+def _enough(kind: Kind, load: float, questions: int) -> int:
+    """As many as keep a closed loop busy; its last requests, one by one, have no company."""
+    least = 2 * load if kind == "concurrency" and load > 1 else 1
+    return questions * math.ceil(least / questions)
+
+
+def read_questions(questions: Any) -> list[str]:
+    """Give the questions as a list; raises `ExperimentError` if they are none."""
+    if isinstance(questions, str):
+        return [questions]
+    listed = list(questions) if isinstance(questions, Iterable) else []
+    if not listed or not all(isinstance(one, str) for one in listed):
+        raise ExperimentError("There is nothing to ask — pass a list of questions, as text.")
+    return listed
+
+
+def read_loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
+    """Give what the loads are, and the loads in ascending order; raises `ExperimentError`."""
+    if concurrency is not None and rate is not None:
+        raise ExperimentError(
+            "concurrency and rate are two ways to load a server — give one, and measure twice."
+        )
+    kind: Kind = "concurrency" if rate is None else "rate"
+    given = rate if rate is not None else 1 if concurrency is None else concurrency
+    loads: list[Any] = [given] if isinstance(given, int | float | str) else list(given)
+    whole = kind == "concurrency"
+    for load in loads:
+        number = isinstance(load, int if whole else int | float) and not isinstance(load, bool)
+        if not number or not 0 < load < math.inf:
+            wanted = "whole numbers from 1" if whole else "arrivals a second, above 0"
+            raise ExperimentError(f"{kind}={load!r} is not possible — give {wanted}.")
+    if not loads:
+        raise ExperimentError(f"{kind} is empty — give at least one load.")
+    return kind, sorted(set(loads))
+
+
+def check_counts(requests: Any, repeat: Any, warmup: Any, timeout: Any) -> None:
+    """Raise `ExperimentError` for what cannot be counted or waited for."""
+    for name, value, least in (
+        ("requests", 1 if requests is None else requests, 1),
+        ("repeat", repeat, 1),
+        ("warmup", warmup, 0),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ExperimentError(f"{name}={value!r} is not possible — give {least} or more.")
+    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
+        raise ExperimentError(f"timeout={timeout!r} is not possible — give seconds, or None.")

@@ -1,0 +1,85 @@
+"""What is told of an experiment: rows of its table, and notes beside them."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from nbkit.experiment.measurements import Measurement
+from nbkit.loads import LoadPoint
+from nbkit.service_levels import SLO
+from nbkit.timing import count
+
+if TYPE_CHECKING:
+    from nbkit.experiment.results import Experiment
+
+_LATE = 0.05
+"""Seconds that a request may be late without a word: less than anybody notices."""
+
+
+def notes_on(experiment: "Experiment") -> Iterator[str]:
+    """Say what a reader must know beside the figures."""
+    results = experiment.results
+    if experiment.stopped:
+        yield f"Stopped after {len(results)} of {count(experiment.planned, 'request')}."
+    for error, times in experiment.failures.items():
+        yield f"{times} of {count(len(results), 'request')} failed: {error}"
+    asleep = sum(one.trace.suspended for one in results)
+    if asleep:
+        yield (
+            f"{count(asleep, 'answer')} left out: the machine slept, or its clock was set, "
+            "meanwhile."
+        )
+    late = max((one.late for one in results), default=0.0)
+    if late > _LATE:
+        yield (
+            f"Requests were made up to {late:.2f} s later than planned: this machine, not the "
+            "server, may be what is slow."
+        )
+    for label in experiment.labels:
+        told = [one.trace.looks_buffered for one in results if one.label == label]
+        if any(told):
+            yield (
+                f"{label}: {sum(map(bool, told))} of {count(len(told), 'answer')} came in one "
+                "lump, so TTFT is nearly end-to-end latency."
+            )
+
+
+def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
+    """Give the figures of one label at one load, by column."""
+    ttft, tpot, whole = (point.spread(name) for name in ("ttft", "tpot", "end_to_end"))
+    row = {
+        "label": point.label,
+        point.kind: point.load,
+        "asked": point.asked,
+        "n": point.n,
+        "errors": point.errors,
+        "ttft_p50": ttft.p50,
+        "ttft_p90": ttft.p90,
+        "ttft_p99": ttft.p99,
+        "tpot_p50": tpot.p50,
+        "end_to_end_p50": whole.p50,
+        "end_to_end_p90": whole.p90,
+        "end_to_end_p99": whole.p99,
+        "throughput": point.throughput,
+        "tokens_per_s": point.token_throughput,
+        "in_flight": point.in_flight,
+    }
+    if slo is not None:
+        kept = point.goodput(slo)
+        row |= {"slo_share": kept.share, "goodput": kept.rate}
+    return row
+
+
+def seconds_of(ended: list[Measurement]) -> float:
+    """From first start to last end, summed over repetitions, which others ran between."""
+    total = 0.0
+    for repetition in {one.repetition for one in ended}:
+        traces = [one.trace for one in ended if one.repetition == repetition]
+        total += max(trace.end or trace.start for trace in traces) - min(
+            trace.start for trace in traces
+        )
+    return total
+
+
+def listed(loads: Iterable[float]) -> str:
+    """Write loads for people."""
+    return ", ".join(f"{load:g}" for load in loads) or "(none)"

@@ -1,0 +1,319 @@
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from statistics import mean, stdev
+from typing import Any
+
+import pytest
+from llama_index.core.chat_engine import SimpleChatEngine
+
+from nbkit import Experiment, load_index, measure, stream
+from nbkit.experiment.measurements import ExperimentError
+from nbkit.experiment.plan import plan_of
+from nbkit.experiment.targets import Target
+from nbkit.stream_errors import StreamMisused
+from nbkit.timing import Trace
+
+QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]
+
+
+async def words(_question: str) -> AsyncIterator[str]:
+    for word in ("one ", "two ", "three "):
+        await asyncio.sleep(0)
+        yield word
+
+
+async def quiet(questions: Any, against: Any, **options: Any) -> Experiment:
+    return await measure(questions, against, **{"progress": False, "warmup": 0, **options})
+
+
+def loads(experiment: Experiment) -> Counter[tuple[str, float]]:
+    return Counter((one.label, one.load) for one in experiment.results)
+
+
+async def test_engines_are_asked_every_question(instant: Any) -> None:
+    """Streaming and blocking engines, an LLM and a chat: every label answers every question."""
+    index = load_index("en")
+    against = {
+        "streamed": index.as_query_engine(llm=instant, streaming=True),
+        "blocking": index.as_query_engine(llm=instant),
+        "llm": instant,
+        "chat": index.as_chat_engine(chat_mode="context", llm=instant),
+    }
+    experiment = await quiet(QUESTIONS, against)
+    assert experiment.failures == {}
+    assert loads(experiment) == Counter({(label, 1): 3 for label in against})
+    assert {one.question for one in experiment.of("chat")} == {0, 1, 2}
+    assert all(one.trace.chunks == 1 for one in experiment.of("blocking"))
+    assert all(one.trace.chunks > 5 for one in experiment.results if one.label != "blocking")
+    assert all(one.trace.requested and one.trace.tokens for one in experiment.results)
+    models = {label: kept["model"] for label, kept in experiment.parameters["against"].items()}
+    assert models == dict.fromkeys(against, "simulated")
+
+
+async def test_a_chat_is_asked_anew_each_time(instant: Any) -> None:
+    """Each question begins a conversation of its own, and the reader's stays as it is."""
+    engine = SimpleChatEngine.from_defaults(llm=instant)
+    await stream(engine.astream_chat("What can you do?"))
+    before = list(engine.chat_history)
+    experiment = await quiet(QUESTIONS, engine, concurrency=3)
+    assert experiment.failures == {}
+    assert engine.chat_history == before
+    rows = instant.simulator.requests(instant.model)[1:]
+    assert len({row["prompt_tokens"] for row in rows}) <= len(QUESTIONS)
+
+
+async def test_functions_of_every_kind_are_asked() -> None:
+    """Async and blocking functions; streams, answers already timed, and plain text."""
+
+    def blocking(question: str) -> Iterator[str]:
+        time.sleep(0.01)
+        return iter(["a ", question])
+
+    async def timed(question: str) -> Any:
+        await asyncio.sleep(0)
+        return await stream(words(question))
+
+    async def text(question: str) -> str:
+        await asyncio.sleep(0)
+        return question
+
+    against = {
+        "words": words,
+        "blocking": blocking,
+        "timed": timed,
+        "text": text,
+        "lambda": lambda question: words(question),
+        "coroutine": lambda question: timed(question),
+    }
+    experiment = await quiet(QUESTIONS, against)
+    assert experiment.failures == {}
+    chunks = {label: {one.trace.chunks for one in experiment.of(label)} for label in against}
+    assert chunks == {
+        "words": {3},
+        "blocking": {2},
+        "timed": {3},
+        "text": {1},
+        "lambda": {3},
+        "coroutine": {3},
+    }
+
+
+async def test_blocking_functions_run_as_many_at_once_as_asked() -> None:
+    """Twenty at once means twenty threads, whatever the loop's own pool allows."""
+    running, most = 0, 0
+
+    def blocking(_question: str) -> list[str]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.2)
+        running -= 1
+        return ["done"]
+
+    await quiet(["a"] * 20, blocking, concurrency=20, requests=20)
+    assert most == 20
+
+
+async def test_a_closed_loop_keeps_so_many_in_flight() -> None:
+    """Never more than the concurrency, and that many once there are enough requests."""
+    running, seen = 0, []
+
+    async def ask(_question: str) -> str:
+        nonlocal running
+        running += 1
+        seen.append(running)
+        await asyncio.sleep(0.002)
+        running -= 1
+        return "text"
+
+    experiment = await quiet(QUESTIONS, ask, concurrency=[1, 4])
+    assert loads(experiment) == Counter({("ask", 1): 3, ("ask", 4): 9})
+    assert (max(seen[:3]), max(seen)) == (1, 4) or (max(seen[-3:]), max(seen)) == (1, 4)
+
+
+async def test_an_open_loop_does_not_wait_for_answers() -> None:
+    """Arrivals come at their own time, however many are still unanswered."""
+    waiting = asyncio.Event()
+    asked = 0
+
+    async def ask(_question: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 8:
+            waiting.set()
+        await waiting.wait()
+        return "text"
+
+    experiment = await quiet(["a"] * 8, ask, rate=400)
+    assert len(experiment.results) == 8
+    assert experiment.kind == "rate"
+
+
+def test_arrivals_are_a_poisson_process() -> None:
+    """Times between arrivals are exponential: their mean is 1 / rate, and so is their deviation."""
+    (block,) = plan_of([Target("words", words)], "rate", [50.0], 3, 2_000, 1, 0)
+    gaps = Trace(0, [0.0, *block.arrivals]).gaps
+    assert mean(gaps) == pytest.approx(0.02, rel=0.1)
+    assert stdev(gaps) == pytest.approx(0.02, rel=0.1)
+
+
+async def test_arrivals_and_order_are_seeded() -> None:
+    """The same seed asks the same questions in the same order; another one does not."""
+
+    async def order(seed: int) -> list[int]:
+        experiment = await quiet(list("abcdefgh"), words, rate=5_000, seed=seed)
+        return [one.question for one in sorted(experiment.results, key=lambda one: one.trace.start)]
+
+    assert await order(1) == await order(1) != await order(2)
+
+
+async def test_labels_take_turns() -> None:
+    """In each repetition every label is asked at every load before any is asked again."""
+    against = {"x": words, "y": words}
+    experiment = await quiet(["a"], against, concurrency=[1, 2], requests=1, repeat=6)
+    for number in range(6):
+        turn = experiment.results[4 * number : 4 * number + 4]
+        assert {one.repetition for one in turn} == {number}
+        assert len({(one.label, one.load) for one in turn}) == 4
+    assert len({one.label for one in experiment.results[::4]}) == 2
+
+
+async def test_warm_up_is_in_no_figure() -> None:
+    """The slow first request of each label is made, and left out."""
+    asked: Counter[str] = Counter()
+
+    def first_is_slow(label: str) -> Any:
+        async def ask(_question: str) -> str:
+            asked[label] += 1
+            await asyncio.sleep(0.1 if asked[label] == 1 else 0)
+            return "text"
+
+        return ask
+
+    experiment = await quiet(QUESTIONS, {x: first_is_slow(x) for x in "ab"}, warmup=1)
+    assert asked == {"a": 4, "b": 4}
+    assert max(one.trace.end_to_end or 1 for one in experiment.results) < 0.1
+
+
+async def test_failures_are_results() -> None:
+    """What fails is kept, counted and explained, and in no percentile."""
+
+    async def ask(question: str) -> str:
+        await asyncio.sleep(0)
+        if question == "b":
+            raise ValueError("no luck")
+        return "" if question == "c" else "text"
+
+    experiment = await quiet(list("abcd"), ask, warmup=1)
+    row = experiment.table().iloc[0]
+    assert (row["asked"], row["n"], row["errors"]) == (4, 2, 2)
+    assert [one.state for one in sorted(experiment.results, key=lambda one: one.question)] == [
+        "done",
+        "failed",
+        "failed",
+        "done",
+    ]
+    luck, silence = sorted(experiment.failures, key=lambda error: "no text" in error)
+    assert "ValueError: no luck" in luck
+    assert "The answer has no text" in silence
+    assert experiment.notes[0].startswith("1 of 4 requests failed: StreamBroken: ")
+
+
+async def test_a_slow_answer_ends_at_its_timeout() -> None:
+    """After `timeout` a request is stopped, counted, and what had arrived of it is kept."""
+
+    async def ask(_question: str) -> AsyncIterator[str]:
+        yield "begun "
+        await asyncio.sleep(60)
+
+    experiment = await quiet(["a"], ask, timeout=0.05, warmup=1)
+    (one,) = experiment.results
+    assert (one.state, one.text) == ("failed", "begun ")
+    assert "No whole answer within 0.05 s" in str(one.error)
+
+
+async def test_what_ended_before_a_stop_is_kept() -> None:
+    """Cancelled half-way, the experiment holds what had ended, and no request runs on."""
+    running, before = 0, Experiment.newest
+
+    async def ask(question: str) -> AsyncIterator[str]:
+        nonlocal running
+        running += 1
+        try:
+            yield "text"
+            await asyncio.sleep(60 if question == "slow" else 0)
+        finally:
+            running -= 1
+
+    task = asyncio.create_task(quiet(["a", "b", "c", "slow"], ask, concurrency=2, requests=8))
+    # Two that never end take both places; until then, whatever the order, some have ended.
+    while running < 2 or Experiment.newest is before or not Experiment.latest().results:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    partial = Experiment.latest()
+    assert "had ended; they are in nbkit.Experiment.latest()." in caught.value.__notes__[0]
+    assert partial.stopped
+    assert 0 < len(partial.results) < 8
+    assert f"stopped after {len(partial.results)} of 8 requests" in repr(partial)
+    assert partial.notes[0] == f"Stopped after {len(partial.results)} of 8 requests."
+    assert running == 0
+
+
+async def test_progress_is_told() -> None:
+    """A function given hears of every request that ended, warm-up aside."""
+    heard: list[tuple[Any, ...]] = []
+    await measure(QUESTIONS, words, progress=lambda *told: heard.append(told))
+    assert [told[:2] for told in heard] == [(1, 3), (2, 3), (3, 3)]
+    assert {told[2] for told in heard} == set(QUESTIONS)
+
+
+async def test_what_is_no_answer_is_said_at_once() -> None:
+    """A function that returns something else is a mistake, not a hundred failures."""
+
+    async def number(_question: str) -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    with pytest.raises(StreamMisused, match="Got int where text was expected"):
+        await measure(QUESTIONS, number, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"questions": []}, "nothing to ask"),
+        ({"questions": [1]}, "nothing to ask"),
+        ({"questions": 5}, "nothing to ask"),
+        ({"against": {}}, "nothing to measure"),
+        ({"against": {1: words, "1": words}}, "Two labels read the same"),
+        ({"against": 5}, "'int' is int, which cannot be asked"),
+        ({"concurrency": 0}, "concurrency=0 is not possible — give whole numbers from 1"),
+        ({"concurrency": 1.5}, "concurrency=1.5 is not possible"),
+        ({"concurrency": []}, "concurrency is empty"),
+        ({"rate": "fast"}, "rate='fast' is not possible"),
+        ({"rate": [1, -2]}, "rate=-2 is not possible — give arrivals a second, above 0"),
+        ({"rate": 1, "concurrency": 1}, "two ways to load a server"),
+        ({"repeat": 0}, "repeat=0 is not possible"),
+        ({"requests": 0}, "requests=0 is not possible"),
+        ({"warmup": -1}, "warmup=-1 is not possible"),
+        ({"timeout": 0}, "timeout=0 is not possible"),
+    ],
+)
+async def test_bad_input_is_one_clear_error(arguments: dict[str, Any], message: str) -> None:
+    """What cannot be measured is said before anything is asked."""
+    with pytest.raises(ExperimentError, match=message):
+        await quiet(**{"questions": QUESTIONS, "against": words, **arguments})
+
+
+async def test_an_index_and_a_coroutine_are_not_asked(instant: Any) -> None:
+    """The two objects most easily taken for an engine name the engine."""
+    index = load_index("en")
+    with pytest.raises(ExperimentError, match="as_query_engine"):
+        await quiet(QUESTIONS, {"x": index})
+    engine = index.as_query_engine(llm=instant)
+    with pytest.raises(ExperimentError, match=r"`engine\.aquery` without calling"):
+        await quiet(QUESTIONS, {"x": engine.aquery("What?")})

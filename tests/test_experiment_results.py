@@ -1,0 +1,254 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbkit import SLO, Experiment, NbkitError
+from nbkit.experiment import Measurement
+from nbkit.experiment.measurements import ExperimentError
+from nbkit.timing import Trace
+
+
+def measurement(
+    label: str = "a", load: float = 1, question: int = 0, ttft: float = 0.5, **fields: Any
+) -> Measurement:
+    """Make a request of six tokens in five chunks of 0.1 s, begun at `start`."""
+    start = fields.pop("start", 10.0 * question)
+    trace = Trace(start, tokens=5, prompt_tokens=9, model="m", requested=start + 0.1)
+    for number in range(5):
+        trace.add(start + ttft + 0.1 * number, 4)
+    trace.end = trace.responded = trace.arrivals[-1]
+    return Measurement(label, load, fields.pop("repetition", 0), question, trace, **fields)
+
+
+def experiment(results: list[Measurement], **fields: Any) -> Experiment:
+    labels = dict.fromkeys(one.label for one in results) or {"a": None}
+    return Experiment(
+        **{
+            "kind": "concurrency",
+            "planned": len(results),
+            "parameters": {"against": {label: {"fn": "ask"} for label in labels}},
+            "made": {"started": "now"},
+            "questions": ["What is secret?"],
+            "results": results,
+            **fields,
+        }
+    )
+
+
+def several(label: str, n: int = 12, slower: float = 1.0, **fields: Any) -> list[Measurement]:
+    """Measure as many questions, each of its own duration."""
+    return [
+        measurement(label, question=place, ttft=slower * (0.3 + place / 20), **fields)
+        for place in range(n)
+    ]
+
+
+def test_the_table_has_a_row_per_label_and_load() -> None:
+    """Rows are in the order of labels and loads, figures of complete answers, times in seconds."""
+    table = experiment([*several("b", 2, load=4), *several("b", 2), *several("a", 1)]).table()
+    assert list(table.index) == [("b", 1), ("b", 4), ("a", 1)]
+    assert table.index.names == ["label", "concurrency"]
+    row = table.loc[("b", 1)]
+    assert row["ttft_p50"] == pytest.approx(0.325)
+    assert row["tpot_p50"] == pytest.approx(0.1)
+    assert row["end_to_end_p50"] == pytest.approx(0.725)
+    assert row["throughput"] == pytest.approx(2 / 10.75)
+    assert row["tokens_per_s"] == pytest.approx(10 / 10.75)
+    assert row["in_flight"] == pytest.approx(1.45 / 10.75)
+    assert not {"ttft_p90", "ttft_p99"} & set(table.columns)
+
+
+def test_what_n_cannot_bear_is_missing_in_its_row() -> None:
+    """A column stands where one row bears it; the others say <NA>, never a figure of too few."""
+    table = experiment([*several("a", 12), *several("b", 2)]).table()
+    assert table.loc[("a", 1), "ttft_p90"] == pytest.approx(0.795)
+    assert str(table.loc[("b", 1), "ttft_p90"]) == "<NA>"
+
+
+def test_time_between_repetitions_is_not_measured() -> None:
+    """Throughput counts the time of each repetition, not what others did in between."""
+    twice = [measurement(start=0.0), measurement(start=100.0, repetition=1)]
+    assert experiment(twice).table()["throughput"].iloc[0] == pytest.approx(2 / 1.8)
+
+
+def test_failures_are_in_the_table_and_in_no_percentile() -> None:
+    """A failed request counts as asked, as an error, and against the objective."""
+    bad = measurement(ttft=99, state="failed", error="StreamBroken: gone", start=0.0)
+    row = experiment([measurement(start=0.0), bad]).table(SLO(ttft=1)).iloc[0]
+    assert (row["asked"], row["n"], row["errors"]) == (2, 1, 1)
+    assert row["ttft_p50"] == pytest.approx(0.5)
+    assert row["slo_share"] == 0.5
+    assert row["goodput"] == pytest.approx(1 / 99.4)
+
+
+def test_a_table_of_failures_has_no_figures() -> None:
+    """Where everything failed the table says how often, and the notes say why."""
+    bad = [measurement(state="failed", error="StreamBroken: gone") for _ in range(3)]
+    made = experiment(bad)
+    assert made.table().iloc[0][["asked", "n", "errors"]].tolist() == [3, 0, 3]
+    assert "ttft_p50" not in made.table().columns
+    assert made.notes == ["3 of 3 requests failed: StreamBroken: gone"]
+    assert "3 failed" in repr(made)
+    assert "<table" in made._repr_html_()
+
+
+def test_an_experiment_stopped_at_once_has_an_empty_table() -> None:
+    """Nothing measured is no error, and no figure."""
+    assert len(experiment([], planned=5).table()) == 0
+
+
+def test_notes_tell_what_figures_hide() -> None:
+    """Lateness of this machine, sleep, and answers in one lump are told in words."""
+    asleep, lump = measurement("b"), measurement("c")
+    asleep.trace.clock_jump = 60.0
+    lump.trace = Trace(0.0, arrivals=[2.0], sizes=[400], end=2.0)
+    notes = experiment([measurement(late=0.3), asleep, lump]).notes
+    assert [note.split(":")[0] for note in notes] == [
+        "1 answer left out",
+        "Requests were made up to 0.30 s later than planned",
+        "c",
+    ]
+
+
+def test_a_difference_is_told_with_its_size() -> None:
+    """Where the interval of the ratio leaves out 1, the verdict says faster or slower, by what."""
+    made = experiment([*several("a", slower=2), *several("b")])
+    found = made.compare("a", "b")
+    assert found.ratio == pytest.approx(2)
+    assert found.differ
+    assert found.verdict == "time to first token: a is slower than b, 2.0 × (n = 12)"
+    assert (
+        made.compare("b", "a").verdict == "time to first token: b is faster than a, 2.0 × (n = 12)"
+    )
+
+
+def test_noise_is_not_a_difference() -> None:
+    """Where the interval holds 1, the verdict says what n cannot show."""
+    shifted = several("b")
+    for one in shifted[::2]:
+        one.trace.arrivals = [moment + 0.2 for moment in one.trace.arrivals]
+    found = experiment([*several("a"), *shifted]).compare("a", "b")
+    assert not found.differ
+    assert "no difference between a and b that n = 12 can show (ratio 0." in found.verdict
+
+
+def test_few_measurements_give_no_verdict() -> None:
+    """Below five measurements the ratio is told nobody as a difference."""
+    found = experiment([*several("a", 4, slower=9), *several("b")]).compare("a", "b")
+    assert (found.interval, found.differ) == (None, False)
+    assert "n = 4 and 12 is too few to tell a from b (5 at least)" in found.verdict
+
+
+def test_loads_are_compared_by_name() -> None:
+    """Of several loads one is named, or a pair, to compare one label with itself."""
+    made = experiment([*several("a"), *several("a", load=4, slower=3), *several("b", load=4)])
+    assert made.compare("a", "b", at=4).ratio == pytest.approx(3)
+    found = made.compare("a", "a", at=(4, 1))
+    assert "a at 4 is slower than a at 1, 3.0 ×" in found.verdict
+    with pytest.raises(ExperimentError, match="Concurrency was 1, 4 — say which with at="):
+        made.compare("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda made: made.compare("a", "z"), "no 'z' here — choose one of"),
+        (lambda made: made.compare("a", "b", "speed"), "no metric 'speed' — choose one of"),
+        (lambda made: made.of("a", at=7), "Nothing was measured at concurrency 7"),
+        (lambda made: made.compare("a", "c"), "c has no time to first token to compare"),
+    ],
+)
+def test_what_was_not_measured_cannot_be_asked_for(call: Any, message: str) -> None:
+    """Unknown labels, loads and metrics, and sides without figures, are one clear error."""
+    bad = measurement("c", state="failed", error="x")
+    with pytest.raises(NbkitError, match=message):
+        call(experiment([*several("a"), *several("b"), bad]))
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    """Parameters, figures and errors survive; only what was to be kept private does not."""
+    bad = measurement("b", state="failed", error="StreamBroken: said What is secret?", late=0.1)
+    made = experiment([*several("a"), bad], planned=20)
+    loaded = Experiment.load(made.save(tmp_path / "new" / "run.jsonl"))
+    assert (
+        loaded.table().equals(made.table())
+        or (loaded.table() - made.table()).abs().max().max() < 1e-5
+    )
+    assert (loaded.kind, loaded.planned, loaded.made) == (made.kind, 20, made.made)
+    assert loaded.parameters == made.parameters
+    assert loaded.stopped
+    assert loaded.failures == {"StreamBroken": 1}
+    assert loaded.results[-1].late == 0.1
+    first, then = loaded.results[0].trace, made.results[0].trace
+    assert first.gaps == pytest.approx(then.gaps)
+    assert (first.tokens, first.model, first.sizes) == (5, "m", then.sizes)
+    assert first.before_call == pytest.approx(0.1)
+
+
+def test_text_is_saved_only_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No question, answer or server's words in the file unless `text=True`; a key never."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecretkey")
+    bad = measurement(state="failed", error="StreamBroken: sk-verysecretkey is wrong, secret words")
+    made = experiment([measurement(text="the secret answer"), bad])
+    path = tmp_path / "run.jsonl"
+    assert "secret" not in made.save(path).read_text("utf-8")
+    assert Experiment.load(path).questions is None
+    told = made.save(path, text=True).read_text("utf-8")
+    assert "verysecretkey" not in told
+    loaded = Experiment.load(path)
+    assert loaded.questions == ["What is secret?"]
+    assert loaded.results[0].text == "the secret answer"
+    assert list(loaded.failures) == ["StreamBroken: [key] is wrong, secret words"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.jsonl"]
+
+
+def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    """A file cut in the middle of its last line gives all before it, as one that was stopped."""
+    path = experiment(several("a")).save(tmp_path / "run.jsonl")
+    path.write_bytes(path.read_bytes()[:-20])
+    loaded = Experiment.load(path)
+    assert len(loaded.results) == 11
+    assert loaded.stopped
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no experiment that nbkit saved"),
+        ("hello\n", "no experiment that nbkit saved"),
+        ('{"nbkit_journal":1}\n', "no experiment that nbkit saved"),
+        (
+            '{"nbkit_experiment":99}\n',
+            r"newer nbkit \(format 99, this one reads 1\) — update nbkit",
+        ),
+        ('{"nbkit_experiment":"x"}\n', "no experiment that nbkit saved"),
+        ('{"nbkit_experiment":1}\n', "no experiment that nbkit saved"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    """Other files, and those of a newer version, are refused in words."""
+    path = tmp_path / "run.jsonl"
+    path.write_text(content, "utf-8")
+    with pytest.raises(ExperimentError, match=message):
+        Experiment.load(path)
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    """A line in the middle that is no request is named; nothing is guessed."""
+    path = experiment(several("a")).save(tmp_path / "run.jsonl")
+    lines = path.read_text("utf-8").splitlines()
+    lines[3] = json.dumps({"label": "a"})
+    path.write_text("\n".join([*lines, ""]), "utf-8")
+    with pytest.raises(ExperimentError, match="Line 4 of .* is no request of an experiment"):
+        Experiment.load(path)
+    with pytest.raises(ExperimentError, match="There is no file"):
+        Experiment.load(tmp_path / "other.jsonl")
+
+
+def test_before_anything_was_measured_there_is_no_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`latest` says what to do where nothing was measured."""
+    monkeypatch.setattr(Experiment, "newest", None)
+    with pytest.raises(ExperimentError, match="Nothing was measured yet"):
+        Experiment.latest()
