@@ -172,10 +172,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     bad = measurement("b", state="failed", error="StreamBroken: said What is secret?", late=0.1)
     made = experiment([*several("a"), bad], planned=20)
     loaded = Experiment.load(made.save(tmp_path / "new" / "run.jsonl"))
-    assert (
-        loaded.table().equals(made.table())
-        or (loaded.table() - made.table()).abs().max().max() < 1e-5
-    )
+    assert (loaded.table() - made.table()).abs().max().max() < 1e-5
     assert (loaded.kind, loaded.planned, loaded.made) == (made.kind, 20, made.made)
     assert loaded.parameters == made.parameters
     assert loaded.stopped
@@ -241,7 +238,7 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     lines = path.read_text("utf-8").splitlines()
     lines[3] = json.dumps({"label": "a"})
     path.write_text("\n".join([*lines, ""]), "utf-8")
-    with pytest.raises(ExperimentError, match="Line 4 of .* is no request of an experiment"):
+    with pytest.raises(ExperimentError, match=r"Line 4 of .* is no request of an experiment"):
         Experiment.load(path)
     with pytest.raises(ExperimentError, match="There is no file"):
         Experiment.load(tmp_path / "other.jsonl")

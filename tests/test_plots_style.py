@@ -12,7 +12,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from nbkit import plots
+from nbkit import SLO, plots
+from nbkit.loads import LoadPoint
+from nbkit.measured import Row
 from nbkit.plots import fonts
 from nbkit.plots.style import one_line
 from nbkit.timing import Trace
@@ -23,6 +25,9 @@ EVERY_PLOT: dict[str, Any] = {
     "compare": lambda label, ax: plots.compare({label: [2, 2.2], "fast": 1}, ideal=0.5, ax=ax),
     "ecdf": lambda label, ax: plots.ecdf({label: [trace()]}, ax=ax),
     "gaps": lambda label, ax: plots.gaps({label: [trace()]}, ax=ax),
+    "knee": lambda label, ax: plots.knee(sweep(label), ax=ax),
+    "slo": lambda label, ax: plots.slo(sweep(label), SLO(ttft=1), ax=ax),
+    "breakdown": lambda label, ax: plots.breakdown({label: [trace()]}, ax=ax),
     "speedup": lambda _, ax: plots.speedup({1: 2, 4: [0.6, 0.7]}, sequential=2, ax=ax),
 }
 each_plot = pytest.mark.parametrize("draw", EVERY_PLOT.values(), ids=list(EVERY_PLOT))
@@ -30,6 +35,11 @@ each_plot = pytest.mark.parametrize("draw", EVERY_PLOT.values(), ids=list(EVERY_
 
 def trace() -> Trace:
     return Trace(start=100.0, requested=100.4, arrivals=[101.0, 101.1, 101.2], sizes=[4, 4, 4])
+
+
+def sweep(label: str) -> list[LoadPoint]:
+    rows = [Row("1", trace(), "done", 1, ())]
+    return [LoadPoint(label, "rate", load, rows, 1.0) for load in (1.0, 2.0)]
 
 
 def save(ax: Axes) -> list[str]:

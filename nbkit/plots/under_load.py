@@ -49,9 +49,8 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
             ends = [spread.interval or (y, y) for spread, y in zip(spreads, up, strict=True)]
             _curve(ax, place, across, up, ends, label)
             for point, x, y in zip(curve, across, up, strict=True):
-                ax.annotate(
-                    f"{point.load:g}", (x, y), (8, -8), textcoords="offset points", va="top"
-                )
+                # Curves often lie upon each other: every other one is labelled on its other side.
+                _write(ax, f"{point.load:g}", x, y, right=place % 2 == 0, above=place % 2 == 1)
             if (at := knee_of(curve, metric)) is not None:
                 ring: dict[str, Any] = {
                     "markersize": 24,
@@ -113,8 +112,9 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
             ends = [[bound * good.n / good.seconds for bound in good.interval] for _, good in mine]
             _curve(ax, place, across, up, ends, f"{one_line(name)}: within the promise")
             for x, (_, good), y in zip(across, mine, up, strict=True):
-                ax.annotate(f"{100 * good.share:.0f} %", (x, y), (8, 8), textcoords="offset points")
+                _write(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
         ax.set_ylim(bottom=0)
+        ax.margins(x=0.1)
         _load_axis(ax, loads, points[0])
         ax.set_ylabel("answers a second")
         ax.set_title(f"How much load keeps the promise?  {slo}")
@@ -153,6 +153,18 @@ def _curve(
     )
 
 
+def _write(ax: Axes, words: str, x: float, y: float, *, right: bool, above: bool) -> None:
+    """Write beside a point."""
+    ax.annotate(
+        words,
+        (x, y),
+        (9 if right else -9, 6 if above else -6),
+        textcoords="offset points",
+        ha="left" if right else "right",
+        va="bottom" if above else "top",
+    )
+
+
 def _power(point: LoadPoint, metric: str) -> float:
     middle = point.spread(metric).p50
     return point.throughput / middle if middle else 0.0
@@ -174,9 +186,12 @@ def _curves(measured: Any, metric: str) -> dict[str, list[LoadPoint]]:
 
 def _knee_in_words(curve: list[LoadPoint], metric: str) -> str:
     at = knee_of(curve, metric)
+    fewest, most = min(point.n for point in curve), max(point.n for point in curve)
+    n = f"n = {most}" if fewest == most else f"n = {fewest}–{most}"
     if at is not None:
-        return f"knee at {at.load:g}"
-    return f"no knee up to {curve[-1].load:g}" if len(curve) > 1 else "one load has no knee"
+        return f"knee at {at.load:g} ({n})"
+    found = f"no knee up to {curve[-1].load:g}" if len(curve) > 1 else "one load has no knee"
+    return f"{found} ({n})"
 
 
 def _load_axis(ax: Axes, loads: list[float], point: LoadPoint) -> None:
