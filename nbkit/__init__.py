@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nbkit.streams import stream as stream
     from nbkit.timing import Trace as Trace
     from nbkit.views import chat as chat
+    from nbkit.views import explore as explore
     from nbkit.views import show as show
     from nbkit.views import show_all as show_all
 
@@ -48,6 +49,7 @@ _HOME = {
     "Trace": "nbkit.timing",
     "chat": "nbkit.views",
     "connect": "nbkit.models",
+    "explore": "nbkit.views",
     "goodput": "nbkit.service_levels",
     "iter_batch": "nbkit.batch",
     "load_index": "nbkit.corpus",

@@ -1,7 +1,7 @@
 """What was measured of one thing at one load: requests, and the figures that follow."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nbkit.measured import NotMeasured, Row
@@ -23,6 +23,10 @@ class LoadPoint:
     rows: list[Row]
     seconds: float
     """From first start to last end, summed over the repetitions."""
+
+    def called(self, label: str) -> "LoadPoint":
+        """Give the same under another label."""
+        return replace(self, label=label)
 
     @property
     def asked(self) -> int:

@@ -58,7 +58,7 @@ def test_imports_follow_the_arrows() -> None:
         **{name: set(order[: order.index(name)]) for name in order},
         "backpressure": {"streams"},
         "markdown": set(),
-        "views": {*order, "kernels", "markdown", "views"},
+        "views": {*order, "kernels", "loads", "markdown", "plots", "views"},
         # Its command line makes an engine out of a folder and a model.
         "serve": {
             *order,

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_PLAIN = "tex2jax_ignore mathjax_ignore"
+"""A price in a label is not a formula."""
+
+
 @dataclass
 class Experiment:
     """What `nbkit.measure` found: `table()`, `plot()`, `compare()`, `save()`.
@@ -189,7 +193,7 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"{self.table().to_html(float_format='{:.3f}'.format)}{notes}"
+        return f"{self.table().to_html(float_format='{:.3f}'.format, classes=_PLAIN)}{notes}"
 
     def __repr__(self) -> str:
         done = f"{len(self.results)} of {count(self.planned, 'request')}"

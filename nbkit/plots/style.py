@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
@@ -59,10 +61,11 @@ def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -
     names = families(texts)
     paper = _PAPER if ax is None else {}
     settings: Any = {**_LETTERS, **paper, "font.family": names}
-    # Loading a notebook's backend makes pyplot interactive. Loaded inside `rc_context`, that would
-    # be undone at its end, and no later figure would show.
-    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
-    with plt.rc_context(settings):
+    if ax is None:
+        # Loading a notebook's backend makes pyplot interactive. Loaded inside `rc_context`, that
+        # would be undone at its end, and no later figure would show.
+        plt.draw_if_interactive()  # type: ignore[no-untyped-call]
+    with mpl.rc_context(settings):
         if ax is None:
             _, ax = plt.subplots(figsize=(10, height), layout="constrained")
         # Texts that exist keep their font, and ticks are made when they are drawn, long after.
@@ -71,6 +74,16 @@ def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -
         ax.tick_params(labelfontfamily=names, labelsize=12, colors=ink(ax))
         ax.set_axisbelow(True)
         yield ax
+
+
+def sheet(height: float = 6.0) -> Axes:
+    """Give axes on the house's paper that pyplot knows nothing of, so that any code may draw them.
+
+    Save them by `ax.figure.savefig`.
+    """
+    settings: Any = {**_LETTERS, **_PAPER}
+    with mpl.rc_context(settings):
+        return Figure(figsize=(10, height), layout="constrained").subplots()
 
 
 def ink(ax: Axes) -> str:
