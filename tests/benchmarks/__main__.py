@@ -1,4 +1,7 @@
-"""All benchmarks, one table after the other: `make bench`, or `make bench ARGS=startup`."""
+"""All benchmarks, one table after the other: `make bench`, or `make bench ARGS=startup`.
+
+`other_rulers` runs only when it is named, for it installs 6 GB.
+"""
 
 import importlib
 import sys
@@ -15,6 +18,8 @@ ALL = (
     "loop_watch",
     "batch",
     "serve",
+    "known_truth",
+    "latency_lab",
 )
 
 
