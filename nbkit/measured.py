@@ -26,6 +26,8 @@ class Row:
     """Readings of perf_counter; empty where they were not kept."""
     question: Any = None
     """What tells questions apart; `None` where every request stands for itself."""
+    origin: str | None = None
+    """Label and load it was measured with, in words; `None` outside experiments."""
 
     @property
     def counts(self) -> bool:
@@ -80,6 +82,7 @@ def _row(label: str, item: Any) -> Row:
         attempts=1 if attempts is None else attempts,
         attempt_starts=tuple(getattr(item, "attempt_starts", ())),
         question=getattr(item, "question", None),
+        origin=getattr(item, "origin", None),
     )
 
 

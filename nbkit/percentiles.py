@@ -166,6 +166,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     silent = sum(row.state == "done" and not row.trace.arrivals for row in timed if row.trace)
     counted = sum(row.counts for row in rows)
     models = sorted({row.trace.model for row in timed if row.trace and row.trace.model})
+    origins = list(dict.fromkeys(row.origin for row in rows if row.origin))
     said = {
         f"{count(failed, 'request')} not complete, and not in these figures.": failed,
         f"{count(silent, 'answer')} without any text, and not in these figures.": silent,
@@ -174,5 +175,6 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         f"n = {counted} bears no p99 (100 are needed)"
         + (", and no p90 (10)." if counted < 10 else "."): 0 < counted < 100,
         f"Answers of several models are mixed here: {', '.join(models)}.": len(models) > 1,
+        f"Several labels or loads are mixed here: {', '.join(origins)}.": len(origins) > 1,
     }
     return [note for note, holds in said.items() if holds]

@@ -50,6 +50,7 @@ async def test_engines_are_asked_every_question(instant: Any) -> None:
     assert all(one.trace.requested and one.trace.tokens for one in experiment.results)
     models = {label: kept["model"] for label, kept in experiment.parameters["against"].items()}
     assert models == dict.fromkeys(against, "simulated")
+    assert experiment.parameters["against"]["streamed"]["profile"]["speed"] == 0
 
 
 async def test_a_chat_is_asked_anew_each_time(instant: Any) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from nbkit import SLO, Experiment, NbkitError
+from nbkit import SLO, Experiment, NbkitError, summary
 from nbkit.experiment import Measurement
 from nbkit.experiment.measurements import ExperimentError
+from nbkit.measured import NotMeasured
 from nbkit.timing import Trace
 
 
@@ -83,6 +84,16 @@ def test_failures_are_in_the_table_and_in_no_percentile() -> None:
     assert row["goodput"] == pytest.approx(1 / 99.4)
 
 
+def test_what_was_slept_through_keeps_no_promise_and_breaks_none() -> None:
+    """Where the clock stood still all the time, goodput is missing, and so are latencies."""
+    asleep = several("b", 3)
+    for one in asleep:
+        one.trace.clock_jump = 60.0
+    table = experiment([*several("a", 3), *asleep]).table(SLO(ttft=1))
+    assert str(table.loc[("b", 1), "goodput"]) == str(table.loc[("b", 1), "ttft_p50"]) == "<NA>"
+    assert table.loc[("a", 1), "slo_share"] == 1
+
+
 def test_a_table_of_failures_has_no_figures() -> None:
     """Where everything failed the table says how often, and the notes say why."""
     bad = [measurement(state="failed", error="StreamBroken: gone") for _ in range(3)]
@@ -97,6 +108,17 @@ def test_a_table_of_failures_has_no_figures() -> None:
 def test_an_experiment_stopped_at_once_has_an_empty_table() -> None:
     """Nothing measured is no error, and no figure."""
     assert len(experiment([], planned=5).table()) == 0
+
+
+def test_mixed_labels_and_loads_are_told() -> None:
+    """One summary of what was measured under several conditions says so."""
+    made = experiment([*several("a"), *several("a", load=4), *several("b")])
+    assert summary(made.of("a", at=1)).notes == ["n = 12 bears no p99 (100 are needed)."]
+    assert summary(made.results).notes[-1] == (
+        "Several labels or loads are mixed here: a at 1, a at 4, b at 1."
+    )
+    with pytest.raises(NotMeasured, match=r'pass `experiment.of\("label", at=4\)`'):
+        summary(made)
 
 
 def test_notes_tell_what_figures_hide() -> None:

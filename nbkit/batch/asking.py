@@ -16,7 +16,7 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
     owner = getattr(inner, "__self__", None)
     name = getattr(inner, "__name__", type(inner).__name__)
     found: dict[str, Any] = {"fn": f"{type(owner).__name__}.{name}" if owner else name}
-    llm = _llm_of(inner)
+    llm = llm_of(inner)
     if llm is not None:
         # A simulated model is numbered in the order of connecting, which means nothing.
         found["model"] = (
@@ -36,7 +36,7 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
 def warn_of_client_retries(fn: Callable[..., Any]) -> None:
     """Warn if the client of the model retries too, so that every attempt is several requests."""
     inner = fn.func if isinstance(fn, functools.partial) else fn
-    retries = getattr(_llm_of(inner), "max_retries", 0)
+    retries = getattr(llm_of(inner), "max_retries", 0)
     if retries:
         warnings.warn(
             f"This model's client retries by itself (max_retries={retries}), so one attempt can "
@@ -67,7 +67,8 @@ def _twin(fn: Callable[..., Any]) -> str | None:
     return name if hasattr(getattr(fn, "__self__", None), name) else None
 
 
-def _llm_of(fn: Any) -> Any:
+def llm_of(fn: Any) -> Any:
+    """Give the LLM that answers a call, where it shows; `None` otherwise."""
     from llama_index.core.llms import LLM
 
     owner = getattr(fn, "__self__", None)

@@ -34,3 +34,8 @@ class Measurement:
     """Seconds by which this machine made the request later than planned (open loop)."""
     text: str | None = field(default=None, repr=False)
     """The answer, or what had arrived of it."""
+
+    @property
+    def origin(self) -> str:
+        """Label and load in words."""
+        return f"{self.label} at {self.load:g}"

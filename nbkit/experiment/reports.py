@@ -63,7 +63,7 @@ def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
         "tokens_per_s": point.token_throughput,
         "in_flight": point.in_flight,
     }
-    if slo is not None:
+    if slo is not None and not all(one.trace and one.trace.suspended for one in point.rows):
         kept = point.goodput(slo)
         row |= {"slo_share": kept.share, "goodput": kept.rate}
     return row

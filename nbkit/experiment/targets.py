@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.memory import ChatMemoryBuffer
 
 from nbkit.answer import Answer
-from nbkit.batch.asking import parameters_of
+from nbkit.batch.asking import llm_of, parameters_of
 from nbkit.experiment.measurements import ExperimentError
 
 Call = Callable[[str], Any]
@@ -37,7 +37,7 @@ class Target:
         self._call = _call_of(label, what)
         self._blocks = not _is_async(self._call)
         conversation = _is_conversation(what)
-        self.parameters = parameters_of(what.astream_chat if conversation else self._call)
+        self.parameters = _parameters(what.astream_chat if conversation else self._call)
         if conversation:
             self._call = _anew(what)
 
@@ -97,6 +97,12 @@ def _call_of(label: str, what: Any) -> Call:
         )
     function: Call = what
     return function
+
+
+def _parameters(call: Call) -> dict[str, Any]:
+    """Name what decides answers and latency: of a simulated model, all that it was told."""
+    profile = getattr(llm_of(call), "profile", None)
+    return parameters_of(call) | ({"profile": dict(vars(profile))} if profile else {})
 
 
 def _is_conversation(what: Any) -> bool:
