@@ -86,11 +86,15 @@ def read_points(measured: Any) -> list[LoadPoint]:
     Raises `NotMeasured` for anything else, and if not one request was answered.
     """
     points = getattr(measured, "points", measured)
-    points = list(points) if isinstance(points, Iterable) and points is not None else [points]
+    points = list(points) if isinstance(points, Iterable) else [points]
     if not points or not all(isinstance(point, LoadPoint) for point in points):
         raise NotMeasured(
             f"Got {type(measured).__name__} where an experiment was expected — pass what "
             "`await nbkit.measure(...)` returned."
+        )
+    if len({point.kind for point in points}) > 1:
+        raise NotMeasured(
+            "Some of these were measured by concurrency, others by rate — look at them one by one."
         )
     if not any(point.n for point in points):
         raise NotMeasured(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Hashable, Sequence
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,7 +135,7 @@ class Summary:
         return "\n".join([self.table().to_string(float_format="{:.4f}".format), *self.notes])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{note}</p>" for note in self.notes)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"{self.table().to_html(float_format='{:.4f}'.format)}{notes}"
 
 

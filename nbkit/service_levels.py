@@ -83,7 +83,15 @@ class Goodput:
     @property
     def rate(self) -> float:
         """Requests a second that met the objective (goodput, as the vLLM benchmark has it)."""
-        return self.met / self.seconds if self.seconds > 0 else 0.0
+        return self._per_second(self.share)
+
+    @property
+    def rate_interval(self) -> Interval:
+        """The 95 % interval of the rate, as far as it comes from that of the share."""
+        return Interval(*map(self._per_second, self.interval))
+
+    def _per_second(self, share: float) -> float:
+        return share * self.n / self.seconds if self.seconds > 0 else 0.0
 
     def __repr__(self) -> str:
         low, high = (100 * bound for bound in self.interval)

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -88,6 +89,12 @@ def test_goodput_is_drawn_with_its_share() -> None:
     assert legend(ax) == ["all complete answers", "a: within the promise"]
 
 
+def test_requests_that_took_no_time_have_no_rate() -> None:
+    """Requests refused at once, in no time at all, divide nothing by zero."""
+    instant = LoadPoint("a", "concurrency", 32, rows(1, state="failed"), 0.0)
+    assert texts(plots.slo([*SWEEP, instant], SLO(end_to_end=9)))[-1] == "0 %"
+
+
 def test_failures_keep_no_promise() -> None:
     """Where everything failed at a load, goodput there is zero."""
     ax = plots.slo([*SWEEP, point(32, 1, 1, state="failed")], SLO(end_to_end=9))
@@ -119,6 +126,7 @@ def test_a_slow_request_needs_twenty() -> None:
         (lambda: plots.knee(5), "Got int where an experiment was expected"),
         (lambda: plots.knee(rows()), "Got list where an experiment was expected"),
         (lambda: plots.knee([point(1, 1, 1, state="failed")]), "Not one request of this"),
+        (lambda: plots.knee([SWEEP[0], replace(SWEEP[1], kind="rate")]), "others by rate"),
         (lambda: plots.knee(SWEEP, metric="speed"), "no metric 'speed' — choose one of"),
         (lambda: plots.slo(SWEEP, 0.5), "Got float as the objective"),  # type: ignore[arg-type]
         (lambda: plots.slo([point(1, 1, 1, state="failed")], SLO(ttft=1)), "Not one request"),
