@@ -36,9 +36,19 @@ class Sample:
     `groups` names the question that each was taken with, say: measurements of one group come and
     go together, so that asking five questions again and again does not make the interval ever
     narrower. Without groups, or with fewer than five, each measurement stands for itself.
+
+    `together` is how many requests were in flight at a time; those wait for the same server, so
+    that neighbours resemble each other and tell less than as many strangers would. `values` are
+    then in the order of time.
     """
 
-    def __init__(self, values: Sequence[float], groups: Sequence[Hashable] | None = None) -> None:
+    def __init__(
+        self,
+        values: Sequence[float],
+        groups: Sequence[Hashable] | None = None,
+        *,
+        together: int = 1,
+    ) -> None:
         self.grouped = groups is not None and len(set(groups)) >= FEWEST
         self.values = np.asarray(values, dtype=float)
         belonging = groups if groups is not None and self.grouped else range(len(values))
@@ -46,6 +56,7 @@ class Sample:
         places = {name: place for place, name in enumerate(self.names)}
         order = np.argsort(self.values)
         self._sorted = self.values[order]
+        self.dependence = _dependence(self.values, together)
         self._places = np.array([places[name] for name in belonging], dtype=int)[order]
 
     def medians(self, drawn: Counts) -> Floats:
@@ -66,12 +77,13 @@ def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
     groups, and the middle 95 % of their medians is the interval. Samples of samples vary too
     little, so a little more than 95 % is taken, by as much as Student's t is wider than the normal
     distribution: the expanded percentile interval (T. Hesterberg, "What teachers should know about
-    the bootstrap", 2015). Seeded, so that it is the same each time.
+    the bootstrap", 2015). If requests were in flight together, it is widened by as much as their
+    dependence demands. Seeded, so that it is the same each time.
     """
     groups = len(of.names)
     if groups < FEWEST:
         return None
-    return _middle(of.medians(_drawn(groups, seed)), groups)
+    return _middle(of.medians(_drawn(groups, seed)), groups, of.dependence)
 
 
 def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
@@ -86,7 +98,8 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
     drawn = _drawn(len(over.names), seed)
     paired = over.grouped and under.grouped and over.names == under.names
     again = drawn if paired else _drawn(len(under.names), seed + 1)
-    return _middle(over.medians(drawn) / under.medians(again), fewest)
+    dependence = max(over.dependence, under.dependence)
+    return _middle(over.medians(drawn) / under.medians(again), fewest, dependence)
 
 
 def share_interval(hits: int, n: int) -> Interval:
@@ -107,12 +120,33 @@ def _drawn(groups: int, seed: int) -> Counts:
     return random.multinomial(groups, [1 / groups] * groups, size=_RESAMPLES)
 
 
-def _middle(estimates: Floats, groups: int) -> Interval:
-    spread = math.sqrt(groups / (groups - 1)) * _students_t(groups - 1)
+def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
+    spread = math.sqrt(dependence * groups / (groups - 1)) * _students_t(groups - 1)
     tail = NormalDist().cdf(-spread)
     low = np.quantile(estimates, tail, method="lower")
     high = np.quantile(estimates, 1 - tail, method="higher")
     return Interval(float(low), float(high))
+
+
+def _dependence(values: Floats, together: int) -> float:
+    """By how much more a median varies because neighbours resemble each other; 1 at the least.
+
+    The long-run variance of the signs about the median over their variance, by the estimator of
+    W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
+    """
+    if together < 2 or len(values) < FEWEST:
+        return 1.0
+    signs = np.sign(values - np.median(values))
+    signs -= signs.mean()
+    variance = float(signs @ signs)
+    if not variance:
+        return 1.0
+    along = 0.0
+    for lag in range(1, min(together, len(values) - 1) + 1):
+        alike = float(signs[lag:] @ signs[:-lag]) / variance
+        # Signs about the sample's own median seem a little less alike than they are.
+        along += (1 - lag / (together + 1)) * (alike + 1 / len(values))
+    return max(1.0, 1 + 2 * along)
 
 
 def _students_t(freedom: int) -> float:

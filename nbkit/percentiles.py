@@ -85,14 +85,28 @@ def values_of(rows: Sequence[Row], metric: str) -> Sample:
         raise NotMeasured(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
     values: list[float] = []
     groups: list[Hashable] = []
-    for row in rows:
-        if not row.counts:
-            continue
+    counting = sorted((row for row in rows if row.counts), key=_start)
+    for row in counting:
         found = getattr(row.trace, metric)
         found = [] if found is None else found if metric == "gaps" else [found]
         values += found
         groups += [id(row) if metric == "gaps" else row.question] * len(found)
-    return Sample(values, None if None in groups else groups)
+    together = 1 if metric == "gaps" else _together(counting)
+    return Sample(values, None if None in groups else groups, together=together)
+
+
+def _start(row: Row) -> float:
+    return row.trace.start if row.trace else 0.0
+
+
+def _together(rows: Sequence[Row]) -> int:
+    """How many requests were in flight when one began, itself included, on average."""
+    if not rows:
+        return 1
+    starts = [_start(row) for row in rows]
+    ends = np.sort([row.trace.arrivals[-1] for row in rows if row.trace])
+    ended = np.searchsorted(ends, starts, side="right")
+    return round(float(np.mean(np.arange(1, len(starts) + 1) - ended)))
 
 
 class Summary:

@@ -1,4 +1,6 @@
+import heapq
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,8 +8,8 @@ import pytest
 from nbkit import SLO, goodput, intervals, summary
 from nbkit.answer import Answer
 from nbkit.intervals import Sample, _students_t, median_interval, ratio_interval, share_interval
-from nbkit.measured import NotMeasured
-from nbkit.percentiles import enough_for, percentile
+from nbkit.measured import NotMeasured, Row
+from nbkit.percentiles import _together, enough_for, percentile, values_of
 from nbkit.timing import Trace
 
 
@@ -54,6 +56,45 @@ def test_the_interval_holds_the_median_as_often_as_it_says(n: int) -> None:
     random = np.random.default_rng(n)
     samples = (Sample(random.lognormal(sigma=0.3, size=n)) for _ in range(200))
     assert sum(1.0 in (median_interval(one) or ()) for one in samples) >= 186
+
+
+def test_those_that_wait_together_tell_less() -> None:
+    """Where four wait for two slots, an interval that thinks them strangers fails too often."""
+    random = np.random.default_rng(6)
+
+    def waits(n: int) -> Any:
+        took = random.lognormal(-1, 0.3, size=n)
+        free, asked, found = [0.0, 0.0], [0.0] * 4, []
+        for seconds in took:
+            came, slot = heapq.heappop(asked), heapq.heappop(free)
+            end = max(came, slot) + seconds
+            found.append(end - came)
+            heapq.heappush(free, end)
+            heapq.heappush(asked, end)
+        return np.array(found[4:])
+
+    truth = float(np.median(waits(20_000)))
+    runs = [waits(64) for _ in range(200)]
+    blind = sum(truth in (median_interval(Sample(run)) or ()) for run in runs)
+    aware = sum(truth in (median_interval(Sample(run, together=4)) or ()) for run in runs)
+    assert blind < 180
+    assert aware >= 183
+
+
+def test_strangers_are_not_thought_to_depend() -> None:
+    """Independent measurements in flight together have an interval hardly wider."""
+    random = np.random.default_rng(9)
+    found = [Sample(random.lognormal(size=60), together=4).dependence for _ in range(50)]
+    assert 1 <= float(np.median(found)) < 1.3
+
+
+def test_together_is_read_off_the_traces() -> None:
+    """How many were in flight is counted from when requests began and ended."""
+    alone = [Row("", trace(start=10.0 * number), "done", 1, ()) for number in range(6)]
+    crowd = [Row("", trace(start=0.1 * number), "done", 1, ()) for number in range(60)]
+    assert values_of(alone, "ttft").dependence == 1
+    assert _together(alone) == 1
+    assert _together(crowd) in (8, 9)
 
 
 def test_equal_sides_are_rarely_told_apart() -> None:
