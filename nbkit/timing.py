@@ -12,6 +12,8 @@ _LUMP_GAP = 0.002
 _LUMP_TEXT = 0.8
 _LUMP_TIME = 0.05
 _TELLING_TOKENS, _TELLING_CHARACTERS = 8, 32
+_TELLING_SECONDS = 0.1
+"""A shorter wait nobody notices, and a quick model's chunks may pile up in it by themselves."""
 
 
 def clock_offset() -> float:
@@ -149,8 +151,8 @@ class Trace:
         A lump is a run of deltas each less than 2 ms after the one before. True if one lump holds
         at least 80 % of the text and took less than 5 % of the time since the model was called:
         somebody (a server that does not stream, a proxy, a blocking client) held the text back.
-        `None` if there is too little text to tell: below 8 tokens, or 32 characters where the
-        server counted none. A model that writes more than 500 chunks a second after a wait 20
+        `None` if there is too little to tell by: below 8 tokens, or 32 characters where the server
+        counted none; or several chunks, all within 0.1 s of the call. A model that writes more than 500 chunks a second after a wait 20
         times as long as its answer looks the same, and to a reader is the same.
         """
         size = sum(self.sizes)
@@ -159,6 +161,8 @@ class Trace:
             return None
         begin, end, held = self._lump()
         asked = self.start + (self.before_call or 0.0)
+        if self.chunks > 1 and self.arrivals[-1] - asked < _TELLING_SECONDS:
+            return None
         return held >= _LUMP_TEXT * size and end - begin <= _LUMP_TIME * (end - asked)
 
     def _lump(self) -> tuple[float, float, int]:

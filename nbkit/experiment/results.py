@@ -24,6 +24,11 @@ _PLAIN = "tex2jax_ignore mathjax_ignore"
 """A price in a label is not a formula."""
 
 
+def _figure(value: float) -> str:
+    """Write a figure with three digits that mean something, and no exponent."""
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:,.2f}"
+
+
 @dataclass
 class Experiment:
     """What `nbkit.measure` found: `table()`, `plot()`, `compare()`, `save()`.
@@ -193,7 +198,7 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"{self.table().to_html(float_format='{:.3f}'.format, classes=_PLAIN)}{notes}"
+        return f"{self.table().to_html(float_format=_figure, classes=_PLAIN)}{notes}"
 
     def __repr__(self) -> str:
         done = f"{len(self.results)} of {count(self.planned, 'request')}"

@@ -51,10 +51,13 @@ class Explorer:
         self.runs = ipywidgets.SelectMultiple(
             options=list(self._runs), value=list(self._runs), rows=rows, description="Runs"
         )
-        self.figure = ipywidgets.Dropdown(options=figures, description="Figure")
+        self.figure = ipywidgets.Dropdown(
+            options=figures, description="Figure", layout={"width": "24rem"}
+        )
         self.load = ipywidgets.Dropdown(
             options=[(_ALL, None), *((f"{load:g}", load) for load in loads)],
             description=next(iter(experiments.values())).kind.capitalize(),
+            style={"description_width": "initial"},
         )
         self._shown: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
