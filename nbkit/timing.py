@@ -152,8 +152,9 @@ class Trace:
         at least 80 % of the text and took less than 5 % of the time since the model was called:
         somebody (a server that does not stream, a proxy, a blocking client) held the text back.
         `None` if there is too little to tell by: below 8 tokens, or 32 characters where the server
-        counted none; or several chunks, all within 0.1 s of the call. A model that writes more than 500 chunks a second after a wait 20
-        times as long as its answer looks the same, and to a reader is the same.
+        counted none; or several chunks, all within 0.1 s of the call. A model that writes more
+        than 500 chunks a second after a wait 20 times as long as its answer looks the same, and to
+        a reader is the same.
         """
         size = sum(self.sizes)
         enough = size >= _TELLING_CHARACTERS if not self.tokens else self.tokens >= _TELLING_TOKENS

@@ -25,7 +25,7 @@ _PLAIN = "tex2jax_ignore mathjax_ignore"
 
 
 def _figure(value: float) -> str:
-    """Write a figure with three digits that mean something, and no exponent."""
+    """Write a figure with digits that mean something, be it small or large."""
     return f"{value:.3g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
