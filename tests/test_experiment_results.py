@@ -2,7 +2,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
 
 from nbkit import SLO, Experiment, NbkitError, summary
 from nbkit.experiment import Measurement
@@ -187,6 +192,26 @@ def test_what_was_not_measured_cannot_be_asked_for(call: Any, message: str) -> N
     bad = measurement("c", state="failed", error="x")
     with pytest.raises(NbkitError, match=message):
         call(experiment([*several("a"), *several("b"), bad]))
+
+
+@pytest.mark.parametrize(
+    ("results", "options", "title"),
+    [
+        (several("a"), {}, "What is the waiting made of"),
+        (several("a"), {"metric": "ttft"}, "How many had their first token by when"),
+        ([*several("a"), *several("b")], {}, "How many had their first token by when"),
+        ([*several("a"), *several("a", load=4)], {}, "Where does more load stop paying"),
+        (several("a"), {"slo": SLO(ttft=1)}, "How much load keeps the promise"),
+    ],
+    ids=["one of each", "a metric", "labels", "loads", "objective"],
+)
+def test_the_figure_fits_what_was_measured(
+    results: list[Measurement], options: dict[str, Any], title: str
+) -> None:
+    """Loads, labels, an objective or none of them: each asks its own question."""
+    ax = experiment(results).plot(**options)
+    assert ax.get_title().startswith(title)
+    plt.close(ax.figure)
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:

@@ -157,8 +157,8 @@ class Experiment:
         """Draw the figure that fits what was measured.
 
         With `slo`, goodput against load (`plots.slo`); several loads, throughput against latency
-        with the knee marked (`plots.knee`); several labels, how many had the first token by when
-        (`plots.ecdf`); otherwise where the time went (`plots.breakdown`).
+        with the knee marked (`plots.knee`); several labels, or a metric, how many had reached it by
+        when (`plots.ecdf`); otherwise what the waiting was made of (`plots.breakdown`).
         """
         from nbkit import plots
 
@@ -166,7 +166,7 @@ class Experiment:
             return plots.slo(self, slo, ax=ax)
         if len(self.loads) > 1:
             return plots.knee(self, metric=metric or "end_to_end", ax=ax)
-        if len(self.labels) > 1:
+        if metric is not None or len(self.labels) > 1:
             groups = {label: self.of(label) for label in self.labels}
             return plots.ecdf(groups, metric=metric or "ttft", ax=ax)
         return plots.breakdown(self, ax=ax)
