@@ -97,7 +97,6 @@ def _of_report(benchmark: dict[str, Any]) -> dict[str, float]:
     requests = benchmark["requests"]["successful"]
     begin = min(one["request_start_time"] for one in requests)
     end = max(one["request_end_time"] for one in requests)
-    metrics = benchmark["metrics"]
 
     def typical(name: str, scale: float = 1.0) -> float:
         return median(one[name] for one in requests) / scale
@@ -109,7 +108,6 @@ def _of_report(benchmark: dict[str, Any]) -> dict[str, float]:
         "whole per token": typical("time_per_output_token_ms", 1000),
         "end to end": typical("request_latency"),
         "throughput": len(requests) / (end - begin),
-        "throughput as reported": metrics["requests_per_second"]["successful"]["mean"],
         "tokens a second": sum(one["output_tokens"] for one in requests) / (end - begin),
     }
 
@@ -124,7 +122,6 @@ def _print(ours: dict[str, float], theirs: dict[str, float], wire: dict[str, flo
         ("tokens a second", "tokens a second", "tokens a second", "tokens a second"),
         ("TTFT as vLLM has it, s", "first text", "", "first chunk"),
         ("TPOT as guidellm has it, s", "tpot", "whole per token", ""),
-        ("answers/s as guidellm has it", "throughput", "throughput as reported", ""),
     )
     print(f"{'':30}{'nbkit':>10}{'guidellm':>20}{'from the wire':>20}")
     for label, *names in rows:
@@ -142,8 +139,7 @@ def _print(ours: dict[str, float], theirs: dict[str, float], wire: dict[str, flo
         "  announcement of the role, which comes at once.\n"
         "  guidellm's TPOT is the whole latency / tokens, so that TTFT is in it; what it calls\n"
         "  ITL is what vLLM and nbkit call TPOT. It pools no gaps.\n"
-        "  guidellm's latency ends with the response, nbkit's and vLLM's with the last text.\n"
-        "  guidellm's own rate is of a window that begins with its scheduler."
+        "  guidellm's latency ends with the response, nbkit's and vLLM's with the last text."
     )
 
 
