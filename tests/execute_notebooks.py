@@ -1,12 +1,16 @@
 """Execute the notebooks in real kernels and store their outputs, ready to be read on the web.
 
-`make notebooks` runs all of them; `make notebooks ARGS=01_streaming` runs one.
+`make notebooks` runs all of them; `make notebooks ARGS=01_streaming` runs one, and
+`make notebooks ARGS="--time 0"` only tells what they take when the model doesn't wait.
 """
 
+import argparse
 import hashlib
 import os
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
@@ -33,8 +37,9 @@ def code_hash(notebook: NotebookNode) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
-def execute(notebook: NotebookNode, *, speed: float | None = None) -> NotebookNode:
-    """Run a notebook top to bottom in a fresh kernel; returns it with its outputs.
+@contextmanager
+def running(notebook: NotebookNode, *, speed: float | None = None) -> Iterator[NotebookClient]:
+    """Run a notebook top to bottom in a fresh kernel, which more cells may use inside the block.
 
     `speed` sets the simulated model's (0: no waiting); `None` leaves the reader's default.
     Raises `nbclient.exceptions.CellExecutionError` at the first error that is not announced by
@@ -51,17 +56,42 @@ def execute(notebook: NotebookNode, *, speed: float | None = None) -> NotebookNo
         resources={"metadata": {"path": str(FOLDER)}},
         store_widget_state=False,
     )
-    client.execute(env=environment)
-    return notebook
+    with client.setup_kernel(env=environment):
+        client.execute(cleanup_kc=False)
+        yield client
 
 
-def tidy(notebook: NotebookNode) -> None:
-    """Drop what changes from run to run without meaning, and frames that name machine paths."""
+def run_more(client: NotebookClient, source: str) -> str:
+    """Run one more cell in the kernel of `running`; returns what it prints."""
+    cell = nbformat.v4.new_code_cell(source)
+    client.nb.cells.append(cell)
+    client.execute_cell(cell, len(client.nb.cells) - 1)
+    client.nb.cells.remove(cell)
+    return printed(cell)
+
+
+def printed(cell: NotebookNode) -> str:
+    """Give what a cell has printed."""
+    return "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+
+
+def execute(notebook: NotebookNode, *, speed: float | None = None) -> float:
+    """Run a notebook as `running` does; returns the seconds it took, kernel start included."""
+    began = time.perf_counter()
+    with running(notebook, speed=speed):
+        return time.perf_counter() - began
+
+
+def tidy(notebook: NotebookNode, seconds: float) -> None:
+    """Drop what changes from run to run without meaning, and frames that name machine paths.
+
+    `seconds` is what the run took at the reader's speed; a test adds them up.
+    """
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": _KERNEL,
             "language_info": {"name": "python"},
-            "nbkit": {"code_hash": code_hash(notebook)},
+            "nbkit": {"code_hash": code_hash(notebook), "seconds": round(seconds)},
         }
     )
     for cell in notebook.cells:
@@ -84,18 +114,46 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return joined
 
 
-def main(names: list[str]) -> None:
-    """Execute the named notebooks, or all, and write them back."""
+def slowest(notebook: NotebookNode, number: int = 3) -> list[tuple[float, str]]:
+    """Give the cells that took longest: seconds, and how they begin."""
+
+    def took(cell: NotebookNode) -> float:
+        moments = cell.metadata.get("execution", {})
+        ends = [moments.get(key) for key in ("iopub.execute_input", "shell.execute_reply")]
+        if None in ends:
+            return 0.0
+        began, ended = map(datetime.fromisoformat, ends)
+        return (ended - began).total_seconds()
+
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    ranked = sorted(((took(cell), cell.source) for cell in cells), reverse=True)
+    return [(seconds, source.partition("\n")[0]) for seconds, source in ranked[:number]]
+
+
+def main() -> None:
+    """Execute the named notebooks, or all: store their outputs, or only say what they take."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="such as 01_streaming; all of them without one")
+    parser.add_argument(
+        "--time", type=float, metavar="SPEED", help="store nothing, tell the seconds at this speed"
+    )
+    chosen = parser.parse_args()
+    total = 0.0
     for path in all_notebooks():
-        if names and path.stem not in names:
+        if chosen.names and path.stem not in chosen.names:
             continue
-        began = time.perf_counter()
-        notebook = execute(read(path))
-        tidy(notebook)
+        notebook = read(path)
+        seconds = execute(notebook, speed=chosen.time)
+        total += seconds
+        print(f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1000:.0f} kB", flush=True)
+        if chosen.time is not None:
+            for taken, line in slowest(notebook):
+                print(f"  {taken:5.1f} s  {line}", flush=True)
+            continue
+        tidy(notebook, seconds)
         nbformat.write(notebook, path)
-        size = path.stat().st_size / 1000
-        print(f"{path.name}: {time.perf_counter() - began:.0f} s, {size:.0f} kB", flush=True)
+    print(f"all: {total:.0f} s")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

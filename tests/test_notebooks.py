@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
-from tests.execute_notebooks import all_notebooks, code_hash, execute, read
+from tests.execute_notebooks import all_notebooks, code_hash, read
 
 NOTEBOOKS = all_notebooks()
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -130,31 +130,3 @@ def test_outputs_are_stored_and_fresh(path: Path) -> None:
                 assert "raises-exception" in cell.metadata.tags
         if "raises-exception" in cell.metadata.get("tags", []):
             assert any(output.output_type == "error" for output in cell.outputs)
-
-
-def _verdicts(notebook: NotebookNode) -> list[str]:
-    return [
-        "".join(output.get("text", "") for output in cell.outputs)
-        for cell in _cells(notebook, "code", "check")
-    ]
-
-
-@pytest.mark.kernel
-@each_notebook
-def test_runs_top_to_bottom(path: Path) -> None:
-    """Run All works in a fresh kernel, and an untouched exercise is told it is not done yet."""
-    notebook = execute(read(path), speed=0)
-    assert all(verdict.startswith("✗") for verdict in _verdicts(notebook))
-    assert all(o.get("name") != "stderr" for c in _cells(notebook, "code") for o in c.outputs)
-
-
-@pytest.mark.kernel
-@each_notebook
-def test_solutions_pass_their_checks(path: Path) -> None:
-    """Each solution, put in place of its stub, gets the check's approval."""
-    notebook = read(path)
-    stubs = _cells(notebook, "code", "exercise")
-    for stub, solution in zip(stubs, _cells(notebook, "code", "solution"), strict=True):
-        stub.source = solution.source
-    verdicts = _verdicts(execute(notebook, speed=0))
-    assert all(verdict.startswith("✓") for verdict in verdicts), verdicts

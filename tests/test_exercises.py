@@ -1,0 +1,83 @@
+"""The exercises in real kernels, one for each notebook: it runs, then more answers are tried."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from nbformat import NotebookNode
+
+from tests.execute_notebooks import all_notebooks, printed, read, run_more, running
+from tests.exercises import WrongAnswer, exercises, wrong_answers
+
+NOTEBOOKS = all_notebooks()
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@dataclass
+class Tried:
+    """What one kernel said: the notebook as it ran, and the verdicts on further answers."""
+
+    notebook: NotebookNode
+    stubs: list[str]
+    solutions: list[str] = field(default_factory=list)
+    wrong: list[tuple[WrongAnswer, str]] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
+    """Run a notebook once, top to bottom, then every solution and wrong answer in its kernel."""
+    path = request.param
+    notebook = read(path)
+    with running(notebook, speed=0) as kernel:
+        found = exercises(notebook)
+        tried = Tried(notebook, [printed(exercise.check) for exercise in found])
+        wrong = wrong_answers(path.stem)
+        for number, exercise in enumerate(found, start=1):
+            for cell in exercise.setup:
+                run_more(kernel, cell.source)
+
+            def verdict(source: str, check: str = exercise.check.source) -> str:
+                run_more(kernel, source)
+                return run_more(kernel, check)
+
+            tried.solutions.append(verdict(exercise.solution.source))
+            mine = [answer for answer in wrong if answer.exercise == number]
+            tried.wrong += [(answer, verdict(answer.source)) for answer in mine]
+        yield tried
+
+
+@pytest.mark.kernel
+def test_runs_top_to_bottom(tried: Tried) -> None:
+    """Run All works in a fresh kernel, and an untouched exercise is told it is not done yet."""
+    assert all(verdict.startswith("✗") for verdict in tried.stubs)
+    outputs = [o for c in tried.notebook.cells if c.cell_type == "code" for o in c.outputs]
+    assert [o.text for o in outputs if o.get("name") == "stderr"] == []
+
+
+@pytest.mark.kernel
+def test_solutions_pass_their_checks(tried: Tried) -> None:
+    """Each solution, put in place of its stub, gets the check's approval."""
+    assert len(tried.solutions) == len(tried.stubs)
+    for verdict in tried.solutions:
+        assert verdict.startswith("✓"), verdict
+
+
+@pytest.mark.kernel
+def test_wrong_answers_get_their_own_hint(tried: Tried) -> None:
+    """A common mistake is answered with what is wrong about it, not with the stub's verdict."""
+    for answer, verdict in tried.wrong:
+        shown = f"exercise {answer.exercise}:\n{answer.source}\n→ {verdict}"
+        assert verdict.startswith("✗"), shown
+        assert answer.hint in verdict, f"no {answer.hint!r} for {shown}"
+        assert verdict != tried.stubs[answer.exercise - 1], shown
+
+
+@each_notebook
+def test_each_exercise_has_wrong_answers(path) -> None:
+    """At least two common mistakes are tried on each exercise, and each has a hint of its own."""
+    answers = wrong_answers(path.stem)
+    count = Counter(answer.exercise for answer in answers)
+    assert set(count) == set(range(1, len(exercises(read(path))) + 1))
+    assert min(count.values()) >= 2
+    assert len({(answer.exercise, answer.hint) for answer in answers}) == len(answers)

@@ -1,0 +1,36 @@
+# %% exercise 1 · one failure took the others with it
+async def bounded(ask, items, limit):
+    semaphore = asyncio.Semaphore(limit)
+
+    async def one(item):
+        async with semaphore:
+            return await ask(item)
+
+    return await asyncio.gather(*(one(item) for item in items))
+
+# %% exercise 1 · were in flight
+async def bounded(ask, items, limit):
+    semaphore = asyncio.Semaphore(limit)
+    return await asyncio.gather(*(ask(item) for item in items), return_exceptions=True)
+
+# %% exercise 1 · they went one by one
+async def bounded(ask, items, limit):
+    results = []
+    for item in items:
+        try:
+            results.append(await ask(item))
+        except Exception as error:
+            results.append(error)
+    return results
+
+# %% exercise 2 · A wrong key stays wrong
+def worth_another(error):
+    return isinstance(error, Exception)
+
+# %% exercise 2 · think again about: a wrong key
+def worth_another(error):
+    return isinstance(error, openai.OpenAIError)
+
+# %% exercise 2 · think again about: a lost connection
+def worth_another(error):
+    return getattr(error, "status_code", 0) in (429, 500)
