@@ -81,6 +81,7 @@ def test_imports_follow_the_arrows() -> None:
         "experiment": {*order, "measured", "intervals", *figures, "batch", "plots", "experiment"},
         "batch": {*order, "batch"},
         "kernels": set(),
+        "teach": {"errors"},
         "loop_lines": {"kernels"},
         "loop_turns": {"errors"},
         "loop_watch": {"errors", "timing", "kernels", "loop_lines", "loop_turns"},
