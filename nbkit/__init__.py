@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nbkit.batch import run_batch as run_batch
     from nbkit.conversation import Conversation as Conversation
     from nbkit.corpus import load_index as load_index
+    from nbkit.environment_check import check as check
     from nbkit.errors import NbkitError as NbkitError
     from nbkit.experiment import Comparison as Comparison
     from nbkit.experiment import Experiment as Experiment
@@ -48,6 +49,7 @@ _HOME = {
     "TokenStream": "nbkit.streams",
     "Trace": "nbkit.timing",
     "chat": "nbkit.views",
+    "check": "nbkit.environment_check",
     "connect": "nbkit.models",
     "explore": "nbkit.views",
     "goodput": "nbkit.service_levels",

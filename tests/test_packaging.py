@@ -82,6 +82,7 @@ def test_imports_follow_the_arrows() -> None:
         "batch": {*order, "batch"},
         "kernels": set(),
         "teach": {"errors"},
+        "environment_check": {"errors", "kernels", "models", "corpus", "plots"},
         "loop_lines": {"kernels"},
         "loop_turns": {"errors"},
         "loop_watch": {"errors", "timing", "kernels", "loop_lines", "loop_turns"},

@@ -37,10 +37,11 @@ def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Pa
         ).encode()
     ).hexdigest()
     place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
-    return _root() / "indexes" / place[:16] / key[:32]
+    return root() / "indexes" / place[:16] / key[:32]
 
 
-def _root() -> Path:
+def root() -> Path:
+    """Give the folder of everything nbkit keeps on disk."""
     import platformdirs
 
     chosen = os.environ.get("NBKIT_CACHE")

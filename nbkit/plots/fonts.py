@@ -35,12 +35,17 @@ def families(texts: Iterable[str]) -> list[str]:
 
     Warns, once in a process, if one of `texts` is Chinese and no font on the machine is.
     """
-    chinese = _installed(_CHINESE)
-    if chinese is None and any("\u4e00" <= char <= "\u9fff" for text in texts for char in text):
+    found = chinese()
+    if found is None and any("\u4e00" <= char <= "\u9fff" for text in texts for char in text):
         _warn_once()
     # DejaVu Sans comes with matplotlib and has the signs used here (×, ✂, ↻).
-    own = [family for family in mpl.rcParams["font.family"] if family != chinese]
-    return [*own, *([chinese] if chinese else []), "DejaVu Sans"]
+    own = [family for family in mpl.rcParams["font.family"] if family != found]
+    return [*own, *([found] if found else []), "DejaVu Sans"]
+
+
+def chinese() -> str | None:
+    """Give the family that draws Chinese here; `None` if this machine has no such font."""
+    return _installed(_CHINESE)
 
 
 @cache
