@@ -3,7 +3,9 @@
 # make notebooks   execute the notebooks and store their outputs
 # make bench       measure; prints tables of ratios taken in one run
 # make lint        formatter, linter, type checker
-# make picture     record the README's picture from a real JupyterLab
+# make book        build the course as web pages, with its outputs, in build/book
+# make picture     record the README's moving picture from a real JupyterLab
+# make gallery     take the README's other pictures and the map's thumbnails there
 # make clean       remove everything the others made
 
 PYTHON ?= python3
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
-.PHONY: lab test fast notebooks bench lint picture clean
+.PHONY: lab test fast notebooks bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -44,6 +46,13 @@ lint: $(VENV)/.test
 picture: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
 	$(BIN)/python -m tests.browser.record_picture
+
+gallery: $(VENV)/.test
+	$(BIN)/python tests/browser/install.py
+	$(BIN)/python -m tests.browser.record_gallery
+
+book: $(VENV)/.test
+	$(BIN)/python -m tests.build_book
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

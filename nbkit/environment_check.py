@@ -178,7 +178,7 @@ def _simulator() -> str:
 
     server = simulator.current()
     server.stats()
-    return f"up, as process {server.pid}"
+    return "starts and answers"
 
 
 def _model() -> str:
@@ -255,7 +255,7 @@ _LOOKS: dict[str, Callable[[], str]] = {
     "kernel": _kernel,
     "displays": _displays,
     "network": _loopback,
-    "model's server": _simulator,
+    "simulator": _simulator,
     "model": _model,
     "embedding": _embedding,
     "handbook": _handbook,

@@ -121,7 +121,7 @@ def test_a_simulator_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> Non
     """The server's own error is shown, cut into what happened and what to do."""
     monkeypatch.setattr(process, "_running", None)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    finding = _look("model's server", monkeypatch)
+    finding = _look("simulator", monkeypatch)
     assert "did not start" in finding.words
     assert finding.fix == "check that /nowhere/python can be run."
     assert simulator.current is process.current

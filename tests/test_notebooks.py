@@ -1,13 +1,17 @@
 import re
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
 
-from tests.execute_notebooks import all_notebooks, code_hash, read
+from tests.execute_notebooks import FOLDER, all_notebooks, code_hash, read
 
 NOTEBOOKS = all_notebooks()
+LEARNED, ON_YOUR_OWN, IN_PRACTICE = "What you learned", "On your own", "In practice"
+STRETCHED = ("04",)
+"""Notebooks that end with a harder exercise."""
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -43,11 +47,14 @@ def test_the_course_is_there() -> None:
 def test_opens_and_closes_as_agreed(path: Path) -> None:
     """A reader is told what to expect first, and reminded of it, point by point, at the end."""
     prose = _prose(read(path))
-    for heading in ("What you'll do", "What you'll need", "On your own", "In practice"):
+    for heading in ("What you'll do", "What you'll need", ON_YOUR_OWN, IN_PRACTICE):
         assert _section(prose, heading).strip()
     promised = re.findall(r"^- ", _section(prose, "What you'll learn"), re.M)
-    kept = re.findall(r"^- ", _section(prose, "What you learned"), re.M)
+    kept = re.findall(r"^- ", _section(prose, LEARNED), re.M)
     assert len(promised) == len(kept) >= 3
+    headings = re.findall(r"^## (.+)", prose, re.M)
+    assert headings[:3] == ["What you'll do", "What you'll learn", "What you'll need"]
+    assert headings[-3:] == [LEARNED, ON_YOUR_OWN, IN_PRACTICE]
 
 
 @each_notebook
@@ -58,6 +65,25 @@ def test_links_to_its_neighbours(path: Path) -> None:
     for neighbour in {max(place - 1, 0), min(place + 1, len(NOTEBOOKS) - 1)} - {place}:
         assert f"({NOTEBOOKS[neighbour].name})" in cells[0].source
         assert f"({NOTEBOOKS[neighbour].name})" in cells[-1].source
+
+
+def _by_heading(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield each Markdown cell with the second-level heading it stands under."""
+    heading = ""
+    for cell in _cells(notebook, "markdown"):
+        found = re.match(r"## (.+)", cell.source)
+        heading = found.group(1) if found else heading
+        yield heading, cell.source
+
+
+@each_notebook
+def test_nothing_is_put_off(path: Path) -> None:
+    """A lesson stands on the notebooks before it; only its end, and the map, point further."""
+    allowed = {ON_YOUR_OWN, IN_PRACTICE, "The map", "Which way through?"}
+    for heading, text in list(_by_heading(read(path)))[1:]:
+        named = re.findall(r"\(([0-9]{2})_\w+\.ipynb|[Nn]otebooks? ([0-9]{2})", text)
+        later = {number for pair in named for number in pair if number > path.stem[:2]}
+        assert not later or heading in allowed, f"{heading}: {sorted(later)}"
 
 
 @each_notebook
@@ -81,8 +107,14 @@ def test_cells_are_small(path: Path) -> None:
 
 @each_notebook
 def test_ideas_are_predicted_then_explained(path: Path) -> None:
-    """Each idea runs predict, what happened, try it."""
-    prose = _prose(read(path))
+    """Each idea runs predict, what happened, try it: the code stands between the first two."""
+    notebook = read(path)
+    for place, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown" and "**Predict.**" in cell.source:
+            assert notebook.cells[place + 1].cell_type == "code", cell.source
+        if cell.source.startswith("**What happened.**"):
+            assert notebook.cells[place - 1].cell_type == "code", cell.source
+    prose = _prose(notebook)
     predictions = prose.count("**Predict.**")
     assert predictions >= 3
     assert prose.count("**What happened.**") >= predictions
@@ -103,6 +135,10 @@ def test_exercises_come_with_check_and_solution(path: Path) -> None:
     assert kinds == ["exercise", "check", "solution"] * (len(kinds) // 3)
     for cell in _cells(notebook, "code", "solution"):
         assert cell.metadata["jupyter"]["source_hidden"] is True
+    for heading, _ in _by_heading(notebook):
+        assert re.match(r"Exercise \d: |Stretch: |(?!Exercise|Stretch)", heading), heading
+    stretches = len(re.findall(r"^## Stretch: ", _prose(notebook), re.M))
+    assert stretches == (path.stem[:2] in STRETCHED)
 
 
 @each_notebook
@@ -130,3 +166,19 @@ def test_outputs_are_stored_and_fresh(path: Path) -> None:
                 assert "raises-exception" in cell.metadata.tags
         if "raises-exception" in cell.metadata.get("tags", []):
             assert any(output.output_type == "error" for output in cell.outputs)
+
+
+def test_the_map_shows_the_course() -> None:
+    """Notebook 00 names every notebook, with a small picture of what it shows: `make gallery`."""
+    place = _section(_prose(read(NOTEBOOKS[0])), "The map")
+    for path in NOTEBOOKS:
+        assert f"({path.name})" in place or path == NOTEBOOKS[0]
+        assert f"(images/{path.stem}.webp)" in place
+        assert (FOLDER / "images" / f"{path.stem}.webp").stat().st_size < 40_000
+
+
+def test_the_course_fits_a_lesson() -> None:
+    """Run All of everything takes at most twelve minutes: the seconds `make notebooks` stored."""
+    seconds = {path.stem: read(path).metadata["nbkit"]["seconds"] for path in NOTEBOOKS}
+    assert max(seconds.values()) <= 75, seconds
+    assert sum(seconds.values()) <= 720, seconds

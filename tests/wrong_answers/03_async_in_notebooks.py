@@ -19,7 +19,7 @@ async def search_all(questions):
 async def search_all(questions):
     await asyncio.gather(*(asyncio.to_thread(old_search, q) for q in questions))
 
-# %% exercise 2 · takes longest, but awaits
+# %% exercise 2 · It takes longest, but awaits
 async def culprit(steps):
     took = {}
     for name, step in steps.items():
@@ -37,7 +37,7 @@ async def culprit(steps):
         blocked[name] = watch.blocked
     return max(blocked, key=blocked.get)
 
-# %% exercise 2 · lets go at once
+# %% exercise 2 · It lets go at once
 async def culprit(steps):
     blocked = {}
     for name, step in steps.items():

@@ -44,3 +44,36 @@ def report(answers):
     ends = [answer.trace.start + answer.trace.end_to_end for answer in answers]
     took = max(ends) - min(answer.trace.start for answer in answers)
     return len(answers) / took, mean(waits)
+
+# %% exercise 3 · the late one took all the answers
+async def within(seconds, ask, questions):
+    async with asyncio.timeout(seconds):
+        return await asyncio.gather(*(ask(q) for q in questions), return_exceptions=True)
+
+# %% exercise 3 · one failure took the others with it
+async def within(seconds, ask, questions):
+    jobs = (asyncio.wait_for(ask(q), seconds) for q in questions if "late" not in q)
+    return await asyncio.gather(*jobs)
+
+# %% exercise 3 · half a second was allowed for all together
+async def within(seconds, ask, questions):
+    results = []
+    for question in questions:
+        try:
+            results.append(await asyncio.wait_for(ask(question), seconds))
+        except TimeoutError:
+            results.append(None)
+        except Exception as error:
+            results.append(error)
+    return results
+
+# %% exercise 3 · is still running
+async def within(seconds, ask, questions):
+    tasks = [asyncio.create_task(ask(question)) for question in questions]
+    await asyncio.wait(tasks, timeout=seconds)
+    return [task.exception() or task.result() if task.done() else None for task in tasks]
+
+# %% exercise 3 · what is in which place
+async def within(seconds, ask, questions):
+    jobs = (asyncio.wait_for(ask(question), seconds) for question in questions)
+    return await asyncio.gather(*jobs, return_exceptions=True)

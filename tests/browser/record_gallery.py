@@ -1,0 +1,191 @@
+"""Take the README's gallery and the map's thumbnails in a real JupyterLab (`make gallery`).
+
+A scene is run and photographed at the moment that shows most. A thumbnail is what one cell of a
+notebook has stored: the cell tagged `picture`, or else its first figure.
+"""
+
+import io
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import FLAGS, Lab, open_notebook, run_all, running_lab
+from tests.browser.install import browser_path
+from tests.execute_notebooks import FOLDER, all_notebooks, read
+from tests.exercises import tags
+
+IMAGES = FOLDER / "images"
+THUMBNAIL = (360, 290)
+"""Most pixels across and down; small enough for ten in a table."""
+WIDTH, MARGIN = 1000, 8
+
+SETUP = (
+    "import asyncio, nbkit\n\nllm = nbkit.connect()\nindex = nbkit.load_index('en')\n"
+    "engine = index.as_query_engine(llm=llm, streaming=True)\n"
+    "questions = ['How much does the product cost?', 'How do I return it?',\n"
+    "             'Which payment methods are supported?', 'How long is the warranty?',\n"
+    "             'How long does shipping take?', 'What colours does the lamp come in?']"
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture of the gallery: cells to run, and the moment, in JavaScript, to take it."""
+
+    name: str
+    cells: tuple[str, ...]
+    moment: str
+    height: int
+    dark: bool = False
+
+
+SCENES = (
+    Scene(
+        "grid",
+        ("answers = await nbkit.show_all({q: engine.aquery(q) for q in questions})",),
+        "document.querySelectorAll('.nbkit-live [data-state=done]').length == 2",
+        height=1000,
+    ),
+    Scene(
+        "race",
+        (
+            "speeds = {'laptop': 'laptop_cpu', 'middling': 'default', 'fast': 'hosted_fast'}\n"
+            "models = {name: nbkit.connect(profile=p) for name, p in speeds.items()}",
+            "ask = lambda model: index.as_query_engine(llm=model, streaming=True)"
+            ".aquery(questions[3])\n"
+            "answers = await nbkit.show_all(race={name: ask(m) for name, m in models.items()})",
+        ),
+        "document.querySelector('.nbkit-live [data-state=done]')"
+        " && document.querySelector('.nbkit-live .nbkit-cell:nth-child(2) .nbkit-text')"
+        ".innerText.length > 60",
+        height=760,
+        dark=True,
+    ),
+    Scene(
+        "chat",
+        (
+            "chat = nbkit.chat(index.as_chat_engine('condense_plus_context', llm=llm))",
+            "for message in ['How long is the warranty?', 'And for the battery?']:\n"
+            "    await chat.say(message)",
+        ),
+        "[...document.querySelectorAll('.nbkit-settled')].some(e => e.innerText.includes('✓'))"
+        " && document.querySelector('.nbkit-live .nbkit-text')?.innerText.length > 80",
+        height=900,
+    ),
+    Scene(
+        "timeline",
+        (
+            "jobs = {q: nbkit.stream(engine.aquery(q)) for q in questions}\n"
+            "answers = dict(zip(jobs, await asyncio.gather(*jobs.values())))",
+            "nbkit.plots.timeline(answers);",
+        ),
+        "document.querySelector('.jp-RenderedImage img')?.complete",
+        height=900,
+    ),
+    Scene(
+        "panel",
+        (
+            "nbkit.panel()",
+            "answer = await nbkit.show(engine.aquery('List all meanings of the status light'))",
+        ),
+        "document.querySelector('.nbkit-panel')"
+        " && document.querySelectorAll('.nbkit-live table tr').length > 4",
+        height=900,
+    ),
+)
+
+
+def _picture(png: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def _theme(page: Page, name: str) -> None:
+    page.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})")
+    page.locator(f"body[data-jp-theme-name='{name}']").wait_for()
+    page.wait_for_timeout(500)  # the style sheet comes after the name
+
+
+def _clean(page: Page) -> None:
+    """Leave only the notebook in the window."""
+    page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+
+
+def take(browser: Browser, lab: Lab, scene: Scene) -> Image.Image:
+    """Run a scene's cells and photograph the notebook at its moment."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": scene.height})
+    open_notebook(page, lab, lab.write(f"{scene.name}.ipynb", SETUP, *scene.cells))
+    _theme(page, "JupyterLab Dark" if scene.dark else "JupyterLab Light")
+    _clean(page)
+    run_all(page)
+    page.wait_for_function(scene.moment, timeout=90_000)
+    page.wait_for_timeout(150)  # the frame that is being painted
+    # From the cell after the set-up to the end of the last output.
+    boxes = [cell.bounding_box() for cell in page.locator(".jp-Cell").all()[1:]]
+    top = min(box["y"] for box in boxes if box) - MARGIN
+    bottom = min(max(box["y"] + box["height"] for box in boxes if box) + MARGIN, scene.height)
+    clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top}
+    picture = _picture(page.screenshot(clip=clip))  # type: ignore[arg-type]
+    page.close()
+    return picture
+
+
+def pictured(notebook: NotebookNode) -> int:
+    """Find the cell whose output stands for the notebook; raises AssertionError without one."""
+    chosen = [place for place, cell in enumerate(notebook.cells) if "picture" in tags(cell)]
+    figures = [
+        place
+        for place, cell in enumerate(notebook.cells)
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    ]
+    assert chosen or figures, "nothing to show: tag a code cell `picture`"
+    return (chosen or figures)[0]
+
+
+def thumbnail(browser: Browser, lab: Lab, path: Path) -> Image.Image:
+    """Photograph what one cell of a stored notebook shows, without a kernel."""
+    place = pictured(read(path))
+    page = browser.new_page(viewport={"width": 660, "height": 900})
+    open_notebook(page, lab, path.name, kernel=False)
+    _clean(page)
+    page.evaluate(f"jupyterapp.shell.currentWidget.content.activeCellIndex = {place}")
+    page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({place}, 'start')")
+    output = f'.jp-Cell[data-windowed-list-index="{place}"] .jp-OutputArea-output >> nth=0'
+    page.locator(output).wait_for(timeout=60_000)
+    page.wait_for_timeout(500)  # figures are decoded after they are in the page
+    picture = _picture(page.locator(output).screenshot())
+    page.close()
+    across, down = THUMBNAIL
+    picture = picture.resize((across, round(picture.height * across / picture.width)))
+    return picture.crop((0, 0, across, min(down, picture.height)))
+
+
+def store(picture: Image.Image, name: str, quality: int = 80) -> None:
+    """Write one picture, and tell its size."""
+    IMAGES.mkdir(exist_ok=True)
+    path = IMAGES / f"{name}.webp"
+    picture.save(path, quality=quality, method=6)
+    print(f"{path.name}: {picture.width} × {picture.height}, {path.stat().st_size / 1000:.0f} kB")
+
+
+def main() -> None:
+    """Take all of them."""
+    folder = Path(tempfile.mkdtemp())
+    for path in all_notebooks():
+        shutil.copy(path, folder / path.name)
+    shutil.copytree(IMAGES, folder / "images")
+    with running_lab(folder) as lab, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        for scene in SCENES:
+            store(take(browser, lab, scene), f"gallery_{scene.name}")
+        for path in all_notebooks():
+            store(thumbnail(browser, lab, path), path.stem)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
