@@ -55,9 +55,9 @@ def write_edition(
     cell of more than `TYPED` lines. The prose is whole in all three.
 
     `notebooks` are numbers or names, all of them if there are none; a link to a notebook that is
-    left out becomes plain text. `source` is the course's folder, by default the one beside the
-    package. `out` must be new or empty, and has either the whole edition or nothing. `tell` hears
-    a line for each notebook.
+    left out, or to the teacher's guide, becomes plain text. `source` is the course's folder, by
+    default the one beside the package. `out` must be new or empty, and has either the whole
+    edition or nothing. `tell` hears a line for each notebook.
 
     Raises `EditionError`. Taught in notebooks/README.md.
     """
@@ -210,13 +210,13 @@ _EDITIONS: dict[str, Callable[[NotebookNode], Made]] = {
 
 
 def _copy_linked(notebook: NotebookNode, folder: Path, draft: Path) -> set[str]:
-    """Copy the pictures and files the prose refers to; returns the links they are known by."""
+    """Copy the pictures and data the prose refers to; returns the links they are known by."""
     copied = set()
     for cell in notebook.cells:
         for _, _, link in _LINK.findall(cell.source if cell.cell_type == "markdown" else ""):
             target = (folder / unquote(link)).resolve()
             inside = target.is_file() and target.is_relative_to(folder.resolve())
-            if inside and target.suffix != ".ipynb":
+            if inside and target.suffix not in {".ipynb", ".md"}:
                 place = draft / target.relative_to(folder.resolve())
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(target, place)
