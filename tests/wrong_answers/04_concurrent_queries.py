@@ -45,12 +45,12 @@ def report(answers):
     took = max(ends) - min(answer.trace.start for answer in answers)
     return len(answers) / took, mean(waits)
 
-# %% exercise 3 · the late one took all the answers
+# %% exercise 3 · a deadline for each
 async def within(seconds, ask, questions):
     async with asyncio.timeout(seconds):
         return await asyncio.gather(*(ask(q) for q in questions), return_exceptions=True)
 
-# %% exercise 3 · one failure took the others with it
+# %% exercise 3 · `return_exceptions`
 async def within(seconds, ask, questions):
     jobs = (asyncio.wait_for(ask(q), seconds) for q in questions if "late" not in q)
     return await asyncio.gather(*jobs)
