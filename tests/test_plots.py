@@ -245,6 +245,17 @@ def test_gaps_writes_p99_only_where_it_means_something() -> None:
     assert [text.get_text() for text in ax.texts] == ["p50", "p50", "p99"]
 
 
+def test_whole_answers_beside_streamed_ones_are_drawn() -> None:
+    """A label whose answers came whole has no gaps and no TPOT; the others are drawn."""
+    streamed, whole = trace(), trace(chunks=1)
+    streamed.tokens = whole.tokens = 5
+    groups = {"streamed": [streamed], "whole": [whole]}
+    assert legend(plots.gaps(groups))[1] == "whole: no gaps"
+    ax = plots.ecdf(groups, metric="tpot")
+    assert legend(ax)[1] == "whole: n = 0"
+    ax.figure.savefig(io.BytesIO())
+
+
 def test_chunks_that_came_together_are_gaps_too() -> None:
     """A gap of zero has no logarithm, and is drawn all the same."""
     ax = plots.gaps(trace(gap=0.0))

@@ -16,7 +16,7 @@ from nbkit import SLO, plots
 from nbkit.loads import LoadPoint
 from nbkit.measured import Row
 from nbkit.plots import fonts
-from nbkit.plots.style import one_line
+from nbkit.plots.style import _columns, one_line
 from nbkit.timing import Trace
 
 EVERY_PLOT: dict[str, Any] = {
@@ -154,3 +154,10 @@ def test_labels_fit_one_line() -> None:
     assert one_line("x" * 32) == "x" * 32
     assert one_line("x" * 33) == "x" * 31 + "…"
     assert one_line("问" * 17) == "问" * 15 + "…"
+
+
+def test_a_legend_of_four_in_three_columns_needs_the_room_of_three() -> None:
+    """Four labels in three columns stand two, one and one, and need as much room."""
+    _, ax = plt.subplots(figsize=(10, 5))
+    assert _columns(ax, ["x" * 32] * 4) == 2
+    assert _columns(ax, ["x" * 20] * 4) == 3

@@ -54,7 +54,7 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     with canvas(ax, texts=labels) as ax:
         right = max(max(values) for values, _ in curves.values() if values)
         for place, (label, (values, n)) in enumerate(zip(labels, curves.values(), strict=True)):
-            shares = [count / n for count in range(len(values) + 1)]
+            shares = [count / max(n, 1) for count in range(len(values) + 1)]
             ax.step(
                 [0, *sorted(values), 1.05 * right],
                 [*shares, shares[-1]],
@@ -104,7 +104,7 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
             ax.hist(
                 pooled,
                 bins=bins,  # type: ignore[arg-type]
-                weights=[1 / len(pooled)] * len(pooled),
+                weights=[1 / max(len(pooled), 1)] * len(pooled),
                 histtype="stepfilled",
                 facecolor=(colour, 0.25),
                 edgecolor=colour,

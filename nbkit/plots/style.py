@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
+from itertools import accumulate, pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -142,9 +142,9 @@ def _columns(ax: Axes, labels: Sequence[str]) -> int:
     """Find how many columns of a legend fit beneath the axes."""
     room = 11 * ax.get_window_extent().width / ax.figure.dpi  # 11 characters of 12 points an inch
     for columns in range(min(4, len(labels)), 1, -1):
-        rows = ceil(len(labels) / columns)
-        tops = range(0, len(labels), rows)
-        widths = [max(_width(label) for label in labels[top : top + rows]) for top in tops]
+        rows, longer = divmod(len(labels), columns)
+        ends = [0, *accumulate([rows + 1] * longer + [rows] * (columns - longer))]
+        widths = [max(map(_width, labels[top:end])) for top, end in pairwise(ends)]
         if sum(widths) + 6 * columns <= room:
             return columns
     return 1
