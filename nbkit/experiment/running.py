@@ -47,7 +47,8 @@ async def measure(
     - `rate`: open loop instead, so many arrivals a second on average, whatever the server does: a
       Poisson process (exponential times between arrivals). Shows what users would meet.
     - `requests`: how many at each load; the questions, over again as needed. Unless given: every
-      question once, or in as many rounds as make at least twice the concurrency.
+      question once, or in as many rounds as make at least twice the concurrency. The first ones
+      meet an idle server: for the figures of a busy one, ask ten times the concurrency.
     - `repeat`: how often the whole is done.
     - `warmup`: requests to each that are made before, and are in no figure.
     - `timeout`: seconds for one answer; after that it is stopped and counts as an error.
