@@ -106,12 +106,12 @@ class AutoSeats(Seats):
     where nothing counts tokens either, latency is all there is, and its spread decides: a
     difference counts from four standard errors on.
 
-    The number doubles each round until the first line of three tenths (slow start), then grows by
-    one a round of its own size, eight at least; at such a line, a refusal or a timeout it is cut
-    to seven tenths: additive increase, multiplicative decrease (RFC 5681). A cut is a test, too.
-    If there was a line, latency falls by as much as there are fewer. If all wait as before, it was
-    none (the answers got longer, say): the number goes back to where it was, and what they wait
-    now is the least.
+    The number doubles (slow start) each time half as many have been answered, until three tenths
+    of them wait; then it grows by one each time as many have been answered, eight at least. At
+    such a line, a refusal or a timeout it is cut to 0.65 of itself: additive increase,
+    multiplicative decrease (RFC 5681). A cut is a test, too. If there was a line, latency falls by
+    as much as there are fewer. If all wait as before, it was none (the answers got longer, say):
+    the number goes back to where it was, and what they wait now is the least.
     """
 
     def __init__(self) -> None:
