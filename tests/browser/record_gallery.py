@@ -106,7 +106,7 @@ def _picture(png: bytes) -> Image.Image:
 
 def _theme(page: Page, name: str) -> None:
     page.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})")
-    page.locator(f"body[data-jp-theme-name='{name}']").wait_for()
+    page.locator(f"body[data-jp-theme-name='{name}']").wait_for(state="attached")
     page.wait_for_timeout(500)  # the style sheet comes after the name
 
 
