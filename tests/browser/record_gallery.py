@@ -22,7 +22,9 @@ from tests.exercises import tags
 IMAGES = FOLDER / "images"
 THUMBNAIL = (360, 290)
 """Most pixels across and down; small enough for ten in a table."""
-WIDTH, MARGIN = 1000, 8
+WINDOW = {"width": 1160, "height": 1400}
+"""High enough that nothing of a scene has to be scrolled."""
+MARGIN = 8
 
 SETUP = (
     "import asyncio, nbkit\n\nllm = nbkit.connect()\nindex = nbkit.load_index('en')\n"
@@ -40,7 +42,6 @@ class Scene:
     name: str
     cells: tuple[str, ...]
     moment: str
-    height: int
     dark: bool = False
 
 
@@ -49,7 +50,6 @@ SCENES = (
         "grid",
         ("answers = await nbkit.show_all({q: engine.aquery(q) for q in questions})",),
         "document.querySelectorAll('.nbkit-live [data-state=done]').length == 2",
-        height=1000,
     ),
     Scene(
         "race",
@@ -63,7 +63,6 @@ SCENES = (
         "document.querySelector('.nbkit-live [data-state=done]')"
         " && document.querySelector('.nbkit-live .nbkit-cell:nth-child(2) .nbkit-text')"
         ".innerText.length > 60",
-        height=760,
         dark=True,
     ),
     Scene(
@@ -74,8 +73,7 @@ SCENES = (
             "    await chat.say(message)",
         ),
         "[...document.querySelectorAll('.nbkit-settled')].some(e => e.innerText.includes('✓'))"
-        " && document.querySelector('.nbkit-live .nbkit-text')?.innerText.length > 80",
-        height=900,
+        " && /battery\\?[^]*24 months/.test(document.querySelector('.nbkit-live').innerText)",
     ),
     Scene(
         "timeline",
@@ -85,7 +83,6 @@ SCENES = (
             "nbkit.plots.timeline(answers);",
         ),
         "document.querySelector('.jp-RenderedImage img')?.complete",
-        height=900,
     ),
     Scene(
         "panel",
@@ -95,7 +92,6 @@ SCENES = (
         ),
         "document.querySelector('.nbkit-panel')"
         " && document.querySelectorAll('.nbkit-live table tr').length > 4",
-        height=900,
     ),
 )
 
@@ -117,18 +113,21 @@ def _clean(page: Page) -> None:
 
 def take(browser: Browser, lab: Lab, scene: Scene) -> Image.Image:
     """Run a scene's cells and photograph the notebook at its moment."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": scene.height})
+    page = browser.new_page(viewport=WINDOW)
     open_notebook(page, lab, lab.write(f"{scene.name}.ipynb", SETUP, *scene.cells))
     _theme(page, "JupyterLab Dark" if scene.dark else "JupyterLab Light")
     _clean(page)
     run_all(page)
     page.wait_for_function(scene.moment, timeout=90_000)
     page.wait_for_timeout(150)  # the frame that is being painted
-    # From the cell after the set-up to the end of the last output.
-    boxes = [cell.bounding_box() for cell in page.locator(".jp-Cell").all()[1:]]
-    top = min(box["y"] for box in boxes if box) - MARGIN
-    bottom = min(max(box["y"] + box["height"] for box in boxes if box) + MARGIN, scene.height)
-    clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top}
+    # The notebook, from the cell after the set-up to the end of the last output.
+    frame, *cells = [
+        found.bounding_box() or {}
+        for found in page.locator(".jp-NotebookPanel-notebook, .jp-Cell").all()
+    ]
+    top = cells[1]["y"] - MARGIN
+    bottom = max(box["y"] + box["height"] for box in cells[1:]) + MARGIN
+    clip = {"x": frame["x"], "y": top, "width": frame["width"], "height": bottom - top}
     picture = _picture(page.screenshot(clip=clip))  # type: ignore[arg-type]
     page.close()
     return picture
