@@ -1,6 +1,7 @@
 """Which line of code a thread is at, said as its reader knows it: by cell, script or module."""
 
 import asyncio
+import gc
 import linecache
 import os
 import sys
@@ -24,10 +25,22 @@ def lines_of(thread: int) -> tuple[str, str] | None:
     Where no code of the reader's is running, the innermost line of a third-party library stands
     in for it, then of the standard library. `None` if the thread is gone.
     """
-    frames = list(_stack(sys._current_frames().get(thread)))
+    frames = list(_stack(_frame_of(thread)))
     if not frames:
         return None
     return _describe(min(frames, key=_strangeness)), _describe(frames[0])
+
+
+def _frame_of(thread: int) -> FrameType | None:
+    # CPython 3.11 holds the lock of its list of threads in here; a garbage collection that begins
+    # meanwhile, and meets a `threading.local`, would wait for that lock for ever.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:

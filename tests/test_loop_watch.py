@@ -188,3 +188,30 @@ async def test_the_summary_is_static_worst_first_and_escaped() -> None:
     assert "&lt;script&gt;" in html
     assert "/tests/" not in html + plain
     assert repr(watch) == f"<LoopWatch {watch.caption}>"
+
+
+_GARBAGE = """
+import gc, threading, time
+from nbkit.loop_lines import lines_of
+
+class Ring:
+    def __init__(self):
+        self.itself, self.local = self, threading.local()
+        self.local.value = 1
+
+def work():
+    while True:
+        time.sleep(0.001)
+
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+gc.set_threshold(2)
+for _ in range(500):
+    Ring()
+    lines_of(threading.main_thread().ident)
+"""
+
+
+def test_a_collection_of_garbage_does_not_stop_the_watch() -> None:
+    """Looking for a line never waits for ever, whatever the collector finds meanwhile."""
+    subprocess.run([sys.executable, "-c", _GARBAGE], check=True, timeout=30)
