@@ -49,7 +49,7 @@ picture: $(VENV)/.test
 
 gallery: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(BIN)/python -m tests.browser.record_gallery
+	$(BIN)/python -m tests.browser.record_gallery $(ARGS)
 
 book: $(VENV)/.test
 	$(BIN)/python -m tests.build_book

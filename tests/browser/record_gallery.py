@@ -6,6 +6,7 @@ notebook has stored: the cell tagged `picture`, or else its first figure.
 
 import io
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,22 @@ SCENES = (
         "document.querySelector('.nbkit-panel')"
         " && document.querySelectorAll('.nbkit-live table tr').length > 4",
     ),
+    Scene(
+        "knee",
+        (
+            "four_places = nbkit.connect(slots=4, ttft=0.1, tokens_per_second=300)\n"
+            "mine = index.as_query_engine(llm=four_places, streaming=True)",
+            "experiment = await nbkit.measure(questions, {'mine': mine},"
+            " concurrency=[1, 2, 4, 8, 16], progress=False)\n"
+            "experiment.plot();",
+        ),
+        "document.querySelector('.jp-RenderedImage img')?.complete",
+    ),
+    Scene(
+        "check",
+        ("nbkit.check()",),
+        "document.querySelectorAll('.jp-RenderedHTMLCommon table tr').length > 8",
+    ),
 )
 
 
@@ -171,20 +188,21 @@ def store(picture: Image.Image, name: str, quality: int = 80) -> None:
     print(f"{path.name}: {picture.width} × {picture.height}, {path.stat().st_size / 1000:.0f} kB")
 
 
-def main() -> None:
-    """Take all of them."""
+def main(names: list[str]) -> None:
+    """Take the named ones, scenes or notebooks, or all."""
+    wanted = set(names)
     folder = Path(tempfile.mkdtemp())
     for path in all_notebooks():
         shutil.copy(path, folder / path.name)
     shutil.copytree(IMAGES, folder / "images")
     with running_lab(folder) as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
-        for scene in SCENES:
+        for scene in (each for each in SCENES if not wanted or each.name in wanted):
             store(take(browser, lab, scene), f"gallery_{scene.name}")
-        for path in all_notebooks():
+        for path in (each for each in all_notebooks() if not wanted or each.stem in wanted):
             store(thumbnail(browser, lab, path), path.stem)
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -34,3 +34,11 @@ def worth_another(error):
 # %% exercise 2 · think again about: a lost connection
 def worth_another(error):
     return getattr(error, "status_code", 0) in (429, 500)
+
+# %% exercise 3 · fewer, as soon as
+def next_number(number, wait, least):
+    return number + 1
+
+# %% exercise 3 · places stay empty for long
+def next_number(number, wait, least):
+    return number + 1 if wait < 2 * least else 1
