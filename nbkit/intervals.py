@@ -44,7 +44,7 @@ class Sample:
 
     def __init__(
         self,
-        values: Sequence[float],
+        values: Sequence[float] | Floats,
         groups: Sequence[Hashable] | None = None,
         *,
         together: int = 1,
@@ -58,6 +58,12 @@ class Sample:
         self._sorted = self.values[order]
         self.dependence = _dependence(self.values, together)
         self._places = np.array([places[name] for name in belonging], dtype=int)[order]
+
+    @property
+    def by_group(self) -> Floats:
+        """The median of each group, in the order of `names`."""
+        of = range(len(self.names))
+        return np.array([np.median(self._sorted[self._places == place]) for place in of])
 
     def medians(self, drawn: Counts) -> Floats:
         """The median of each sample drawn, given how often each group is in it."""
@@ -86,18 +92,33 @@ def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
     return _middle(of.medians(_drawn(groups, seed)), groups, of.dependence)
 
 
-def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
-    """Give the 95 % interval of median(over) / median(under); `None` below five measurements.
+def pairs_of(over: Sample, under: Sample) -> Sample | None:
+    """Give the ratio within each group, where both have the same ones; `None` where they have not.
 
-    The same bootstrap. Where both samples have the same groups (the same questions were asked), a
-    group is drawn for both at once: what a question costs either way then cancels out.
+    If the same questions were asked, what a question costs either way cancels out in its ratio.
     """
+    if not (over.grouped and under.grouped and over.names == under.names):
+        return None
+    below = under.by_group
+    if not below.all():
+        return None
+    pairs = Sample(over.by_group / below)
+    pairs.dependence = max(over.dependence, under.dependence)
+    return pairs
+
+
+def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
+    """Give the 95 % interval of the ratio of two samples; `None` below five measurements.
+
+    The same bootstrap: of the median of the ratios within pairs, see `pairs_of`, or without pairs
+    of median(over) / median(under).
+    """
+    if pairs := pairs_of(over, under):
+        return median_interval(pairs, seed=seed)
     fewest = min(len(over.names), len(under.names))
     if fewest < FEWEST:
         return None
-    drawn = _drawn(len(over.names), seed)
-    paired = over.grouped and under.grouped and over.names == under.names
-    again = drawn if paired else _drawn(len(under.names), seed + 1)
+    drawn, again = _drawn(len(over.names), seed), _drawn(len(under.names), seed + 1)
     dependence = max(over.dependence, under.dependence)
     return _middle(over.medians(drawn) / under.medians(again), fewest, dependence)
 

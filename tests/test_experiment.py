@@ -10,6 +10,7 @@ from nbkit import Experiment, measure
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.plan import plan_of
 from nbkit.experiment.targets import Target
+from nbkit.stream_errors import StreamMisused
 from nbkit.timing import Trace
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]
@@ -110,6 +111,39 @@ async def test_warm_up_is_in_no_figure() -> None:
     assert max(one.trace.end_to_end or 1 for one in experiment.results) < 0.1
 
 
+async def test_nobody_pays_for_coming_first() -> None:
+    """By default every label is asked every question before it counts; a number asks so many."""
+    read: Counter[str] = Counter()
+
+    def slow_at_first(label: str) -> Any:
+        async def ask(question: str) -> str:
+            read[label + question] += 1
+            await asyncio.sleep(0.05 if read[label + question] == 1 else 0)
+            return "text"
+
+        return ask
+
+    against = {label: slow_at_first(label) for label in "ab"}
+    experiment = await measure(QUESTIONS, against, concurrency=2, progress=False)
+    assert max(one.trace.end_to_end or 1 for one in experiment.results) < 0.05
+    read.clear()
+    await quiet(QUESTIONS, against, requests=1, warmup=True)
+    assert list(read.values()) == [2, 2]
+    read.clear()
+    await quiet(QUESTIONS, against, requests=1, warmup=False)
+    assert list(read.values()) == [1, 1]
+
+
+async def test_what_is_no_answer_stops_the_warm_up() -> None:
+    """A target that gives no answer is one plain error, not a group of them."""
+
+    async def number(_question: str) -> int:
+        return 5
+
+    with pytest.raises(StreamMisused):
+        await quiet(QUESTIONS, number, concurrency=3, warmup=True)
+
+
 async def test_failures_are_results() -> None:
     """What fails is kept, counted and explained, and in no percentile."""
 
@@ -177,10 +211,10 @@ async def test_what_ended_before_a_stop_is_kept() -> None:
 
 
 async def test_progress_is_told() -> None:
-    """A function given hears of every request that ended, warm-up aside."""
+    """A function given hears of every request that ended, those of the warm-up first."""
     heard: list[tuple[Any, ...]] = []
     await measure(QUESTIONS, words, progress=lambda *told: heard.append(told))
-    assert [told[:2] for told in heard] == [(1, 3), (2, 3), (3, 3)]
+    assert [told[:2] for told in heard] == [(number, 6) for number in range(1, 7)]
     assert {told[2] for told in heard} == set(QUESTIONS)
 
 

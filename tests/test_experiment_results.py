@@ -151,6 +151,31 @@ def test_a_difference_is_told_with_its_size() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("slower", "size"),
+    [
+        (1.03, "slower than b, but by less than 4 % (1.03 ×, n = 12)"),
+        (1.004, "slower than b, but by less than 1 % (1.004 ×, n = 12)"),
+        (1 / 1.0004, "faster than b, but by less than 1 % (1.0004 ×, n = 12)"),
+        (1.06, "slower than b, 1.06 × (n = 12)"),
+    ],
+)
+def test_a_small_difference_is_called_small(slower: float, size: str) -> None:
+    """A difference nobody feels is told as one, by figures that leave 1 out."""
+    found = experiment([*several("a", slower=slower), *several("b")]).compare("a", "b")
+    assert found.verdict == f"time to first token: a is {size}"
+    assert repr(found) == found.verdict
+
+
+def test_pairs_are_compared_question_by_question() -> None:
+    """Where both were asked the same, the ratio is that of a question, not of two medians."""
+    quick, slow = several("a", 6), several("b", 6)
+    quick[2].trace.arrivals = [moment + 0.2 for moment in quick[2].trace.arrivals]
+    found = experiment([*quick, *slow]).compare("a", "b")
+    assert found.ratio == pytest.approx(1)
+    assert found.medians[0] > found.medians[1]
+
+
 def test_noise_is_not_a_difference() -> None:
     """Where the interval holds 1, the verdict says what n cannot show."""
     shifted = several("b")

@@ -51,6 +51,24 @@ def plan_of(
     return blocks
 
 
+def warm_up_of(
+    blocks: list[Block], questions: list[str], warmup: bool | int
+) -> list[tuple[Target, str]]:
+    """Give who is asked which question before anything counts: all that will be asked, or so many.
+
+    A server that has read a prompt before is quicker with it; whoever asks first would pay for all.
+    """
+    asked: dict[Target, dict[str, None]] = {}
+    for block in blocks:
+        once = dict.fromkeys(questions[place] for place in block.order)
+        asked.setdefault(block.target, {}).update(once)
+    return [
+        (target, question)
+        for target, each in asked.items()
+        for question in islice(cycle(each), len(each) if warmup is True else warmup)
+    ]
+
+
 def _order(questions: int, requests: int, draw: random.Random) -> list[int]:
     places = list(range(questions))
     draw.shuffle(places)
@@ -98,7 +116,7 @@ def check_counts(requests: Any, repeat: Any, warmup: Any, timeout: Any) -> None:
     for name, value, least in (
         ("requests", 1 if requests is None else requests, 1),
         ("repeat", repeat, 1),
-        ("warmup", warmup, 0),
+        ("warmup", int(warmup) if isinstance(warmup, bool) else warmup, 0),
     ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ExperimentError(f"{name}={value!r} is not possible — give {least} or more.")

@@ -132,7 +132,8 @@ class Experiment:
 
         `metric` is "ttft", "tpot", "gaps" or "end_to_end". If several loads were measured, `at`
         names one; a pair of loads compares a at the first with b at the second. The verdict rests
-        on the 95 % interval of the ratio of medians, see `nbkit.intervals.ratio_interval`.
+        on the 95 % interval of the ratio, question by question where both were asked the same, see
+        `nbkit.intervals.ratio_interval`.
 
         Raises `ExperimentError` for labels, metrics and loads that were not measured.
         """

@@ -1,6 +1,7 @@
 """Measuring: the same questions to everyone, at every load, in an order that is fair."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -12,14 +13,23 @@ from nbkit.batch.outcome import Outcome
 from nbkit.batch.progress import Progress, shown
 from nbkit.experiment.circumstances import circumstances
 from nbkit.experiment.measurements import Measurement
-from nbkit.experiment.plan import Block, check_counts, plan_of, read_loads, read_questions
+from nbkit.experiment.plan import (
+    Block,
+    check_counts,
+    plan_of,
+    read_loads,
+    read_questions,
+    warm_up_of,
+)
 from nbkit.experiment.results import Experiment
 from nbkit.experiment.targets import Target, Timed, targets_of
 from nbkit.heartbeat import keep_waking
-from nbkit.stream_errors import StreamBroken, StreamError, StreamMisused
+from nbkit.stream_errors import AnswerTruncated, StreamBroken, StreamError, StreamMisused
 from nbkit.streams import stream
 
 _MOST_THREADS = 256
+_WARMING = 8
+"""Requests in flight while warming up, at most, and never more than are measured."""
 
 
 async def measure(
@@ -30,7 +40,7 @@ async def measure(
     rate: float | Sequence[float] | None = None,
     requests: int | None = None,
     repeat: int = 1,
-    warmup: int = 1,
+    warmup: bool | int = True,
     timeout: float | None = None,
     seed: int = 0,
     progress: Progress = True,
@@ -50,9 +60,11 @@ async def measure(
       question once, or in as many rounds as make at least twice the concurrency. The first ones
       meet an idle server: for the figures of a busy one, ask ten times the concurrency.
     - `repeat`: how often the whole is done.
-    - `warmup`: requests to each that are made before, and are in no figure.
+    - `warmup`: before anything counts, ask everybody every question once, up to 8 at a time:
+      servers are quicker with a prompt they have seen, so whoever came first would pay. A number
+      asks so many of each; False none, where each request costs or all are warm.
     - `timeout`: seconds for one answer; after that it is stopped and counts as an error.
-    - `progress`: a bar; or a function of (done, total, question); or False.
+    - `progress`: a bar, warm-up included; or a function of (done, total, question); or False.
 
     In each repetition every label is measured at every load once, in random order, so that drift
     hits all alike; questions, order and arrivals are drawn from `seed`. A request that fails is a
@@ -69,6 +81,7 @@ async def measure(
     kind, loads = read_loads(concurrency, rate)
     check_counts(requests, repeat, warmup, timeout)
     blocks = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
+    warming = warm_up_of(blocks, asked, warmup)
     experiment = Experiment(
         kind=kind,
         planned=sum(len(block.order) for block in blocks),
@@ -91,12 +104,10 @@ async def measure(
     try:
         with (
             keep_waking(asyncio.get_running_loop()),
-            shown(progress, experiment.planned) as hear,
+            shown(progress, len(warming) + experiment.planned) as hear,
         ):
             asker = _Asker(asked, threads, timeout, experiment, hear)
-            for target in targets:
-                for number in range(warmup):
-                    await asker.warm_up(target, number)
+            await asker.warm_up(warming, min(width, _WARMING))
             for block in blocks:
                 await asker.run(block)
     except BaseException as error:
@@ -125,16 +136,30 @@ class _Asker:
         self._experiment = experiment
         self._hear = hear
 
-    async def warm_up(self, target: Target, number: int) -> None:
-        """Ask without keeping the result; raises `StreamMisused` if what comes back is none."""
-        question = self._questions[number % len(self._questions)]
+    async def warm_up(self, asked: list[tuple[Target, str]], together: int) -> None:
+        """Ask without keeping the results; raises `StreamMisused` if what comes back is none."""
+        waiting = deque(asked)
+
+        async def one_after_the_other() -> None:
+            while waiting:
+                await self._ask_unkept(*waiting.popleft())
+
         try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(together, len(waiting))):
+                    group.create_task(one_after_the_other())
+        except* StreamMisused as misused:
+            several: ExceptionGroup[StreamMisused] = misused
+        else:
+            return
+        raise several.exceptions[0]
+
+    async def _ask_unkept(self, target: Target, question: str) -> None:
+        # What fails will fail again where it is counted.
+        with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
             async with asyncio.timeout(self._timeout):
                 await stream(target.ask(question, self._threads))
-        except StreamMisused:
-            raise
-        except (StreamError, TimeoutError):
-            return  # it will fail again where it is counted
+        self._hear(Outcome(question, self._questions.index(question), attempts=1))
 
     async def run(self, block: Block) -> None:
         """Make the requests of a block, and wait for all."""

@@ -1,11 +1,17 @@
 """Whether one thing is faster than another, or whether nobody can tell from so few measurements."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nbkit.intervals import FEWEST, Interval, ratio_interval
+import numpy as np
+
+from nbkit.intervals import FEWEST, Interval, pairs_of, ratio_interval
 from nbkit.measured import NotMeasured, Row
 from nbkit.percentiles import METRICS, percentile, values_of
+
+_SMALL = 1.05
+"""Below five percent a difference is called small: less than one day's luck with a model."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +24,11 @@ class Comparison:
     medians: tuple[float, float]
     """Seconds, of a and of b."""
     n: tuple[int, int]
+    ratio: float
+    """a / b, above 1 if a is slower: the median over the questions, where both were asked the same
+    ones (five at least); otherwise the ratio of the medians."""
     interval: Interval | None
     """The 95 % interval of `ratio`; `None` if there are too few measurements for one."""
-
-    @property
-    def ratio(self) -> float:
-        """Median of a / median of b: above 1, a is slower."""
-        return self.medians[0] / self.medians[1]
 
     @property
     def differ(self) -> bool:
@@ -47,10 +51,10 @@ class Comparison:
         slower = low > 1
         least, most = (low, high) if slower else (1 / high, 1 / low)
         word = "slower" if slower else "faster"
-        return f"{what}: {self.a} is {word} than {self.b}, {_times(least, most)} ({sizes})"
+        return f"{what}: {self.a} is {word} than {self.b}, {_size(least, most, sizes)}"
 
     def __repr__(self) -> str:
-        return f"<Comparison {self.verdict}>"
+        return self.verdict
 
 
 def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) -> Comparison:
@@ -68,17 +72,26 @@ def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) 
         raise NotMeasured(
             f"{names[1]} has a {METRICS[metric]} of zero — there is no ratio to that."
         )
+    pairs = pairs_of(over, under)
     return Comparison(
         names[0],
         names[1],
         metric,
         (first, second),
         (len(over.values), len(under.values)),
+        first / second if pairs is None else float(np.median(pairs.values)),
         ratio_interval(over, under),
     )
 
 
-def _times(low: float, high: float) -> str:
+def _size(low: float, high: float, sizes: str) -> str:
+    """Say how large a difference is, and of one that nobody feels, that it is small."""
     digits = 2 if low < 1.1 else 1
+    while round(low, digits) == 1 and digits < 6:
+        digits += 1
     told = [f"{value:.{digits}f}" for value in (low, high)]
-    return f"{told[0]} ×" if told[0] == told[1] else f"{told[0]}–{told[1]} ×"
+    times = f"{told[0]} ×" if told[0] == told[1] else f"{told[0]}–{told[1]} ×"
+    if high >= _SMALL:
+        return f"{times} ({sizes})"
+    percent = math.floor(100 * (float(told[1]) - 1) + 1e-9) + 1
+    return f"but by less than {percent} % ({times}, {sizes})"

@@ -16,7 +16,8 @@ questions = [f"What can you do? ({number})" for number in range(12)]
 def test_an_interrupt_keeps_what_was_measured(kernel: Kernel) -> None:
     """Interrupted, the cell ends with an error that says where the results are, and they are."""
     kernel.run(SETUP)
-    cell = "experiment = await nbkit.measure(questions * 20, llm, progress=lambda *to: print(to))"
+    options = "warmup=False, progress=lambda *to: print(to)"
+    cell = f"experiment = await nbkit.measure(questions * 20, llm, {options})"
     request = kernel.start(cell)
     kernel.follow(request, until=lambda run: run.text)
     kernel.manager.interrupt_kernel()
