@@ -6,7 +6,7 @@ def held_back(trace):
 def held_back(trace):
     return not trace.gaps or max(trace.gaps) < 0.005
 
-# %% exercise 1 · one piece has no gaps
+# %% exercise 1 · one chunk has no gaps
 def held_back(trace):
     return bool(trace.gaps) and sum(trace.gaps) < 0.05 * trace.end_to_end and trace.gaps[0] < 0.005
 
