@@ -136,6 +136,13 @@ def test_the_name_is_the_function_in_every_order_of_import(order: str) -> None:
     assert "nothing to serve" in ran.stdout
 
 
+def test_without_a_notebook_show_prints_the_address(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a script there is nothing to put the page in, so the reader gets its whole address."""
+    with nbkit.serve(Scripted(echo)) as server:
+        server.show()
+        assert capsys.readouterr().out == f"{server.page}\n"
+
+
 def test_the_module_says_what_the_function_takes() -> None:
     """`nbkit.serve?` shows the parameters."""
     assert "max_concurrent" in inspect.signature(nbkit.serve).parameters

@@ -71,9 +71,12 @@ def create_app(
 def _add_query(app: FastAPI, answers: Answers, engine: BaseQueryEngine) -> None:
     # What a dependency opens is closed when the client has gone, whatever the endpoint waits for.
     async def answer(query: Query, response: Response) -> AsyncIterator[Events]:
+        # Not the coroutine itself, which would complain if nobody came to await it.
+        async def ask() -> Any:
+            return await engine.aquery(query.question)
+
         with answers.place():
-            tokens = stream(engine.aquery(query.question))
-            async with answers.events(tokens, response, html=query.html) as events:
+            async with answers.events(stream(ask), response, html=query.html) as events:
                 yield events
 
     @app.post("/query", response_class=EventSourceResponse)

@@ -1,9 +1,12 @@
 """The page inside a notebook."""
 
 import os
+import sys
 from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from nbkit.kernels import kernel_shell
 
 if TYPE_CHECKING:
     from nbkit.serve.server import Server
@@ -15,6 +18,9 @@ _NEEDS_PROXY = " On a hub it is out of reach until jupyter-server-proxy is insta
 
 def show_page(server: "Server") -> None:
     """Display the page in a frame, or a link to it where a frame cannot be."""
+    if kernel_shell() is None:
+        sys.stdout.write(f"{server.page}\n")
+        return
     from IPython.display import HTML, display
 
     url = escape(notebook_url(server))

@@ -56,7 +56,6 @@ class Server:
         host: str,
         port: int,
         max_concurrent: int,
-        expose: bool,
         hosts: Iterable[str],
     ) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -64,12 +63,7 @@ class Server:
         self._app = create_app(engine, chat, max_concurrent=max_concurrent)
         listening = _listen(host, port)
         self.host, self.port = host, int(listening.getsockname()[1])
-        guard = Guard(
-            self._app,
-            self.token,
-            _names(host, hosts),
-            any_address=expose,
-        )
+        guard = Guard(self._app, self.token, _names(host, hosts), any_address=host not in LOOPBACK)
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 guard,
@@ -123,7 +117,7 @@ class Server:
         return len(self._app.state.answers)
 
     def show(self) -> None:
-        """Put the page under the cell; where a browser cannot reach this machine, a link.
+        """Put the page under the cell, or a link where it cannot be shown; in a script, print it.
 
         On JupyterHub and Binder the page goes through jupyter-server-proxy if that is installed.
         """
@@ -245,15 +239,7 @@ def serve(
             f"host={host!r} would let other machines ask your model at your cost — leave host out, "
             "or pass expose=True (in a shell, --expose) if you mean it."
         )
-    server = Server(
-        engine,
-        chat,
-        host=host,
-        port=port,
-        max_concurrent=max_concurrent,
-        expose=expose,
-        hosts=hosts,
-    )
+    server = Server(engine, chat, host=host, port=port, max_concurrent=max_concurrent, hosts=hosts)
     if host not in LOOPBACK:
         sys.stdout.write(_EXPOSED.format(url=server.url))
     return server
@@ -290,4 +276,4 @@ def _names(host: str, more: Iterable[str]) -> set[str] | None:
     """Give the names this server goes by; `None` for any, where only a hub knows them."""
     if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
         return None
-    return {*LOOPBACK, host, socket.gethostname().lower(), *(name.lower() for name in more)}
+    return {*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), *more))}

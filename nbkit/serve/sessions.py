@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import HTTPException
 from llama_index.core.chat_engine.types import BaseChatEngine
 
-from nbkit.conversation import Conversation
+from nbkit.conversation import Conversation, TurnRunning
 from nbkit.streams import TokenStream
 
 PATIENCE = 3.0
@@ -58,13 +58,13 @@ class Sessions:
             async with asyncio.timeout(PATIENCE):
                 await session.lock.acquire()
         except TimeoutError:
-            raise HTTPException(
-                409,
-                "The answer before is still being written — wait for it, or stop it.",
-                {"Retry-After": "2"},
-            ) from None
+            raise _not_yet() from None
         try:
-            yield session.conversation.turn(message)
+            try:
+                tokens = session.conversation.turn(message)
+            except TurnRunning:
+                raise _not_yet() from None
+            yield tokens
         finally:
             session.lock.release()
             self._touch(session)
@@ -103,3 +103,11 @@ class Sessions:
             self._touch(session)
         else:
             self.end(session.id)
+
+
+def _not_yet() -> HTTPException:
+    return HTTPException(
+        409,
+        "The answer before is still being written — wait for it, or stop it.",
+        {"Retry-After": "2"},
+    )
