@@ -1,6 +1,7 @@
 """Serve a folder of documents from a shell: `python -m nbkit.serve --data data/en`."""
 
 import argparse
+import gc
 import sys
 
 from nbkit.errors import NbkitError
@@ -36,6 +37,10 @@ def _serve(options: argparse.Namespace) -> None:
         expose=options.expose,
         hosts=options.name,
     ) as server:
+        # A full collection looks at all that LlamaIndex has loaded, and holds up every reader for
+        # half a second; what is loaded by now stays for good, so it need not be looked at.
+        gc.collect()
+        gc.freeze()
         _say(f"Open {server.page}\nCtrl-C ends it.")
         server.wait()
 
