@@ -1,5 +1,3 @@
-import json
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -14,41 +12,7 @@ from nbkit.experiment import Measurement
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.measured import NotMeasured
 from nbkit.timing import Trace
-
-
-def measurement(
-    label: str = "a", load: float = 1, question: int = 0, ttft: float = 0.5, **fields: Any
-) -> Measurement:
-    """Make a request of six tokens in five chunks of 0.1 s, begun at `start`."""
-    start = fields.pop("start", 10.0 * question)
-    trace = Trace(start, tokens=5, prompt_tokens=9, model="m", requested=start + 0.1)
-    for number in range(5):
-        trace.add(start + ttft + 0.1 * number, 4)
-    trace.end = trace.responded = trace.arrivals[-1]
-    return Measurement(label, load, fields.pop("repetition", 0), question, trace, **fields)
-
-
-def experiment(results: list[Measurement], **fields: Any) -> Experiment:
-    labels = dict.fromkeys(one.label for one in results) or {"a": None}
-    return Experiment(
-        **{
-            "kind": "concurrency",
-            "planned": len(results),
-            "parameters": {"against": {label: {"fn": "ask"} for label in labels}},
-            "made": {"started": "now"},
-            "questions": ["What is secret?"],
-            "results": results,
-            **fields,
-        }
-    )
-
-
-def several(label: str, n: int = 12, slower: float = 1.0, **fields: Any) -> list[Measurement]:
-    """Measure as many questions, each of its own duration."""
-    return [
-        measurement(label, question=place, ttft=slower * (0.3 + place / 20), **fields)
-        for place in range(n)
-    ]
+from tests.experiments import experiment, measurement, several
 
 
 def test_the_table_has_a_row_per_label_and_load() -> None:
@@ -237,83 +201,6 @@ def test_the_figure_fits_what_was_measured(
     ax = experiment(results).plot(**options)
     assert ax.get_title().startswith(title)
     plt.close(ax.figure)
-
-
-def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    """Parameters, figures and errors survive; only what was to be kept private does not."""
-    bad = measurement("b", state="failed", error="StreamBroken: said What is secret?", late=0.1)
-    made = experiment([*several("a"), bad], planned=20)
-    loaded = Experiment.load(made.save(tmp_path / "new" / "run.jsonl"))
-    assert (loaded.table() - made.table()).abs().max().max() < 1e-5
-    assert (loaded.kind, loaded.planned, loaded.made) == (made.kind, 20, made.made)
-    assert loaded.parameters == made.parameters
-    assert loaded.stopped
-    assert loaded.failures == {"StreamBroken": 1}
-    assert loaded.results[-1].late == 0.1
-    first, then = loaded.results[0].trace, made.results[0].trace
-    assert first.gaps == pytest.approx(then.gaps)
-    assert (first.tokens, first.model, first.sizes) == (5, "m", then.sizes)
-    assert first.before_call == pytest.approx(0.1)
-
-
-def test_text_is_saved_only_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No question, answer or server's words in the file unless `text=True`; a key never."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecretkey")
-    bad = measurement(state="failed", error="StreamBroken: sk-verysecretkey is wrong, secret words")
-    made = experiment([measurement(text="the secret answer"), bad])
-    path = tmp_path / "run.jsonl"
-    assert "secret" not in made.save(path).read_text("utf-8")
-    assert Experiment.load(path).questions is None
-    told = made.save(path, text=True).read_text("utf-8")
-    assert "verysecretkey" not in told
-    loaded = Experiment.load(path)
-    assert loaded.questions == ["What is secret?"]
-    assert loaded.results[0].text == "the secret answer"
-    assert list(loaded.failures) == ["StreamBroken: [key] is wrong, secret words"]
-    assert [entry.name for entry in tmp_path.iterdir()] == ["run.jsonl"]
-
-
-def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
-    """A file cut in the middle of its last line gives all before it, as one that was stopped."""
-    path = experiment(several("a")).save(tmp_path / "run.jsonl")
-    path.write_bytes(path.read_bytes()[:-20])
-    loaded = Experiment.load(path)
-    assert len(loaded.results) == 11
-    assert loaded.stopped
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "no experiment that nbkit saved"),
-        ("hello\n", "no experiment that nbkit saved"),
-        ('{"nbkit_journal":1}\n', "no experiment that nbkit saved"),
-        (
-            '{"nbkit_experiment":99}\n',
-            r"newer nbkit \(format 99, this one reads 1\) — update nbkit",
-        ),
-        ('{"nbkit_experiment":"x"}\n', "no experiment that nbkit saved"),
-        ('{"nbkit_experiment":1}\n', "no experiment that nbkit saved"),
-    ],
-)
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, message: str) -> None:
-    """Other files, and those of a newer version, are refused in words."""
-    path = tmp_path / "run.jsonl"
-    path.write_text(content, "utf-8")
-    with pytest.raises(ExperimentError, match=message):
-        Experiment.load(path)
-
-
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    """A line in the middle that is no request is named; nothing is guessed."""
-    path = experiment(several("a")).save(tmp_path / "run.jsonl")
-    lines = path.read_text("utf-8").splitlines()
-    lines[3] = json.dumps({"label": "a"})
-    path.write_text("\n".join([*lines, ""]), "utf-8")
-    with pytest.raises(ExperimentError, match=r"Line 4 of .* is no request of an experiment"):
-        Experiment.load(path)
-    with pytest.raises(ExperimentError, match="There is no file"):
-        Experiment.load(tmp_path / "other.jsonl")
 
 
 def test_before_anything_was_measured_there_is_no_latest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 
 from nbkit import explore
 from nbkit.measured import NotMeasured
-from tests.test_experiment_results import experiment, measurement, several
+from tests.experiments import experiment, measurement, several
 
 
 def swept(**fields: Any) -> Any:
