@@ -41,7 +41,7 @@ def test_the_headers_tell_proxies_not_to_hold_it_back(server: Server) -> None:
     with asking(server, question="x") as reply:
         headers = reply.response.headers
         assert headers["content-type"].startswith("text/event-stream")
-        assert headers["cache-control"] == "no-cache"
+        assert headers["cache-control"] == "no-cache, no-transform"
         assert headers["x-accel-buffering"] == "no"
         assert headers["x-content-type-options"] == "nosniff"
 

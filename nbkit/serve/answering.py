@@ -65,6 +65,8 @@ class Answers:
         The response tells, in `X-Answer`, the name by which it can be stopped.
         """
         name = response.headers["X-Answer"] = secrets.token_urlsafe(12)
+        # A proxy that compressed the events would gather them; FastAPI adds no-cache.
+        response.headers["Cache-Control"] = "no-transform"
         self._running[name] = stream
         limit = asyncio.get_running_loop().call_later(self._seconds, stream.cancel)
         try:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 HEIGHT = 480
 """Pixels."""
+# A framed page is told to be dark by the color-scheme of its frame, else by the system.
+_STYLE = f"""<style>
+.nbkit-page {{ width: 100%; height: {HEIGHT}px }}
+[data-jp-theme-light="true"] .nbkit-page, .vscode-light .nbkit-page {{ color-scheme: light }}
+[data-jp-theme-light="false"] .nbkit-page, .vscode-dark .nbkit-page {{ color-scheme: dark }}
+</style>"""
 _NEEDS_PROXY = " On a hub it is out of reach until jupyter-server-proxy is installed there."
 
 
@@ -21,19 +27,20 @@ def show_page(server: "Server") -> None:
     if kernel_shell() is None:
         sys.stdout.write(f"{server.page}\n")
         return
-    from IPython.display import HTML, display
+    from IPython.display import display
 
     url = escape(notebook_url(server))
+    needs = _NEEDS_PROXY if _on_hub() and not find_spec("jupyter_server_proxy") else ""
     # An object, not an iframe: where the page cannot be shown, or its server is gone, it shows what
     # stands inside it.
-    needs = _NEEDS_PROXY if _on_hub() and not find_spec("jupyter_server_proxy") else ""
     frame = (
-        f'<object type="text/html" data="{url}" style="width: 100%; height: {HEIGHT}px">'
+        f'{_STYLE}<object class="nbkit-page" type="text/html" data="{url}">'
         "The page was here while its server ran: run the cells again to bring it back. If it runs, "
         f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.'
         f"{needs}</object>"
     )
-    display(HTML(frame))  # type: ignore[no-untyped-call]
+    words = f"The page of {server.url}: its whole address, with the token, is server.page."
+    display({"text/html": frame, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def notebook_url(server: "Server") -> str:

@@ -120,6 +120,7 @@ class Server:
         """Put the page under the cell, or a link where it cannot be shown; in a script, print it.
 
         On JupyterHub and Binder the page goes through jupyter-server-proxy if that is installed.
+        The output, and so the saved notebook, holds the token; it dies with the server.
         """
         from nbkit.serve.frame import show_page
 

@@ -59,6 +59,22 @@ def test_show_puts_the_page_under_the_cell(lab: Lab, page: Page) -> None:
     expect(page.get_by_text("The page was here while its server ran")).to_be_visible()
 
 
+def test_the_page_follows_the_theme_of_the_notebook(lab: Lab, page: Page) -> None:
+    """Whoever turns JupyterLab dark has the page dark at once, on a system that is light."""
+    page.emulate_media(color_scheme="null")  # an emulated scheme would rule every frame
+    name = lab.write("themed.ipynb", SETUP, "server.show()")
+    open_notebook(page, lab, name)
+    run_cell(page, 0)
+    run_cell(page, 1)
+    frame = _framed(page)
+    for theme, paper in (("Dark", "rgb(22, 24, 28)"), ("Light", "rgb(251, 250, 247)")):
+        page.evaluate(
+            "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})",
+            f"JupyterLab {theme}",
+        )
+        expect(frame.locator("body")).to_have_css("background-color", paper)
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """A Jupyter server under a prefix, as a hub runs it, with jupyter-server-proxy."""

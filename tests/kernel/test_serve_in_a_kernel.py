@@ -77,12 +77,13 @@ def test_an_error_at_the_start_is_the_cells(served: tuple[Kernel, str, dict[str,
 
 
 def test_show_frames_the_page(served: tuple[Kernel, str, dict[str, str]]) -> None:
-    """The cell shows the page, or a link where it cannot be framed; plain text keeps the token."""
+    """The cell shows the page, or a link where it cannot be framed; plain text has no token."""
     kernel, url, headers = served
     token = headers["Authorization"].removeprefix("Bearer ")
     (shown,) = kernel.run("server.show()").of("display_data")
     assert f'data="{url}/#{token}"' in shown["data"]["text/html"]
     assert f'href="{url}/#{token}"' in shown["data"]["text/html"]
+    assert url in shown["data"]["text/plain"]
     assert token not in shown["data"]["text/plain"]
 
 
