@@ -28,6 +28,14 @@ def test_environment_file_and_pyproject_ask_for_the_same() -> None:
     assert project["requires-python"] == ">=3.11"
 
 
+def test_the_tests_take_interrupts_where_their_caller_ignores_them() -> None:
+    """Under `nohup make test &` Ctrl-C is ignored; the tests that send one still reach a process."""
+    code = "import signal, tests.conftest; print(signal.getsignal(signal.SIGINT).__name__)"
+    command = f"trap '' INT; {sys.executable} -c '{code}'"
+    out = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert out.stdout.strip() == "default_int_handler"
+
+
 def test_import_costs_nothing() -> None:
     """`import nbkit` pulls in neither LlamaIndex nor Jupyter: names load when first used."""
     code = (
