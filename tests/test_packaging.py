@@ -29,10 +29,12 @@ def test_environment_file_and_pyproject_ask_for_the_same() -> None:
 
 
 def test_the_tests_take_interrupts_where_their_caller_ignores_them() -> None:
-    """Under `nohup make test &` Ctrl-C is ignored; the tests that send one still reach a process."""
+    """Under `nohup make test &` SIGINT is ignored; what the tests start still feels one."""
     code = "import signal, tests.conftest; print(signal.getsignal(signal.SIGINT).__name__)"
     command = f"trap '' INT; {sys.executable} -c '{code}'"
-    out = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=True)
+    out = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert out.stdout.strip() == "default_int_handler"
 
 
