@@ -19,6 +19,8 @@ from nbkit.kernels import kernel_shell
 DISTRIBUTION = "nbkit-streaming"
 SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
 """All that the environment can set."""
+COLLECTING = ("0.14.22", "0.14.23", "0.14.24")
+"""Releases of llama-index-core whose engines gather a stream before they pass it on: notebook 09."""
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _FRONT_ENDS = ("anywidget", "@jupyter-widgets/jupyterlab-manager")
 
@@ -97,7 +99,9 @@ def check() -> EnvironmentCheck:
 def _python() -> str:
     running = ".".join(map(str, sys.version_info[:3]))
     if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        oldest, newest = (".".join(map(str, each)) for each in (_OLDEST, _NEWEST))
+        oldest, newest = (".".join(map(str, each)) for each in (COLLECTING = ("0.14.22", "0.14.23", "0.14.24")
+"""Releases of llama-index-core whose engines gather a stream before they pass it on: notebook 09."""
+_OLDEST, _NEWEST))
         raise Trouble(
             f"{running} is not among the versions the course is tested on",
             f"install with one from {oldest} to {newest}: make lab PYTHON=python{newest}",
@@ -129,6 +133,16 @@ def _packages() -> str:
             f"pip install {' '.join(wrong.values())}, then restart the kernel",
         )
     return f"{len(needed)} as needed, among them LlamaIndex {version('llama-index-core')}"
+
+
+def _streaming() -> str:
+    found = version("llama-index-core")
+    if found in COLLECTING:
+        raise Trouble(
+            f"llama-index-core {found} gives every streamed answer in one chunk",
+            "pip install --upgrade llama-index-core, then restart the kernel",
+        )
+    return f"LlamaIndex {found} passes chunks on as they come"
 
 
 def _kernel() -> str:
@@ -247,6 +261,7 @@ def _shown(names: list[str]) -> Iterator[str]:
 _LOOKS: dict[str, Callable[[], str]] = {
     "Python": _python,
     "packages": _packages,
+    "streaming": _streaming,
     "kernel": _kernel,
     "displays": _displays,
     "network": _loopback,
