@@ -20,7 +20,7 @@ DISTRIBUTION = "nbkit-streaming"
 SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
 """All that the environment can set."""
 COLLECTING = ("0.14.22", "0.14.23", "0.14.24")
-"""Releases of llama-index-core whose engines gather a stream before they pass it on: notebook 09."""
+"""Releases of llama-index-core that gather a stream before they pass it on: see notebook 09."""
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _FRONT_ENDS = ("anywidget", "@jupyter-widgets/jupyterlab-manager")
 
@@ -99,9 +99,7 @@ def check() -> EnvironmentCheck:
 def _python() -> str:
     running = ".".join(map(str, sys.version_info[:3]))
     if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        oldest, newest = (".".join(map(str, each)) for each in (COLLECTING = ("0.14.22", "0.14.23", "0.14.24")
-"""Releases of llama-index-core whose engines gather a stream before they pass it on: notebook 09."""
-_OLDEST, _NEWEST))
+        oldest, newest = (".".join(map(str, each)) for each in (_OLDEST, _NEWEST))
         raise Trouble(
             f"{running} is not among the versions the course is tested on",
             f"install with one from {oldest} to {newest}: make lab PYTHON=python{newest}",
