@@ -64,7 +64,7 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_releases_that_do_not_stream_are_named(
     release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A LlamaIndex that gives a stream in one chunk is told, with the way out, and not installed."""
+    """A LlamaIndex that gives a stream in one chunk is told, with a fix, and never installed."""
     monkeypatch.setattr(environment_check, "version", lambda _: release)
     finding = _look("streaming", monkeypatch)
     assert f"llama-index-core {release} gives every streamed answer in one chunk" in finding.words
