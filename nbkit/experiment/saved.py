@@ -11,7 +11,8 @@ from nbkit.experiment.results import Experiment
 from nbkit.timing import Trace
 
 _MARK = "nbkit_experiment"
-_FORMAT = 1
+_FORMAT = 2
+"""1 had the clock of an open loop start where the request was sent."""
 _MOMENTS = ("responded", "requested", "end")
 _FACTS = ("tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
 _HEADER = ("kind", "planned", "parameters", "made")
@@ -47,11 +48,11 @@ def read(cls: type[Kept], path: Path) -> Kept:
     experiment = cls(**{name: header[name] for name in _HEADER}, questions=header.get("questions"))
     for number, line in enumerate(lines[1:], 2):
         try:
-            experiment.results.append(_measurement(json.loads(line)))
+            experiment.results.append(_measurement(json.loads(line), header[_MARK]))
         except (ValueError, KeyError, TypeError):
             raise ExperimentError(
-                f"Line {number} of {path} is no request of an experiment — mend or remove it; the "
-                "others are good."
+                f"Line {number} of {path} is no request of an experiment — correct or remove it, "
+                "the others are good."
             ) from None
     return experiment
 
@@ -85,6 +86,7 @@ def _record(one: Measurement, begin: float, *, text: bool) -> dict[str, Any]:
         "state": one.state,
         "error": _told(one.error, text=text),
         "late": round(one.late, 6),
+        "ramp": one.ramp,
         "start": round(trace.start - begin, 6),
         **{name: _since(trace.start, moment) for name, moment in moments.items()},
         "arrivals": [round(arrival - trace.start, 6) for arrival in trace.arrivals],
@@ -94,9 +96,11 @@ def _record(one: Measurement, begin: float, *, text: bool) -> dict[str, Any]:
     return record | {"text": one.text} if text else record
 
 
-def _measurement(record: dict[str, Any]) -> Measurement:
+def _measurement(record: dict[str, Any], written: int) -> Measurement:
     start = record["start"]
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
+    if written == 1:
+        trace.start -= record["late"]
     for name in _MOMENTS:
         setattr(trace, name, None if record[name] is None else start + record[name])
     for name in _FACTS:
@@ -105,6 +109,7 @@ def _measurement(record: dict[str, Any]) -> Measurement:
         **{name: record[name] for name in ("label", "load", "repetition", "question", "state")},
         error=record["error"],
         late=record["late"],
+        ramp=record.get("ramp", False),
         trace=trace,
         text=record.get("text"),
     )
