@@ -32,6 +32,20 @@ def test_an_older_file_counts_from_the_planned_arrival_too(tmp_path: Path) -> No
     assert Experiment.load(path).results[0].trace.ttft == pytest.approx(0.6)
 
 
+def test_where_it_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home folder; a name of no file, or one that cannot be written, is a sentence."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    made = experiment([measurement()])
+    assert made.save("~/run.jsonl") == tmp_path / "run.jsonl"
+    assert len(Experiment.load("~/run.jsonl").results) == 1
+    for wrong in ("", ".", str(tmp_path), tmp_path / "run.jsonl" / "below"):
+        with pytest.raises(ExperimentError, match=" — "):
+            made.save(wrong)
+        with pytest.raises(ExperimentError, match=" — "):
+            Experiment.load(wrong)
+
+
 def test_text_is_saved_only_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No question, answer or server's words in the file unless `text=True`; a key never."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecretkey")

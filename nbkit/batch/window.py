@@ -8,7 +8,7 @@ from typing import Any
 from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import Seats
 from nbkit.batch.journal import OpenJournal
-from nbkit.batch.outcome import Outcome
+from nbkit.batch.outcome import BatchError, Outcome
 
 
 class Window:
@@ -51,6 +51,7 @@ class Window:
     async def _feed(
         self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
     ) -> None:
+        over: Exception | None = None
         try:
             index = 0
             await self._seats.enter()
@@ -59,12 +60,11 @@ class Window:
                     if self._start(Outcome(item, index), skip):
                         await self._seats.enter()
                     index += 1
-            if self._tasks:
-                await asyncio.wait(self._tasks)
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
-            self._over.put_nowait(error)
-        else:
-            self._over.put_nowait(None)
+            over = error
+        if self._tasks:  # what was asked is paid for, also where the source broke
+            await asyncio.wait(self._tasks)
+        self._over.put_nowait(over)
 
     def _start(self, outcome: Outcome, skip: Callable[[int], bool]) -> bool:
         """Give the item the seat that was kept for it; False if it does not need one."""
@@ -97,8 +97,17 @@ class Window:
 
 async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
+        try:
+            async for item in items:
+                yield item
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise BatchError(
+                "The source of the items was cancelled by somebody other than the batch — start "
+                "it again."
+            ) from None
     else:
         for item in items:
             yield item

@@ -11,6 +11,7 @@ from nbkit.experiment.reports import listed, notes_on, table_row
 from nbkit.experiment.verdicts import Comparison, compared
 from nbkit.loads import Kind, LoadPoint
 from nbkit.measured import read_rows
+from nbkit.paths import file_path
 from nbkit.percentiles import METRICS
 from nbkit.service_levels import SLO
 from nbkit.timing import count
@@ -178,10 +179,12 @@ class Experiment:
 
         No key is written, and unless `text=True` neither are questions, answers, nor what servers
         said about errors. A file of that name is replaced as a whole.
+
+        Raises `ExperimentError` if it cannot be written.
         """
         from nbkit.experiment.saved import write
 
-        return write(self, Path(path), text=text)
+        return write(self, file_path(path, ExperimentError), text=text)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -191,7 +194,7 @@ class Experiment:
         """
         from nbkit.experiment.saved import read
 
-        return read(cls, Path(path))
+        return read(cls, file_path(path, ExperimentError))
 
     @property
     def notes(self) -> list[str]:

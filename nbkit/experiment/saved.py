@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,15 +28,21 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
         header["questions"] = experiment.questions
     begin = min((one.trace.start for one in experiment.results), default=0.0)
     records = (_record(one, begin, text=text) for one in experiment.results)
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
             for line in (header, *records):
                 file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
         draft.replace(path)
+    except OSError as error:
+        raise ExperimentError(
+            f"{path} could not be written ({error.strerror or error}) — free space or give "
+            "another name."
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
     return path
 
 
