@@ -218,21 +218,27 @@ async def main():
     except JournalError as error:
         print(error)
     print(len(run.outcomes))
+    if sys.argv[2] == "again":
+        await run
+    print(started)
 
 asyncio.run(main())
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits the size of files the POSIX way")
-def test_a_record_that_did_not_fit_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Several end while the disk is full: the torn record is cut off, the next one is whole."""
+@pytest.mark.parametrize(("then", "kept"), [("stop", [0, 2, 3]), ("again", [0, 1, 2, 3])])
+def test_a_record_that_did_not_fit_leaves_nothing_behind(
+    tmp_path: Path, then: str, kept: list[int]
+) -> None:
+    """The torn record is cut off, those beside it are whole; awaited again, the run adds it."""
     path = tmp_path / "run.jsonl"
-    command = [sys.executable, "-c", MORE_SPACE_MEANWHILE, str(path)]
+    command = [sys.executable, "-c", MORE_SPACE_MEANWHILE, str(path), then]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    message, ended = ran.stdout.splitlines()
+    message, ended, asked = ran.stdout.splitlines()
     assert "cannot be written (File too large)" in message
-    assert ended == "4"
-    assert sorted(row["item"] for row in Journal(path).rows()) == [0, 2, 3]
+    assert (ended, asked) == ("4", "4")
+    assert sorted(row["item"] for row in Journal(path).rows()) == kept
     assert path.read_bytes().endswith(b"\n")
 
 

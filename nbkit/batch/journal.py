@@ -140,6 +140,10 @@ class OpenJournal:
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
 
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is a value on record under that name."""
+        return key in self._done
+
     def restore(self, outcome: Outcome) -> bool:
         """Fill in the value of an outcome from the record with its key, if there is one."""
         if outcome.key not in self._done:

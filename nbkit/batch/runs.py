@@ -192,8 +192,7 @@ class _Batch:
                 show(outcome)
 
             window = Window(asker, self.seats, book, ended)
-            known = frozenset(self.ended)
-            async with aclosing(window.outcomes(items, known.__contains__)) as outcomes:
+            async with aclosing(window.outcomes(items, dict(self.ended))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
                     if self._stop and outcome.error is not None:

@@ -1,7 +1,7 @@
 """The items of a batch that are under way: started as seats come free, handed over as they end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -32,10 +32,13 @@ class Window:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
-        self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
+        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
     ) -> AsyncGenerator[Outcome, None]:
-        """Yield outcomes as they end; all that is under way ends with this generator."""
-        feeder = asyncio.create_task(self._feed(items, skip), name="nbkit-batch")
+        """Yield outcomes as they end, of all items but those whose outcome is known by index.
+
+        All that is under way ends with this generator.
+        """
+        feeder = asyncio.create_task(self._feed(items, known), name="nbkit-batch")
         try:
             while (over := await self._over.get()) is not None:
                 if isinstance(over, Exception):
@@ -49,7 +52,7 @@ class Window:
             await asyncio.wait(under_way)
 
     async def _feed(
-        self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
+        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
     ) -> None:
         over: Exception | None = None
         try:
@@ -57,7 +60,7 @@ class Window:
             await self._seats.enter()
             async with aclosing(_each(items)) as source:
                 async for item in source:
-                    if self._start(Outcome(item, index), skip):
+                    if self._start(Outcome(item, index), known.get(index)):
                         await self._seats.enter()
                     index += 1
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
@@ -66,11 +69,13 @@ class Window:
             await asyncio.wait(self._tasks)
         self._over.put_nowait(over)
 
-    def _start(self, outcome: Outcome, skip: Callable[[int], bool]) -> bool:
+    def _start(self, outcome: Outcome, known: Outcome | None) -> bool:
         """Give the item the seat that was kept for it; False if it does not need one."""
         if self._book is not None:
             outcome.key = self._book.key(outcome.item)
-        if skip(outcome.index):
+        if known is not None:
+            if self._book is not None and outcome.key not in self._book:
+                self._book.add(known)  # the disk was full when it ended
             return False
         if self._book is not None and self._book.restore(outcome):
             self._ended(outcome)
