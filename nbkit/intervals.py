@@ -193,6 +193,23 @@ def dependence_of(values: Floats, together: int) -> float:
     return max(1.0, 1 + 2 * along)
 
 
+def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
+    """Tell by how much more a share varies because the same questions were asked again; 1 at least.
+
+    The design effect of cluster samples (L. Kish, "Survey sampling", 1965): the variance of the
+    share, drawn by whole groups, over that of as many strangers.
+    """
+    n, share = len(hits), sum(hits) / len(hits)
+    members: dict[Hashable, list[bool]] = {}
+    for hit, group in zip(hits, groups, strict=True):
+        members.setdefault(group, []).append(hit)
+    if len(members) in (1, n) or share in (0, 1):
+        return 1.0
+    off = [sum(mine) - share * len(mine) for mine in members.values()]
+    spread = sum(one**2 for one in off) * len(members) / (len(members) - 1)
+    return max(1.0, spread / (n * share * (1 - share)))
+
+
 def _students_t(freedom: float) -> float:
     """The 97.5 % point of Student's t, to 0.3 % from 4 degrees of freedom on.
 

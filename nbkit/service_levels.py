@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nbkit.intervals import Interval, dependence_of, share_interval
+from nbkit.intervals import Interval, dependence_of, repeats_of, share_interval
 from nbkit.measured import (
     NotMeasured,
     Row,
@@ -82,7 +82,7 @@ class Goodput:
     per_second: float
     """Requests that ended a second, whether they met it or not."""
     dependence: float = 1.0
-    """By how much more the share varies because requests waited together; 1 where they didn't."""
+    """By how much more the share varies because requests waited together, or asked the same."""
 
     @property
     def share(self) -> float:
@@ -165,4 +165,6 @@ def _dependence(rows: list[Row], met: list[bool], slo: SLO) -> float:
     counting = [row.trace for row in rows if row.counts and row.trace]
     series = [met, *([getattr(trace, name) for trace in counting] for name in slo.limits)]
     known = ([float(value) for value in values if value is not None] for values in series)
-    return max(dependence_of(np.array(values), 2 * together) for values in known)
+    alike = max(dependence_of(np.array(values), 2 * together) for values in known)
+    questions = [id(row) if row.question is None else row.question for row in rows]
+    return alike * repeats_of(met, questions)

@@ -1,5 +1,6 @@
 import heapq
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from nbkit import SLO, goodput, intervals, summary
 from nbkit.answer import Answer
 from nbkit.intervals import Sample, _students_t, median_interval, ratio_interval, share_interval
-from nbkit.measured import NotMeasured, Row, in_flight_together
+from nbkit.measured import NotMeasured, Row, in_flight_together, read_rows
 from nbkit.percentiles import enough_for, percentile, values_of
+from nbkit.service_levels import judged
 from nbkit.timing import Trace
 
 
@@ -229,6 +231,21 @@ def test_shares_of_those_that_wait_together_tell_less() -> None:
     assert 0.2 < truth < 0.8
     assert blind < aware
     assert aware >= 85
+
+
+def test_a_share_over_few_questions_tells_less() -> None:
+    """Twenty questions asked five times each, with the same result, tell as much as asked once."""
+    once = [Answer("x", trace=trace(ttft=0.2 + 0.2 * (n % 2), start=10.0 * n)) for n in range(20)]
+    rows = [
+        replace(row, question=place, trace=trace(ttft=0.2 + 0.2 * (place % 2), start=10.0 * start))
+        for round_ in range(5)
+        for place, row in enumerate(read_rows(once))
+        for start in [20 * round_ + place]
+    ]
+    low, high = judged(rows, SLO(ttft=0.3)).interval
+    alone = goodput(once, SLO(ttft=0.3)).interval
+    assert low == pytest.approx(alone.low, abs=0.02)
+    assert high == pytest.approx(alone.high, abs=0.02)
 
 
 def test_every_limit_must_be_kept() -> None:
