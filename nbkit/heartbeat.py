@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 INTERVAL = 0.02
 
@@ -18,16 +18,20 @@ class Heartbeat:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.felt = time.perf_counter()
-        self._loop = loop
+        # Held strongly, a loop that is closed between two beats would stay in `_hearts` for good.
+        self._loop = ref(loop)
         self.needed = 0
 
     def beat(self) -> None:
         """Beat until nobody needs it."""
         self.felt = time.perf_counter()
+        loop = self._loop()
+        if loop is None:
+            return
         if self.needed > 0:
-            self._loop.call_later(INTERVAL, self.beat)
+            loop.call_later(INTERVAL, self.beat)
         else:
-            _hearts.pop(self._loop, None)
+            _hearts.pop(loop, None)
 
 
 _hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDictionary()

@@ -43,11 +43,11 @@ class SLO:
         Raises `NotMeasured` for a limit on TPOT where the server did not count tokens. An answer
         in one piece, or of one token, has no TPOT: no reader waited between its tokens.
         """
-        if self.tpot is not None and trace.tokens is None and trace.chunks > 1:
+        if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
-                "The server did not report how many tokens it wrote, so TPOT is not known — ask it "
-                'for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '
-                "SLO."
+                "The server did not report how many tokens of text it wrote, so TPOT is not known "
+                '— ask it for usage (`stream_options={"include_usage": True}`), or leave tpot out '
+                "of the SLO."
             )
         taken = {name: getattr(trace, name) for name in self.limits}
         return all(

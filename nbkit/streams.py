@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 from nbkit import hearing
+from nbkit.agents import is_of_agent, refuse
 from nbkit.answer import Answer
+from nbkit.blocking_calls import call
+from nbkit.chat_memory import MemoryNotWritten
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
 from nbkit.heartbeat import INTERVAL, Heartbeat, keep_waking
 from nbkit.stream_errors import (
@@ -20,6 +23,7 @@ from nbkit.stream_errors import (
     explain,
     not_an_answer,
 )
+from nbkit.surrogates import Joining
 from nbkit.timing import Trace, clock_offset
 
 _SETTLE_SECONDS = 2.0
@@ -160,6 +164,9 @@ class TokenStream:
             self._stopping = True
         except Exception as raised:  # noqa: BLE001 - kept, with the partial answer, for the reader
             error = raised
+        except (SystemExit, KeyboardInterrupt) as raised:
+            error = raised
+            raise
         finally:
             self._pumping = False
             self.trace.end = time.perf_counter()
@@ -171,8 +178,8 @@ class TokenStream:
         if inspect.iscoroutinefunction(answer):
             answer = answer()
         elif callable(answer):
-            answer = await asyncio.to_thread(answer)
-        if inspect.isawaitable(answer):
+            answer = await asyncio.to_thread(call, answer)
+        if inspect.isawaitable(answer) and not is_of_agent(answer):
             answer = await answer
         self._response = answer
         self._heard = hearing.of(answer) or self._heard
@@ -185,8 +192,8 @@ class TokenStream:
         assert self._reader is not None
         assert self._heart is not None
         heart, felt, turned = self._heart, 0.0, 0.0
-        skipped = 0
-        async for delta in self._reader:
+        skipped, joining = 0, Joining()
+        async for arrived in self._reader:
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection; a
                 # source that never waits has none.
@@ -194,13 +201,10 @@ class TokenStream:
                 if skipped > _ENDLESS:
                     break
                 continue
-            if not delta:
+            if not (delta := joining.add(arrived)):
                 continue
             now = time.perf_counter()
-            self.trace.model = self._heard.model
-            self.trace.add(now, len(delta))
-            self._parts.append(delta)
-            self._hear(delta)
+            self._take_in(delta, now)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
             if heart.felt != felt:
@@ -209,6 +213,14 @@ class TokenStream:
                 turned = now
                 # The loop must turn though the source delivers without ever suspending.
                 await self._pause(asyncio.sleep(0))
+        if half := joining.end():
+            self._take_in(half, time.perf_counter())
+
+    def _take_in(self, delta: str, now: float) -> None:
+        self.trace.model = self._heard.model
+        self.trace.add(now, len(delta))
+        self._parts.append(delta)
+        self._hear(delta)
 
     async def _pause(self, waiting: Awaitable[object]) -> None:
         """Wait between two deltas, for something else than the source."""
@@ -233,16 +245,14 @@ class TokenStream:
 
     async def _settle(self, error: BaseException | None) -> None:
         trace, heard = self.trace, self._heard
-        trace.requested, trace.model = heard.requested, heard.model
-        trace.finish_reason = heard.finish_reason
-        trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
+        heard.tell(trace)
         stopped = self._stopping
         complaint = None if stopped else self._complaint(error)
         if stopped or complaint is not None:
             if self._reader is not None:
                 await self._reader.stopped()
             if heard.turn is not None:
-                await heard.turn.end_early(self.text)
+                complaint = await heard.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
@@ -251,6 +261,7 @@ class TokenStream:
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
+            nothing_found=heard.found_nothing(self._response, self.text),
         )
         if complaint is not None:
             complaint.answer = self.answer
@@ -259,6 +270,10 @@ class TokenStream:
 
     def _complaint(self, error: BaseException | None) -> StreamError | None:
         """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
+        if isinstance(error, StreamMisused) and error.answer is None:
+            return error
+        if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
+            return MemoryNotWritten.by(error, None)
         if isinstance(error, NotAnAnswer):
             return not_an_answer(error)
         if error is not None:
@@ -270,7 +285,8 @@ class TokenStream:
             return AnswerTruncated.by_model(reason)
         called = heard.requested is not None or (self._reader and self._reader.from_model)
         if called and not self._parts and reason is None:
-            return AnswerTruncated.no_stream()
+            server = heard.openai_client
+            return AnswerTruncated.no_stream() if server else AnswerTruncated.no_text()
         if heard.speaks_openai and reason is None:
             return AnswerTruncated.by_connection(self.trace.chunks)
         return None
@@ -281,7 +297,8 @@ def stream(source: Any) -> TokenStream:
 
     `source` is a coroutine (`engine.aquery(q)`, `chat.astream_chat(q)`, `llm.astream_complete(p)`),
     a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
-    async), or any (async) iterable of `str`. For a coroutine or callable the clock starts before
+    async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
+    array or model, and not yet an agent. For a coroutine or callable the clock starts before
     it runs, so TTFT includes retrieval; for an answer already made it starts here, and retrieval
     is not in it. Blocking sources are read in a worker thread, never on the event loop.
 
@@ -291,6 +308,8 @@ def stream(source: Any) -> TokenStream:
     """
     if isinstance(source, TokenStream):
         return source
+    if is_of_agent(source):
+        raise StreamMisused(refuse(source))
     check_source(source)
     return TokenStream(source)
 

@@ -213,4 +213,6 @@ def _missing(answer: Answer) -> StreamBroken | None:
     """Say why an answer that nobody complained about is none."""
     if answer.stopped:
         return StreamBroken("The call was cancelled by somebody else — ask again.")
+    if answer.nothing_found:
+        return StreamBroken("No document matched, so no model was asked — look at the retriever.")
     return None if answer.text else StreamBroken("The answer has no text — look at the model.")

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.results import Experiment
+from nbkit.surrogates import whole_characters
 from nbkit.timing import Trace
 
 _MARK = "nbkit_experiment"
 _FORMAT = 1
 _MOMENTS = ("responded", "requested", "end")
-_FACTS = ("tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
+_FACTS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
 _HEADER = ("kind", "planned", "parameters", "made")
 
 Kept = TypeVar("Kept", bound=Experiment)
@@ -31,7 +32,8 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
     try:
         with draft.open("w", encoding="utf-8") as file:
             for line in (header, *records):
-                file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+                text_line = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+                file.write(whole_characters(text_line) + "\n")
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -100,7 +102,7 @@ def _measurement(record: dict[str, Any]) -> Measurement:
     for name in _MOMENTS:
         setattr(trace, name, None if record[name] is None else start + record[name])
     for name in _FACTS:
-        setattr(trace, name, record[name])
+        setattr(trace, name, record.get(name, getattr(trace, name)))
     return Measurement(
         **{name: record[name] for name in ("label", "load", "repetition", "question", "state")},
         error=record["error"],
