@@ -66,8 +66,9 @@ class ChatTurn:
         Gives what is to be said of it: the same complaint, or one that tells of the memory too.
         """
         try:
-            if not seen and was_refused(complaint):
+            if complaint is not None and not seen and was_refused(complaint):
                 await self.take_back()
+                complaint.args = (f"{complaint} The chat does not remember this message.",)
             else:
                 await self.end_early(seen)
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise

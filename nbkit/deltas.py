@@ -162,8 +162,11 @@ class _BlockingChat(_Blocking):
         response.queue = self._queue
         super().__init__(self._drain(), from_model=True)
 
-    def _drain(self) -> Iterable[str]:
-        while self._writer is not None and self._writer.is_alive():
+    def _drain(self) -> Iterable[Any]:
+        if self._writer is None:
+            yield from self._response.chat_stream or ()
+            return
+        while self._writer.is_alive():
             try:
                 # The writer may have fetched the first queue just before it was replaced.
                 yield self._first.get_nowait()

@@ -23,7 +23,7 @@ from nbkit.stream_errors import (
     explain,
     not_an_answer,
 )
-from nbkit.surrogates import Joining
+from nbkit.surrogates import joined
 from nbkit.timing import Trace, clock_offset
 
 _SETTLE_SECONDS = 2.0
@@ -192,8 +192,8 @@ class TokenStream:
         assert self._reader is not None
         assert self._heart is not None
         heart, felt, turned = self._heart, 0.0, 0.0
-        skipped, joining = 0, Joining()
-        async for arrived in self._reader:
+        skipped = 0
+        async for delta in joined(self._reader):
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection; a
                 # source that never waits has none.
@@ -201,10 +201,13 @@ class TokenStream:
                 if skipped > _ENDLESS:
                     break
                 continue
-            if not (delta := joining.add(arrived)):
+            if not delta:
                 continue
             now = time.perf_counter()
-            self._take_in(delta, now)
+            self.trace.model = self._heard.model
+            self.trace.add(now, len(delta))
+            self._parts.append(delta)
+            self._hear(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
             if heart.felt != felt:
@@ -213,14 +216,6 @@ class TokenStream:
                 turned = now
                 # The loop must turn though the source delivers without ever suspending.
                 await self._pause(asyncio.sleep(0))
-        if half := joining.end():
-            self._take_in(half, time.perf_counter())
-
-    def _take_in(self, delta: str, now: float) -> None:
-        self.trace.model = self._heard.model
-        self.trace.add(now, len(delta))
-        self._parts.append(delta)
-        self._hear(delta)
 
     async def _pause(self, waiting: Awaitable[object]) -> None:
         """Wait between two deltas, for something else than the source."""
@@ -261,7 +256,9 @@ class TokenStream:
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
-            nothing_found=heard.found_nothing(self._response, self.text),
+            nothing_found=not stopped
+            and complaint is None
+            and heard.found_nothing(self._response, self.text),
         )
         if complaint is not None:
             complaint.answer = self.answer

@@ -4,6 +4,8 @@ A character outside the first 65,536 is two code units in UTF-16. JSON lets each
 (U+D83D, say), and so do Python's strings; nothing that is encoded as UTF-8 does.
 """
 
+from collections.abc import AsyncIterable, AsyncIterator
+
 _REPLACEMENT = "\ufffd"
 
 
@@ -40,3 +42,11 @@ class Joining:
         """Give what stands for a half whose other one never came."""
         half, self._half = self._half, ""
         return _REPLACEMENT if half else ""
+
+
+async def joined(deltas: AsyncIterable[str]) -> AsyncIterator[str]:
+    """Give a stream's deltas with whole characters; some may be empty."""
+    joining = Joining()
+    async for delta in deltas:
+        yield joining.add(delta)
+    yield joining.end()

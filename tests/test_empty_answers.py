@@ -22,7 +22,7 @@ NO_DOCUMENT = "no document matched, no model was asked"
 class Silent(CustomLLM):
     """A model that speaks no protocol of OpenAI's, and says nothing."""
 
-    words: list[str] = []
+    words: tuple[str, ...] = ()
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -120,5 +120,5 @@ async def test_a_silent_model_is_said_to_be_silent(call: str) -> None:
         await nbkit.stream(_asked(Silent(), call))
     assert "stream" not in str(caught.value)
     assert caught.value.answer.state == "truncated"
-    spoken = await nbkit.stream(_asked(Silent(words=["Hello."]), call))
+    spoken = await nbkit.stream(_asked(Silent(words=("Hello.",)), call))
     assert (spoken.text, spoken.state) == ("Hello.", "done")

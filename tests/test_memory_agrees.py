@@ -1,4 +1,4 @@
-"""A chat's memory that fails, that has no room, and messages that do not fit: what is said of it."""
+"""A chat's memory that fails or has no room, and messages that do not fit."""
 
 import json
 from collections.abc import Callable
@@ -144,6 +144,7 @@ async def test_a_message_that_does_not_fit(mode: str) -> None:
     before = conversation.history
     error = await _failed(conversation.turn(LONG))
     assert "context window" in str(error)
+    assert "does not remember this message" in str(error)
     assert conversation.history == before
     second = await conversation.turn(NEXT)
     assert first.text

@@ -44,6 +44,7 @@ class Stuck:
         raise KeyboardInterrupt
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     ("source", "text"),
     [

@@ -128,6 +128,7 @@ async def test_an_experiment_is_saved(tmp_path: Path) -> None:
     made = await nbkit.measure([f"Why {FIRST}?"], {f"a{FIRST}": ask}, progress=False)
     saved = made.save(tmp_path / "run.jsonl", text=True)
     loaded = nbkit.Experiment.load(saved)
+    assert loaded.questions == [f"Why {LOST}?"]
     assert [one.text for one in loaded.results] == [f"Yes {LOST}"]
 
 

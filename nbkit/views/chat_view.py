@@ -156,8 +156,9 @@ def chat(engine: Any) -> ChatView:
     """Talk with any of LlamaIndex's chat engines: input box, live answers, Stop, sources, Clear.
 
     One turn at a time. After a stop or an error the engine's memory holds what the screen shows,
-    the partial answer marked. Other cells can run meanwhile; `await` the view to wait until the
-    chat is ended.
+    the partial answer marked; where it does not (a message too long for the model, early messages
+    for which it has no room, a disk that is full), the screen says so. Other cells can run
+    meanwhile; `await` the view to wait until the chat is ended.
 
     Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
 

@@ -161,7 +161,7 @@ def test_show_settles_though_a_memory_fails(ready: Kernel) -> None:
 
 
 def test_the_screen_says_what_the_model_no_longer_sees(ready: Kernel) -> None:
-    """Once the memory has no room for the first turns, the transcript says so, until it is clear."""
+    """Once the memory has no room for the first turns, the transcript says so; Clear ends it."""
     ready.run(
         "llm = nbkit.connect(speed=0)\n"
         "memory = ChatMemoryBuffer.from_defaults(token_limit=150)\n"
@@ -177,7 +177,7 @@ def test_the_screen_says_what_the_model_no_longer_sees(ready: Kernel) -> None:
 
 
 def test_half_a_character_is_said_and_answered(ready: Kernel) -> None:
-    """Half an emoji, typed or sent by a model, is shown, kept and remembered as a whole character."""
+    """Half an emoji, typed or sent by a model, is shown and kept as a whole character."""
     ready.run(
         "async def halves():\n"
         "    for part in ('a', '\\ud83d', '\\ude00', '\\ud83d'): yield part\n"
