@@ -1,5 +1,6 @@
 # make lab         open JupyterLab on the first notebook    (more flags: make lab ARGS="--port 9999")
 # make test        install what the tests need, run them all
+# make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make notebooks   execute the notebooks and store their outputs
 # make bench       measure; prints tables of ratios taken in one run
 # make lint        formatter, linter, type checker
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
-.PHONY: lab test fast notebooks bench lint book picture gallery clean
+.PHONY: lab test fast floors notebooks bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -25,11 +26,14 @@ lab: $(VENV)/.lab
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
 	$(BIN)/pytest -m "$(FAST)" $(ARGS)
-	$(BIN)/python tests/other_pythons.py
+	$(BIN)/python tests/other_environments.py pythons
 	$(BIN)/pytest -m "not ($(FAST))" $(ARGS)
 
 fast: $(VENV)/.test
 	$(BIN)/pytest -m "$(FAST)" $(ARGS)
+
+floors: $(VENV)/.test
+	$(BIN)/python tests/other_environments.py floors
 
 notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)

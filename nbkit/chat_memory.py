@@ -30,8 +30,8 @@ class MemoryNotWritten(StreamBroken):
         """Say so, after what had gone wrong before it."""
         told = f"{before} Then also the " if before else "The "
         failed = cls(
-            f"{told}chat's memory could not be written ({type(error).__name__}: {error}) — what "
-            "had arrived is in `.answer`; put the memory right, or give the chat engine another."
+            f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
+            "what had arrived is in `.answer`; put the memory right, or give the engine another.",
         )
         failed.__cause__ = error
         return failed
@@ -68,7 +68,7 @@ class ChatTurn:
         try:
             if complaint is not None and not seen and was_refused(complaint):
                 await self.take_back()
-                complaint.args = (f"{complaint} The chat does not remember this message.",)
+                complaint.args = (f"{complaint} (The chat does not remember this message.)",)
             else:
                 await self.end_early(seen)
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise

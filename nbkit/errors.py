@@ -11,9 +11,20 @@ class NbkitError(Exception):
     In a notebook it is shown as that message alone, without frames from inside the library.
     """
 
-    def __init__(self, *args: object) -> None:
+    advice: str | None = None
+    """What to do; `None` where it is not told apart from the message."""
+
+    def __init__(self, happened: str = "", advice: str | None = None) -> None:
         # A message may quote a server; one that cannot be encoded could not be shown.
-        super().__init__(*(whole_characters(a) if isinstance(a, str) else a for a in args))
+        message = whole_characters(happened if advice is None else f"{happened} — {advice}")
+        super().__init__(message)
+        self.advice = advice
+
+    @property
+    def happened(self) -> str:
+        """The message without the advice."""
+        whole = str(self)
+        return whole if self.advice is None else whole.removesuffix(f" — {self.advice}")
 
     def _render_traceback_(
         self,

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary, ref
 
 INTERVAL = 0.02
+_BREATHLESS = 1.5 * INTERVAL
+"""Seconds without a heartbeat after which a task that never waits must let the loop turn."""
 
 
 class Heartbeat:
@@ -32,6 +34,24 @@ class Heartbeat:
             loop.call_later(INTERVAL, self.beat)
         else:
             _hearts.pop(loop, None)
+
+
+class Breath:
+    """Tells a task that may never wait for anything when its loop must turn."""
+
+    def __init__(self, heart: Heartbeat) -> None:
+        self._heart = heart
+        self._felt = self._turned = 0.0
+
+    def is_short(self, now: float) -> bool:
+        """Whether the loop has not turned for too long, as of a reading of perf_counter."""
+        if self._heart.felt != self._felt:
+            self._felt, self._turned = self._heart.felt, now
+            return False
+        if now - self._turned <= _BREATHLESS:
+            return False
+        self._turned = now
+        return True
 
 
 _hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDictionary()

@@ -75,8 +75,8 @@ class AnswerTruncated(StreamError):
     def no_text(cls) -> Self:
         """A model was asked and ended in good order, without a word."""
         return cls(
-            "The model sent no text — ask again, or ask the model itself "
-            "(`llm.complete`) to see what it does."
+            "The model sent no text",
+            "ask again, or ask the model itself (`llm.complete`) to see what it does.",
         )
 
 

@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, Self
 
 from nbkit import hearing
 from nbkit.agents import is_of_agent, refuse
@@ -13,7 +13,7 @@ from nbkit.answer import Answer
 from nbkit.blocking_calls import call
 from nbkit.chat_memory import MemoryNotWritten
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
-from nbkit.heartbeat import INTERVAL, Heartbeat, keep_waking
+from nbkit.heartbeat import Breath, Heartbeat, keep_waking
 from nbkit.stream_errors import (
     AnswerTruncated,
     StreamBroken,
@@ -29,8 +29,6 @@ from nbkit.timing import Trace, clock_offset
 _SETTLE_SECONDS = 2.0
 _ENDLESS = 10_000
 """Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
-_BREATHLESS = 1.5 * INTERVAL
-"""Seconds without a heartbeat after which a source that never waits must let the loop turn."""
 _END = object()
 
 
@@ -69,6 +67,13 @@ class TokenStream:
         self._stopping = False
         self._pumping = False
         self._taken = False
+
+    @classmethod
+    def of_call(cls, source: Any, start: float, heard: hearing.Hearing) -> Self:
+        """Read what a call gave that began at `start` and was heard ever since."""
+        tokens = cls(source)
+        tokens.trace.start, tokens._heard = start, heard
+        return tokens
 
     @property
     def text(self) -> str:
@@ -152,7 +157,7 @@ class TokenStream:
 
     async def _pump(self) -> None:
         """Read the source at its own pace; whoever hears it may be slow, or gone."""
-        self._heard = hearing.begin()
+        self._heard = hearing.begin(self._heard)
         error: BaseException | None = None
         self._pumping = True
         clocks = clock_offset()
@@ -191,8 +196,7 @@ class TokenStream:
     async def _drain(self) -> None:
         assert self._reader is not None
         assert self._heart is not None
-        heart, felt, turned = self._heart, 0.0, 0.0
-        skipped = 0
+        breath, skipped = Breath(self._heart), 0
         async for delta in joined(self._reader):
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection; a
@@ -210,10 +214,7 @@ class TokenStream:
             self._hear(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
-            if heart.felt != felt:
-                felt, turned = heart.felt, now
-            elif now - turned > _BREATHLESS:
-                turned = now
+            if breath.is_short(now):
                 # The loop must turn though the source delivers without ever suspending.
                 await self._pause(asyncio.sleep(0))
 

@@ -1,6 +1,11 @@
 """Fixtures that several test files share."""
 
+import signal
+
 import pytest
+
+# Started by `nohup` or some CI runners, Python ignores SIGINT, and so would all it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("tests.simulated")
 

@@ -28,6 +28,16 @@ def test_environment_file_and_pyproject_ask_for_the_same() -> None:
     assert project["requires-python"] == ">=3.11"
 
 
+def test_the_tests_take_interrupts_where_their_caller_ignores_them() -> None:
+    """Under `nohup make test &` SIGINT is ignored; what the tests start still feels one."""
+    code = "import signal, tests.conftest; print(signal.getsignal(signal.SIGINT).__name__)"
+    command = f"trap '' INT; {sys.executable} -c '{code}'"
+    out = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert out.stdout.strip() == "default_int_handler"
+
+
 def test_import_costs_nothing() -> None:
     """`import nbkit` pulls in neither LlamaIndex nor Jupyter: names load when first used."""
     code = (
@@ -82,13 +92,23 @@ def test_imports_follow_the_arrows() -> None:
         "corpus": {"errors", "corpus", "models"},
         "models": {"errors", "models"},
         "measured": {"errors", "timing"},
+        "paths": {"errors"},
         "intervals": set(),
         "percentiles": {"timing", "measured", "intervals"},
         "service_levels": {"timing", "measured", "intervals"},
         "loads": {"measured", "percentiles", "service_levels"},
         "plots": {"errors", "timing", "measured", "intervals", *figures, "plots"},
-        "experiment": {*order, "measured", "intervals", *figures, "batch", "plots", "experiment"},
-        "batch": {*order, "batch"},
+        "experiment": {
+            *order,
+            "measured",
+            "intervals",
+            *figures,
+            "batch",
+            "paths",
+            "plots",
+            "experiment",
+        },
+        "batch": {*order, "paths", "batch"},
         "kernels": set(),
         "teach": {"errors"},
         "environment_check": {"errors", "kernels", "models", "corpus", "plots"},

@@ -1,4 +1,7 @@
-"""Run the fast tests on every other supported Python this machine has, each in its own venv."""
+"""Run the fast tests in other environments, each in a venv of its own.
+
+`pythons`: every other supported Python this machine has. `floors`: the oldest dependencies allowed.
+"""
 
 import os
 import shutil
@@ -8,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SUPPORTED = (11, 12, 13)
+FAST = "not process and not kernel and not browser"
 
 
 def find_python(minor: int) -> str | None:
@@ -29,9 +33,9 @@ def find_python(minor: int) -> str | None:
     return None
 
 
-def prepare(python: str, minor: int) -> Path:
-    """Make `.venv-3.x` with the test dependencies, unless it is there and up to date."""
-    venv = ROOT / f".venv-3.{minor}"
+def prepare(name: str, python: str, resolution: str = "highest") -> Path:
+    """Make the venv with the test dependencies, unless it is there and up to date."""
+    venv = ROOT / name
     stamp, wanted = venv / ".made-for", (ROOT / "pyproject.toml").read_text("utf-8")
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         uv = [sys.executable, "-m", "uv"]
@@ -39,7 +43,8 @@ def prepare(python: str, minor: int) -> Path:
         subprocess.run(
             [
                 *(*uv, "pip", "install", "--quiet", "--compile-bytecode"),
-                *("--python", venv / "bin/python", "--editable", ".[test]"),
+                *("--python", venv / "bin/python", "--resolution", resolution),
+                *("--editable", ".[test]"),
             ],
             check=True,
             cwd=ROOT,
@@ -48,7 +53,13 @@ def prepare(python: str, minor: int) -> Path:
     return venv
 
 
-def main() -> None:
+def passes(venv: Path) -> bool:
+    """Run the fast tests in a venv."""
+    command = [venv / "bin/pytest", "-q", "-m", FAST, "-p", "no:cacheprovider"]
+    return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
+
+
+def try_other_pythons() -> None:
     """Test on each; say which ones this machine lacks; fail if any fails."""
     failed = []
     for minor in SUPPORTED:
@@ -59,20 +70,18 @@ def main() -> None:
             print(f"Python 3.{minor}: not on this machine, not tested", flush=True)
             continue
         print(f"Python 3.{minor}: fast tests", flush=True)
-        pytest = prepare(python, minor) / "bin/pytest"
-        command = [
-            pytest,
-            "-q",
-            "-m",
-            "not process and not kernel and not browser",
-            "-p",
-            "no:cacheprovider",
-        ]
-        if subprocess.run(command, check=False, cwd=ROOT).returncode:
+        if not passes(prepare(f".venv-3.{minor}", python)):
             failed.append(f"3.{minor}")
     if failed:
         sys.exit(f"The fast tests failed on Python {', '.join(failed)}.")
 
 
+def try_floors() -> None:
+    """Test with the oldest version of each dependency that pyproject.toml allows."""
+    print("The oldest dependencies allowed: fast tests", flush=True)
+    if not passes(prepare(".venv-floors", sys.executable, "lowest-direct")):
+        sys.exit("The fast tests failed with the oldest dependencies that pyproject.toml allows.")
+
+
 if __name__ == "__main__":
-    main()
+    {"pythons": try_other_pythons, "floors": try_floors}[sys.argv[1]]()
