@@ -41,7 +41,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _close_coroutines(error: BaseException) -> None:
-    """Close what the failed call left unstarted, of which Python would complain in any cell."""
+    """Close the coroutines that the failed call never started: Python would warn of each."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         for value in frame.f_locals.values():
             if inspect.iscoroutine(value) and inspect.getcoroutinestate(value) == "CORO_CREATED":

@@ -23,7 +23,10 @@ _REFUSED = {400, 413, 422}
 
 
 class MemoryNotWritten(StreamBroken):
-    """The memory of a chat failed, and may lack the turn; `__cause__` is its error."""
+    """The memory of a chat failed, and may lack the turn; `__cause__` is its error.
+
+    Taught in notebook 02.
+    """
 
     @classmethod
     def by(cls, error: Exception, before: StreamError | None) -> Self:
@@ -31,7 +34,7 @@ class MemoryNotWritten(StreamBroken):
         told = f"{before} Then also the " if before else "The "
         failed = cls(
             f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
-            "what had arrived is in `.answer`; put the memory right, or give the engine another.",
+            "what had arrived is in `.answer`; repair the memory, or give the engine another.",
         )
         failed.__cause__ = error
         return failed

@@ -49,7 +49,7 @@ class Conversation:
             )
         self.engine = engine
         self.forgotten = 0
-        """How many of the oldest messages the memory no longer gives to the model, for want of
+        """How many of the oldest messages the memory no longer gives to the model because it has no
         room, though `history` has them; as of the last turn's end."""
 
     def turn(self, message: str) -> TokenStream:

@@ -73,7 +73,7 @@ class AnswerTruncated(StreamError):
 
     @classmethod
     def no_text(cls) -> Self:
-        """A model was asked and ended in good order, without a word."""
+        """A model was asked and ended as it should, but with no text."""
         return cls(
             "The model sent no text",
             "ask again, or ask the model itself (`llm.complete`) to see what it does.",

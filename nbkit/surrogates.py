@@ -1,4 +1,4 @@
-"""Characters that a model, or a person, sent in halves.
+"""Half characters, as a model sends them that cuts an emoji in two.
 
 A character outside the first 65,536 is two code units in UTF-16. JSON lets each stand alone
 (U+D83D, say), and so do Python's strings; nothing that is encoded as UTF-8 does.

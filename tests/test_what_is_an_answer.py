@@ -52,7 +52,7 @@ class Words:
 
 @pytest.fixture(autouse=True)
 def no_complaint_from_python() -> Iterator[None]:
-    """Let no coroutine be forgotten without having been awaited."""
+    """Fail where Python warns of a coroutine that nobody awaited."""
     ended.clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
