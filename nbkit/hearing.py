@@ -24,10 +24,13 @@ from llama_index.core.instrumentation.events.llm import (
     LLMCompletionInProgressEvent,
     LLMCompletionStartEvent,
 )
+from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent
 from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.memory import BaseMemory
 
 from nbkit.chat_memory import ChatTurn
+from nbkit.chat_stream import watch_answer
+from nbkit.timing import Trace
 
 _STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
 _RESPONSES = (
@@ -36,6 +39,10 @@ _RESPONSES = (
     LLMChatEndEvent,
     LLMCompletionEndEvent,
 )
+
+_COUNTS = ("tokens", "reasoning_tokens", "prompt_tokens")
+_EMPTY_RESPONSE = "Empty Response"
+"""What LlamaIndex says in place of an answer, unless told otherwise."""
 
 
 @dataclass
@@ -47,6 +54,7 @@ class Hearing:
     model: str | None = None
     finish_reason: str | None = None
     tokens: int | None = None
+    reasoning_tokens: int | None = 0
     prompt_tokens: int | None = None
     speaks_openai: bool = False
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
@@ -54,12 +62,47 @@ class Hearing:
     """LlamaIndex's streaming chat response, once its history writer has begun."""
     turn: ChatTurn | None = None
     """The turn of a chat that this answer belongs to."""
+    retrieved: int | None = None
+    """How many nodes all retrievals gave together; `None` before any."""
+    asked_since: bool = False
+    """A model was asked after the last retrieval."""
+    openai_client: bool = False
+    """The model was asked through LlamaIndex's client for OpenAI's protocol."""
 
     def call_begins(self, model: str | None) -> None:
         """Forget the previous model call: only the last one's answer is streamed."""
         self.requested = time.perf_counter()
         self.model = model
         self.finish_reason = self.tokens = self.prompt_tokens = None
+        self.reasoning_tokens = 0
+        self.asked_since = True
+
+    def retrieval_ends(self, nodes: int) -> None:
+        """Note how many nodes a retriever found."""
+        self.retrieved = (self.retrieved or 0) + nodes
+        self.asked_since = False
+
+    def thought_arrives(self, choice: Any) -> None:
+        """Note a thought in a raw chunk; how many tokens it took, only the usage tells."""
+        delta = getattr(choice, "delta", None)
+        if getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None):
+            self.reasoning_tokens = None
+
+    def tell(self, trace: Trace) -> None:
+        """Write down on a trace what was heard of the last model call."""
+        for name in ("requested", "model", "finish_reason", *_COUNTS):
+            setattr(trace, name, getattr(self, name))
+
+    def found_nothing(self, response: Any, text: str) -> bool:
+        """Tell whether no document matched, so that LlamaIndex answered without a model."""
+        if self.retrieved is not None:
+            return self.retrieved == 0 and not self.asked_since
+        # Made before anybody listened: LlamaIndex's stand-in, on no source at all.
+        return (
+            self.requested is None
+            and getattr(response, "source_nodes", None) == []
+            and text.strip() == _EMPTY_RESPONSE
+        )
 
     def raw_arrives(self, raw: Any) -> None:
         """Note finish reason and usage from a raw OpenAI chunk or completion."""
@@ -69,10 +112,15 @@ class Hearing:
         self.speaks_openai = True
         if choices and choices[0].finish_reason:
             self.finish_reason = choices[0].finish_reason
+        if choices:
+            self.thought_arrives(choices[0])
         usage = getattr(raw, "usage", None)
         if usage is not None:
             self.tokens = usage.completion_tokens
             self.prompt_tokens = usage.prompt_tokens
+            details = getattr(usage, "completion_tokens_details", None)
+            reasoning = getattr(details, "reasoning_tokens", None)
+            self.reasoning_tokens = reasoning or self.reasoning_tokens
 
 
 _current: ContextVar[Hearing | None] = ContextVar("nbkit_hearing", default=None)
@@ -97,6 +145,9 @@ class _Events(BaseEventHandler):
         elif isinstance(event, _STARTS):
             payload = event.model_dict
             hearing.call_begins(payload.get("model_name") or payload.get("model"))
+            hearing.openai_client = "openai" in str(payload.get("class_name")).lower()
+        elif isinstance(event, RetrievalEndEvent):
+            hearing.retrieval_ends(len(event.nodes))
 
 
 class _Spans(NullSpanHandler):
@@ -143,6 +194,7 @@ def _writer_begins(response: StreamingAgentChatResponse, memory: BaseMemory) -> 
     hearing.chat_response = response
     hearing.turn = hearing.turn or ChatTurn(memory)
     hearing.turn.asked = True
+    watch_answer(response, hearing.turn)
     response.nbkit_hearing = hearing  # type: ignore[attr-defined]
 
 

@@ -71,6 +71,14 @@ class AnswerTruncated(StreamError):
             "engine with `streaming=False`, or another server."
         )
 
+    @classmethod
+    def no_text(cls) -> Self:
+        """A model was asked and ended as it should, but with no text."""
+        return cls(
+            "The model sent no text",
+            "ask again, or ask the model itself (`llm.complete`) to see what it does.",
+        )
+
 
 def check_source(source: Any) -> None:
     """Raise `StreamMisused` for the wrong calls people make first, naming the right one."""
@@ -138,8 +146,8 @@ def explain(error: BaseException, chunks: int) -> str:
             f"The stream broke after {count(chunks, 'chunk')} ({detail}) — the partial answer is "
             "kept in `.answer`; ask again."
         )
-    if isinstance(error, NbkitError):
-        return str(error)
+    if known := _in_own_words(error):
+        return known
     if status in (401, 403):
         return "The server refused the API key — check the key, or use `nbkit.connect()`."
     if status == 429:
@@ -156,6 +164,17 @@ def explain(error: BaseException, chunks: int) -> str:
             "`nbkit.connect()` starts a new one; make the engine again with it."
         )
     return f"{type(error).__name__}: {error} — nothing had arrived yet; mend this and ask again."
+
+
+def _in_own_words(error: BaseException) -> str | None:
+    if isinstance(error, NbkitError):
+        return str(error)
+    if "available context size" in str(error):  # LlamaIndex's check, before it asks the model
+        return (
+            "The question, with what belongs to it, does not fit into the model's context window "
+            "— ask something shorter, lower `similarity_top_k`, or take a model with a larger one."
+        )
+    return None
 
 
 def _is_refused(error: BaseException) -> bool:
