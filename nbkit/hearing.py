@@ -52,6 +52,8 @@ class Hearing:
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
     counted: bool = False
     """The chunk with the usage alone has come, which only an answer that is over has."""
+    wrote: bool = False
+    """The model has written text."""
     thought: str = ""
     refusal: str = ""
     tools: list[str] = field(default_factory=list)
@@ -67,7 +69,8 @@ class Hearing:
         self.requested = time.perf_counter()
         self.model = model
         self.finish_reason = self.tokens = self.prompt_tokens = None
-        self.counted, self.thought, self.refusal, self.tools = False, "", "", []
+        self.counted = self.wrote = False
+        self.thought, self.refusal, self.tools = "", "", []
         self._last = None
 
     def raw_arrives(self, raw: Any) -> None:
@@ -90,6 +93,7 @@ class Hearing:
         self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
         part = getattr(choice, "delta", None) or getattr(choice, "message", None)
         if part is None or getattr(part, "content", None):
+            self.wrote = self.wrote or part is not None
             return
         self.refusal += getattr(part, "refusal", None) or ""
         thought = getattr(part, "reasoning_content", None) or getattr(part, "reasoning", None)

@@ -238,7 +238,7 @@ def _unreachable(error: BaseException) -> Trouble:
     url = getattr(request_of(error), "url", None)
     at = "" if url is None else f" at {url.host}:{url.port or ''}".rstrip(":")
     if _is_lost(error) and not _is_unreached(error):
-        lost = f"The model's server{at} closed the connection before it had answered"
+        lost = f"The connection to the model's server{at} was lost"
         return Trouble(lost, "ask again", later=True)
     return Trouble(
         f"The model's server{at} cannot be reached",

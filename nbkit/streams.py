@@ -31,7 +31,8 @@ _ENDLESS = 10_000
 _BREATHLESS = 1.5 * INTERVAL
 """Seconds without a heartbeat after which a source that never waits must let the loop turn."""
 _END = object()
-_LLAMAINDEX_EMPTY = "Empty Response"
+_LLAMAINDEX_EMPTY = ("Empty Response", "None")
+"""What LlamaIndex gives for an answer where the model wrote nothing."""
 
 
 class TokenStream:
@@ -244,6 +245,8 @@ class TokenStream:
         trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
         stopped = self._stopping
         complaint = None if stopped else self._complaint(error)
+        if isinstance(complaint, NoAnswer):
+            self._parts.clear()
         if stopped or complaint is not None:
             if self._reader is not None:
                 await self._reader.stopped()
@@ -276,11 +279,12 @@ class TokenStream:
             return cut
         if heard.speaks_openai and reason is None and not heard.counted:
             return AnswerTruncated.by_connection(self.trace.chunks)
-        called = heard.requested is not None
-        # LlamaIndex's constant, where the model wrote nothing.
-        empty = called and self.text == _LLAMAINDEX_EMPTY
-        called = called or (self._reader is not None and self._reader.from_model)
-        if empty or (called and not self.text.strip()):
+        called = heard.requested is not None or (self._reader and self._reader.from_model)
+        if heard.speaks_openai and not heard.wrote:
+            empty = self.text in ("", *_LLAMAINDEX_EMPTY)
+        else:
+            empty = not self.text.strip()
+        if called and empty:
             return NoAnswer.of(
                 refusal=heard.refusal, tools=heard.tools, thought=heard.thought, reason=reason
             )

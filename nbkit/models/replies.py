@@ -21,6 +21,10 @@ class NotAReplyError(ConnectError):
     """A server answered with HTTP 200, but with nothing of OpenAI's chat protocol."""
 
 
+class CutReplyError(ConnectError, httpx.RemoteProtocolError):
+    """An answer that came to an end in the middle of a piece: a lost connection."""
+
+
 class EmptyReplyError(NotAReplyError, httpx.RemoteProtocolError):
     """A server answered with HTTP 200 and an empty body."""
 
@@ -31,7 +35,7 @@ class ReplyReader:
     A server that ignores `stream` and sends its answer whole gives one chunk.
 
     Raises `openai.APIError` for an error that the server sends in the answer, NotAReplyError for
-    a body of another kind, and `httpx.RemoteProtocolError` for one that was cut off.
+    a body of another kind, and CutReplyError for one that was cut off.
     """
 
     def __init__(self, response: httpx.Response) -> None:
@@ -75,13 +79,27 @@ class ReplyReader:
         if data.startswith("[DONE]"):
             self.done = True
             return
-        for parsed in self._parsed(data, event.name):
-            if error := shapes.error_in(parsed, event.name):
-                raise openai.APIError(error[0], self._request, body=error[1])
-            if not shapes.has_answer(parsed):
-                self._stranger = self._stranger or parsed
-                continue
+        try:
+            parsed = json.loads(data)
+        except ValueError:
+            yield from self._hear_broken(event)
+            return
+        if error := shapes.error_in(parsed, event.name):
+            raise openai.APIError(error[0], self._request, body=error[1])
+        if shapes.has_answer(parsed):
             yield self._chunk(parsed)
+        else:
+            self._stranger = self._stranger or parsed
+
+    def _hear_broken(self, event: Event) -> Iterator[ChatCompletionChunk]:
+        lines = event.data.splitlines()
+        if len(lines) > 1:  # some servers leave out the empty line between two events
+            for line in lines:
+                yield from self._hear(Event(line, event.name))
+        elif event.name == "error":
+            raise openai.APIError(event.data, self._request, body=event.data)
+        elif not self.finished:
+            raise _cut(self._request, event.data)
 
     def _chunk(self, data: dict[str, Any]) -> ChatCompletionChunk:
         chunk = shapes.chunk(data)
@@ -93,21 +111,6 @@ class ReplyReader:
                 choice.delta.content = ""
         self._any = True
         return chunk
-
-    def _parsed(self, data: str, name: str) -> list[Any]:
-        try:
-            return [json.loads(data)]
-        except ValueError:
-            pass
-        try:  # some servers leave out the empty line between two events
-            return [json.loads(line) for line in data.splitlines()]
-        except ValueError:
-            pass
-        if name == "error":
-            return [data]
-        if self.finished:
-            return []
-        raise _cut(self._request, data)
 
     def _whole(self) -> ChatCompletionChunk:
         if self._is_events and self._stranger is None:
@@ -181,7 +184,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _cut(request: httpx.Request, data: str) -> httpx.RemoteProtocolError:
-    return httpx.RemoteProtocolError(
-        f"the answer was cut in the middle of {data[:40]!r}", request=request
+def _cut(request: httpx.Request, data: str) -> CutReplyError:
+    return CutReplyError(
+        f"The server's answer was cut in the middle of {data[:40]!r} — ask again.", request=request
     )

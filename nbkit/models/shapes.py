@@ -5,7 +5,7 @@ from typing import Any
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-_NOT_YET = ("", "null")
+_NOT_YET = (None, "", "null")
 """What some servers send as finish reason while there is none."""
 _TEXTS = ("message", "msg", "detail", "status_msg", "error_msg")
 
@@ -107,11 +107,13 @@ def _choice(choice: dict[str, Any], index: int, part: str) -> dict[str, Any]:
     if part == "message":
         message["role"] = "assistant"
     reason = choice.get("finish_reason")
+    if reason in _NOT_YET:
+        reason = "stop" if part == "message" else None  # what is in one piece is whole
     return {
         "index": index,
         **{name: value for name, value in choice.items() if value is not None},
         part: message,
-        "finish_reason": None if reason in _NOT_YET else reason,
+        "finish_reason": reason,
     }
 
 
