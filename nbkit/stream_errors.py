@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from nbkit.errors import NbkitError
 from nbkit.finish_reasons import ending
-from nbkit.server_errors import judge
+from nbkit.server_errors import judge, status_of
 from nbkit.timing import count
 
 _ASYNC_TWIN = {
@@ -183,6 +183,15 @@ def explain(error: BaseException, chunks: int) -> str:
     if isinstance(error, NbkitError):
         return str(error)
     return f"{trouble.happened} — {trouble.advice}."
+
+
+def in_words(error: Exception) -> Exception:
+    """Give a server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
+    if isinstance(error, NbkitError) or status_of(error) is None:
+        return error
+    broken = StreamBroken(explain(error, 0))
+    broken.__cause__ = error
+    return broken
 
 
 def _excerpt(text: str) -> str:

@@ -13,6 +13,7 @@ from nbkit import hearing
 from nbkit.answer import Answer
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
 from nbkit.heartbeat import INTERVAL, Heartbeat, keep_waking
+from nbkit.reply_faults import fault_of
 from nbkit.stream_errors import (
     AnswerTruncated,
     NoAnswer,
@@ -31,8 +32,6 @@ _ENDLESS = 10_000
 _BREATHLESS = 1.5 * INTERVAL
 """Seconds without a heartbeat after which a source that never waits must let the loop turn."""
 _END = object()
-_LLAMAINDEX_EMPTY = ("Empty Response", "None")
-"""What LlamaIndex gives for an answer where the model wrote nothing."""
 
 
 class TokenStream:
@@ -274,21 +273,8 @@ class TokenStream:
             broken = StreamBroken(explain(error, self.trace.chunks))
             broken.__cause__ = error
             return broken
-        heard, reason = self._heard, self._heard.finish_reason
-        if reason is not None and (cut := AnswerTruncated.by_model(reason)) is not None:
-            return cut
-        if heard.speaks_openai and reason is None and not heard.counted:
-            return AnswerTruncated.by_connection(self.trace.chunks)
-        called = heard.requested is not None or (self._reader and self._reader.from_model)
-        if heard.speaks_openai and not heard.wrote:
-            empty = self.text in ("", *_LLAMAINDEX_EMPTY)
-        else:
-            empty = not self.text.strip()
-        if called and empty:
-            return NoAnswer.of(
-                refusal=heard.refusal, tools=heard.tools, thought=heard.thought, reason=reason
-            )
-        return None
+        streamed = self._reader is not None and self._reader.from_model
+        return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
 
 
 def stream(source: Any) -> TokenStream:
