@@ -1,5 +1,6 @@
 """What servers send with HTTP 200: the text, or one sentence."""
 
+import gzip
 import json
 from typing import Any
 
@@ -10,12 +11,10 @@ from nbkit import stream
 from nbkit.batch.retries import can_succeed_later
 from nbkit.batch.runs import run_batch
 from nbkit.models import chunks as reading
-from nbkit.stream_errors import AnswerTruncated, StreamBroken, StreamError
+from nbkit.stream_errors import AnswerTruncated, StreamBroken
+from tests.asked import HELLO, STOP, ask, both, whole_too
 from tests.wire import Scripted, answer, chunk, events, serving
 
-HELLO = chunk({"content": "Hello"})
-STOP = chunk({}, "stop")
-ONE = {**chunk({}), "choices": [{"index": 0, "delta": {"content": "Hello"}}]}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
 
 
@@ -23,23 +22,6 @@ def bare(delta: Any, **more: Any) -> dict[str, Any]:
     """Give a chunk with nothing but its choice."""
     return {"choices": [{"delta": delta, **more}]}
 
-
-async def ask(wire: Scripted, call: str) -> nbkit.Answer:
-    """Ask a server for one answer, in one of four ways."""
-    async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
-        ways = {
-            "async": lambda: llm.astream_complete("Hi"),
-            "sync": lambda: llm.stream_complete("Hi"),
-            "async whole": lambda: llm.acomplete("Hi"),
-            "sync whole": lambda: llm.complete("Hi"),
-        }
-        way = ways[call]
-        return await stream(way() if call.startswith("async") else way)
-
-
-both = pytest.mark.parametrize("call", ["async", "sync"])
-whole_too = pytest.mark.parametrize("call", ["async", "sync", "async whole", "sync whole"])
 
 STREAMS = {
     "as it should be": events(HELLO, STOP),
@@ -75,6 +57,14 @@ async def test_a_stream_that_bends_the_protocol_gives_its_text(body: bytes, call
     """What servers and gateways add, leave out or name differently does not cost the answer."""
     got = await ask(Scripted(body), call)
     assert (got.text, got.state) == ("Hello", "done")
+
+
+@both
+async def test_a_compressed_stream_gives_its_text(call: str) -> None:
+    """A proxy may compress the stream: events are looked for in what the client unpacks."""
+    body = gzip.compress(events(HELLO, STOP))
+    wire = Scripted([body[:20], body[20:]], headers={"content-encoding": "gzip"})
+    assert (await ask(wire, call)).text == "Hello"
 
 
 WHOLE: dict[str, Any] = answer({"role": "assistant", "content": "Hello"})
@@ -217,104 +207,3 @@ async def test_done_is_asked_once() -> None:
         llm: Any = nbkit.connect(wire.base_url, model="m")
         (outcome,) = await run_batch(["Hi"], llm.astream_complete, progress=False)
     assert (outcome.state, len(wire.bodies)) == ("done", 1)
-
-
-@pytest.mark.parametrize(
-    ("reason", "says", "later"),
-    [
-        ("length", "token limit .*`max_tokens`", False),
-        ("MAX_TOKENS", "token limit", False),
-        ("model_context_window_exceeded", "token limit", False),
-        ("content_filter", "provider cut .*rephrase", False),
-        ("content_filter: RECITATION", "provider cut", False),
-        ("sensitive", "provider cut", False),
-        ("network_error", "could not finish .*ask again", True),
-        ("insufficient_system_resource", "could not finish", True),
-        ("error", "could not finish", True),
-        ("gone_fishing", "'gone_fishing', so the answer may not be whole", False),
-    ],
-)
-@whole_too
-async def test_every_end_but_a_good_one_is_told(
-    reason: str, says: str, later: bool, call: str
-) -> None:
-    """A closed list of good ends; all else is an error with the text kept, retried if it can be."""
-    body = events(HELLO, chunk({}, reason))
-    if "whole" in call:
-        body = json.dumps(answer({"role": "assistant", "content": "Hello"}, reason)).encode()
-    with pytest.raises(AnswerTruncated, match=says) as caught:
-        await ask(Scripted(body, kind="application/json" if "whole" in call else ""), call)
-    assert caught.value.answer.text == "Hello"
-    assert can_succeed_later(caught.value) is later
-
-
-@pytest.mark.parametrize("reason", ["stop", "eos", "eos_token", "end_turn", "COMPLETE", "STOP"])
-@whole_too
-async def test_good_ends_are_good(reason: str, call: str) -> None:
-    """The synonyms that servers of the protocol send for "stop" are whole answers."""
-    body = events(HELLO, chunk({}, reason))
-    if "whole" in call:
-        body = json.dumps(answer({"role": "assistant", "content": "Hello"}, reason)).encode()
-    got = await ask(Scripted(body, kind="application/json" if "whole" in call else ""), call)
-    assert (got.state, got.trace.finish_reason) == ("done", reason)
-
-
-TOOL = [{"index": 0, "id": "1", "type": "function", "function": {"name": "look", "arguments": ""}}]
-NO_ANSWERS = {
-    "a thought": ({"reasoning_content": "Let me think."}, "stop", "thought .*'Let me think.'"),
-    "a thought of vLLM's": ({"reasoning": "Let me think."}, "stop", "thought .*'Let me think.'"),
-    "a refusal": ({"refusal": "I will not."}, "stop", "refused to answer: 'I will not.'"),
-    "a tool call": ({"tool_calls": TOOL}, "tool_calls", "called `look` instead of answering"),
-    "nothing": ({"content": ""}, "stop", r"empty answer \(finish reason 'stop'\)"),
-}
-
-
-@whole_too
-@pytest.mark.parametrize(("message", "reason", "says"), NO_ANSWERS.values(), ids=NO_ANSWERS)
-async def test_a_reply_without_an_answer_is_told(
-    message: dict[str, Any], reason: str, says: str, call: str
-) -> None:
-    """Only a thought, a refusal, a tool call or nothing at all never passes for an answer."""
-    body = events(chunk(message), chunk({}, reason))
-    if "whole" in call:
-        body = json.dumps(answer({"role": "assistant", **message}, reason)).encode()
-    with pytest.raises(AnswerTruncated, match=says) as caught:
-        await ask(Scripted(body, kind="application/json" if "whole" in call else ""), call)
-    assert not caught.value.answer.text
-    if "'" in says and "finish" not in says:
-        assert caught.value.kept in ("Let me think.", "I will not.")  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("chat_mode", ["simple", "context"])
-@pytest.mark.parametrize("streaming", [True, False])
-@pytest.mark.parametrize("message", [{"refusal": "I will not."}, {"content": ""}])
-async def test_nothing_empty_enters_a_memory(
-    message: dict[str, Any], streaming: bool, chat_mode: Any
-) -> None:
-    """After a reply without an answer the memory holds the question and a mark, once each."""
-    body = events(chunk(message), STOP)
-    if not streaming:
-        body = json.dumps(answer({"role": "assistant", "content": "", **message})).encode()
-    wire = Scripted(body, kind="text/event-stream" if streaming else "application/json")
-    async with serving(wire):
-        llm = nbkit.connect(wire.base_url, model="m")
-        index = nbkit.load_index("en")
-        engine = index.as_chat_engine(chat_mode=chat_mode, llm=llm)
-        call = engine.astream_chat if streaming else engine.achat
-        with pytest.raises(StreamError):
-            await stream(call("Will you?"))
-    said = [(one.role.value, one.content) for one in engine.chat_history]
-    assert said == [("user", "Will you?"), ("assistant", "[interrupted]")]
-
-
-async def test_a_refusal_is_no_empty_response() -> None:
-    """LlamaIndex's "Empty Response" for a reply without text does not pass for an answer."""
-    wire = Scripted(
-        json.dumps(answer({"role": "assistant", "refusal": "I will not."})).encode(),
-        kind="application/json",
-    )
-    async with serving(wire):
-        llm = nbkit.connect(wire.base_url, model="m")
-        engine = nbkit.load_index("en").as_query_engine(llm=llm)
-        with pytest.raises(AnswerTruncated, match="refused to answer"):
-            await stream(engine.aquery("Will you?"))
