@@ -20,8 +20,6 @@ class Trouble:
     """What to do about it; no full stop."""
     later: bool
     """The same request may succeed a little later, unchanged."""
-    from_server: bool = True
-    """It came from a model's server or the way there, not from other code."""
 
 
 class _Kind(NamedTuple):
@@ -187,7 +185,7 @@ def judge(error: BaseException) -> Trouble:
     if "JSONDecodeError" in names:
         return Trouble("A piece of the stream arrived broken", "ask again", later=True)
     kind = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
-    return Trouble(kind, "fix this and ask again", later=False, from_server=False)
+    return Trouble(kind, "fix this and ask again", later=False)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -235,6 +233,10 @@ def _plain(error: BaseException, status: int | None) -> str:
 
 
 def _unreachable(error: BaseException) -> Trouble:
+    root = _causes(error)[-1]
+    if isinstance(root, ValueError | TypeError):  # the SDK calls this too a lost connection
+        unsent = f"The request could not be sent ({hide_keys(said(root), error)})"
+        return Trouble(unsent, "check the server's address and the key", later=False)
     url = getattr(request_of(error), "url", None)
     at = "" if url is None else f" at {url.host}:{url.port or ''}".rstrip(":")
     if _is_lost(error) and not _is_unreached(error):

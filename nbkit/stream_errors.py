@@ -6,6 +6,7 @@ from typing import Any, Self
 from nbkit.errors import NbkitError
 from nbkit.finish_reasons import ending
 from nbkit.server_errors import judge, status_of
+from nbkit.server_words import hide_keys
 from nbkit.timing import count
 
 _ASYNC_TWIN = {
@@ -181,7 +182,7 @@ def explain(error: BaseException, chunks: int) -> str:
             f"answer is kept in `.answer`; {trouble.advice}."
         )
     if isinstance(error, NbkitError):
-        return str(error)
+        return hide_keys(str(error), error)
     return f"{trouble.happened} — {trouble.advice}."
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from llama_index.llms.openai import OpenAI
 
 import nbkit
 from nbkit import stream
@@ -13,7 +14,7 @@ from nbkit.batch.retries import can_succeed_later
 from nbkit.batch.runs import run_batch
 from nbkit.stream_errors import StreamBroken
 from tests.server_bodies import CASES, error
-from tests.wire import Scripted, serving
+from tests.wire import Scripted, chunk, events, serving
 
 
 @pytest.mark.parametrize(
@@ -88,10 +89,44 @@ async def test_keys_stay_out_of_messages(text: str, monkeypatch: pytest.MonkeyPa
 
 async def test_nobody_there_is_named_with_the_address() -> None:
     """A client of the reader's own, without nbkit's transport, gets the same plain words."""
-    from llama_index.llms.openai import OpenAI
-
     llm = OpenAI(
         model="gpt-4o-mini", api_key="none", api_base="http://127.0.0.1:9/v1", max_retries=0
     )
     with pytest.raises(StreamBroken, match=r"server at 127\.0\.0\.1:9 cannot be reached — is it"):
         await stream(llm.astream_complete("Hi"))
+
+
+async def test_a_password_in_an_address_stays_out() -> None:
+    """An address with a password is named without it."""
+    wire = Scripted(b"It works!", kind="text/plain")
+    async with serving(wire):
+        port = wire.base_url.rpartition(":")[2].partition("/")[0]
+        llm: Any = nbkit.connect(f"http://user:secret-pass@127.0.0.1:{port}/v1", model="m")
+        with pytest.raises(StreamBroken, match=r"http://127\.0\.0\.1:\d+/v1 does not") as caught:
+            await stream(lambda: llm.stream_complete("Hi"))
+    assert "secret" not in str(caught.value)
+
+
+async def test_what_cannot_be_sent_is_told_from_a_dead_server() -> None:
+    """An address that the client refuses is said to be that, and is not tried again."""
+    async with serving(Scripted()) as wire:
+        address = wire.base_url.replace("http://", "http://user:secret-pass@")
+        llm: Any = nbkit.connect(address, model="m")
+        with pytest.raises(
+            StreamBroken, match=r"could not be sent .* check the server's"
+        ) as caught:
+            await stream(llm.astream_complete("Hi"))
+    assert not can_succeed_later(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_cut_event_may_pass_with_any_client() -> None:
+    """The SDK's own error for a broken piece of a stream is a lost connection to the retries."""
+    wire = Scripted(events(chunk({"content": "Hello"}), done=False) + b'data: {"cho\n\n')
+    async with serving(wire):
+        llm = OpenAI(model="gpt-4o-mini", api_key="none", api_base=wire.base_url, max_retries=0)
+        with pytest.raises(StreamBroken, match=r"arrived broken.*ask again") as caught:
+            await stream(llm.astream_complete("Hi"))
+    assert caught.value.answer.text == "Hello"
+    assert can_succeed_later(caught.value)
+    assert not can_succeed_later(caught.value.__cause__)  # type: ignore[arg-type]  # a bug elsewhere

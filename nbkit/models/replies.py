@@ -146,7 +146,8 @@ def whole_reply(body: Any, request: httpx.Request) -> ChatCompletion:
 
 def not_a_reply(request: httpx.Request, body: str) -> Exception:
     """Say what a server sent in an answer's place, and what to change."""
-    address = str(request.url).partition("?")[0].removesuffix("/chat/completions")
+    address = str(request.url.copy_with(userinfo=b"", query=None))
+    address = address.removesuffix("/chat/completions")
     body = body.strip()
     check = "check the address"
     if not re.search(r"/v\d", address):
