@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -58,6 +58,14 @@ class Hearing:
     prompt_tokens: int | None = None
     speaks_openai: bool = False
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
+    counted: bool = False
+    """The chunk with the usage alone has come, which only an answer that is over has."""
+    wrote: bool = False
+    """The model has written text."""
+    thought: str = ""
+    refusal: str = ""
+    tools: list[str] = field(default_factory=list)
+    """Names of the tools that the model called."""
     chat_response: Any = None
     """LlamaIndex's streaming chat response, once its history writer has begun."""
     turn: ChatTurn | None = None
@@ -66,14 +74,16 @@ class Hearing:
     """How many nodes all retrievals gave together; `None` before any."""
     asked_since: bool = False
     """A model was asked after the last retrieval."""
-    openai_client: bool = False
-    """The model was asked through LlamaIndex's client for OpenAI's protocol."""
+    _last: Any = None
 
     def call_begins(self, model: str | None) -> None:
         """Forget the previous model call: only the last one's answer is streamed."""
         self.requested = time.perf_counter()
         self.model = model
         self.finish_reason = self.tokens = self.prompt_tokens = None
+        self.counted = self.wrote = False
+        self.thought, self.refusal, self.tools = "", "", []
+        self._last = None
         self.reasoning_tokens = 0
         self.asked_since = True
 
@@ -81,12 +91,6 @@ class Hearing:
         """Note how many nodes a retriever found."""
         self.retrieved = (self.retrieved or 0) + nodes
         self.asked_since = False
-
-    def thought_arrives(self, choice: Any) -> None:
-        """Note a thought in a raw chunk; how many tokens it took, only the usage tells."""
-        delta = getattr(choice, "delta", None)
-        if getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None):
-            self.reasoning_tokens = None
 
     def tell(self, trace: Trace) -> None:
         """Write down on a trace what was heard of the last model call."""
@@ -110,17 +114,35 @@ class Hearing:
         if choices is None:
             return
         self.speaks_openai = True
-        if choices and choices[0].finish_reason:
-            self.finish_reason = choices[0].finish_reason
-        if choices:
-            self.thought_arrives(choices[0])
+        # The last chunk is heard of again when LlamaIndex's call ends.
+        if choices and raw is not self._last:
+            self._choice_arrives(choices[0])
+        self._last = raw
         usage = getattr(raw, "usage", None)
         if usage is not None:
-            self.tokens = usage.completion_tokens
-            self.prompt_tokens = usage.prompt_tokens
+            self.counted = self.counted or not choices
+            self.tokens = getattr(usage, "completion_tokens", None)
+            self.prompt_tokens = getattr(usage, "prompt_tokens", None)
             details = getattr(usage, "completion_tokens_details", None)
             reasoning = getattr(details, "reasoning_tokens", None)
             self.reasoning_tokens = reasoning or self.reasoning_tokens
+
+    def _choice_arrives(self, choice: Any) -> None:
+        self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+        part = getattr(choice, "delta", None) or getattr(choice, "message", None)
+        if part is None:
+            return
+        thought = getattr(part, "reasoning_content", None) or getattr(part, "reasoning", None)
+        if thought:
+            self.reasoning_tokens = None  # how many it took, only the usage tells
+        if getattr(part, "content", None):
+            self.wrote = True
+            return
+        self.refusal += getattr(part, "refusal", None) or ""
+        self.thought += thought if isinstance(thought, str) else ""
+        for call in getattr(part, "tool_calls", None) or ():
+            if name := getattr(getattr(call, "function", None), "name", None):
+                self.tools.append(name)
 
 
 _current: ContextVar[Hearing | None] = ContextVar("nbkit_hearing", default=None)
@@ -145,7 +167,6 @@ class _Events(BaseEventHandler):
         elif isinstance(event, _STARTS):
             payload = event.model_dict
             hearing.call_begins(payload.get("model_name") or payload.get("model"))
-            hearing.openai_client = "openai" in str(payload.get("class_name")).lower()
         elif isinstance(event, RetrievalEndEvent):
             hearing.retrieval_ends(len(event.nodes))
 

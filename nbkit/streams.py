@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Self
 
+from llama_index.core.chat_engine.types import AgentChatResponse
+
 from nbkit import hearing
 from nbkit.agents import is_of_agent, refuse
 from nbkit.answer import Answer
@@ -14,8 +16,10 @@ from nbkit.blocking_calls import call
 from nbkit.chat_memory import MemoryNotWritten
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
 from nbkit.heartbeat import Breath, Heartbeat, keep_waking
+from nbkit.reply_faults import fault_of
 from nbkit.stream_errors import (
     AnswerTruncated,
+    NoAnswer,
     StreamBroken,
     StreamError,
     StreamMisused,
@@ -191,6 +195,8 @@ class TokenStream:
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
+        if isinstance(answer, AgentChatResponse) and self._heard.turn is not None:
+            self._heard.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
         self.opened.set()
 
     async def _drain(self) -> None:
@@ -244,6 +250,8 @@ class TokenStream:
         heard.tell(trace)
         stopped = self._stopping
         complaint = None if stopped else self._complaint(error)
+        if isinstance(complaint, NoAnswer):
+            self._parts.clear()
         if stopped or complaint is not None:
             if self._reader is not None:
                 await self._reader.stopped()
@@ -278,16 +286,8 @@ class TokenStream:
             broken = StreamBroken(explain(error, self.trace.chunks))
             broken.__cause__ = error
             return broken
-        heard, reason = self._heard, self._heard.finish_reason
-        if reason in ("length", "content_filter"):
-            return AnswerTruncated.by_model(reason)
-        called = heard.requested is not None or (self._reader and self._reader.from_model)
-        if called and not self._parts and reason is None:
-            server = heard.openai_client
-            return AnswerTruncated.no_stream() if server else AnswerTruncated.no_text()
-        if heard.speaks_openai and reason is None:
-            return AnswerTruncated.by_connection(self.trace.chunks)
-        return None
+        streamed = self._reader is not None and self._reader.from_model
+        return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
 
 
 def stream(source: Any) -> TokenStream:

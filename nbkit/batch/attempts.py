@@ -25,7 +25,7 @@ from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
-from nbkit.stream_errors import StreamBroken, StreamError
+from nbkit.stream_errors import StreamBroken, StreamError, in_words
 from nbkit.streams import TokenStream
 from nbkit.timing import Trace
 
@@ -97,7 +97,7 @@ class Asker:
         except BatchMisused:
             raise
         except Exception as error:  # noqa: BLE001 - the outcome carries it
-            outcome.error = error
+            outcome.error = in_words(error)
 
     def _is_enough(self, state: RetryCallState) -> bool:
         outcome: Outcome = state.args[0]
