@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -50,16 +50,28 @@ class Hearing:
     prompt_tokens: int | None = None
     speaks_openai: bool = False
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
+    counted: bool = False
+    """The chunk with the usage alone has come, which only an answer that is over has."""
+    wrote: bool = False
+    """The model has written text."""
+    thought: str = ""
+    refusal: str = ""
+    tools: list[str] = field(default_factory=list)
+    """Names of the tools that the model called."""
     chat_response: Any = None
     """LlamaIndex's streaming chat response, once its history writer has begun."""
     turn: ChatTurn | None = None
     """The turn of a chat that this answer belongs to."""
+    _last: Any = None
 
     def call_begins(self, model: str | None) -> None:
         """Forget the previous model call: only the last one's answer is streamed."""
         self.requested = time.perf_counter()
         self.model = model
         self.finish_reason = self.tokens = self.prompt_tokens = None
+        self.counted = self.wrote = False
+        self.thought, self.refusal, self.tools = "", "", []
+        self._last = None
 
     def raw_arrives(self, raw: Any) -> None:
         """Note finish reason and usage from a raw OpenAI chunk or completion."""
@@ -67,12 +79,28 @@ class Hearing:
         if choices is None:
             return
         self.speaks_openai = True
-        if choices and choices[0].finish_reason:
-            self.finish_reason = choices[0].finish_reason
+        # The last chunk is heard of again when LlamaIndex's call ends.
+        if choices and raw is not self._last:
+            self._choice_arrives(choices[0])
+        self._last = raw
         usage = getattr(raw, "usage", None)
         if usage is not None:
-            self.tokens = usage.completion_tokens
-            self.prompt_tokens = usage.prompt_tokens
+            self.counted = self.counted or not choices
+            self.tokens = getattr(usage, "completion_tokens", None)
+            self.prompt_tokens = getattr(usage, "prompt_tokens", None)
+
+    def _choice_arrives(self, choice: Any) -> None:
+        self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+        part = getattr(choice, "delta", None) or getattr(choice, "message", None)
+        if part is None or getattr(part, "content", None):
+            self.wrote = self.wrote or part is not None
+            return
+        self.refusal += getattr(part, "refusal", None) or ""
+        thought = getattr(part, "reasoning_content", None) or getattr(part, "reasoning", None)
+        self.thought += thought if isinstance(thought, str) else ""
+        for call in getattr(part, "tool_calls", None) or ():
+            if name := getattr(getattr(call, "function", None), "name", None):
+                self.tools.append(name)
 
 
 _current: ContextVar[Hearing | None] = ContextVar("nbkit_hearing", default=None)

@@ -7,12 +7,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
+from llama_index.core.chat_engine.types import AgentChatResponse
+
 from nbkit import hearing
 from nbkit.answer import Answer
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
 from nbkit.heartbeat import INTERVAL, Heartbeat, keep_waking
 from nbkit.stream_errors import (
     AnswerTruncated,
+    NoAnswer,
     StreamBroken,
     StreamError,
     StreamMisused,
@@ -28,6 +31,8 @@ _ENDLESS = 10_000
 _BREATHLESS = 1.5 * INTERVAL
 """Seconds without a heartbeat after which a source that never waits must let the loop turn."""
 _END = object()
+_LLAMAINDEX_EMPTY = ("Empty Response", "None")
+"""What LlamaIndex gives for an answer where the model wrote nothing."""
 
 
 class TokenStream:
@@ -179,6 +184,8 @@ class TokenStream:
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
+        if isinstance(answer, AgentChatResponse) and self._heard.turn is not None:
+            self._heard.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
         self.opened.set()
 
     async def _drain(self) -> None:
@@ -238,6 +245,8 @@ class TokenStream:
         trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
         stopped = self._stopping
         complaint = None if stopped else self._complaint(error)
+        if isinstance(complaint, NoAnswer):
+            self._parts.clear()
         if stopped or complaint is not None:
             if self._reader is not None:
                 await self._reader.stopped()
@@ -266,13 +275,19 @@ class TokenStream:
             broken.__cause__ = error
             return broken
         heard, reason = self._heard, self._heard.finish_reason
-        if reason in ("length", "content_filter"):
-            return AnswerTruncated.by_model(reason)
-        called = heard.requested is not None or (self._reader and self._reader.from_model)
-        if called and not self._parts and reason is None:
-            return AnswerTruncated.no_stream()
-        if heard.speaks_openai and reason is None:
+        if reason is not None and (cut := AnswerTruncated.by_model(reason)) is not None:
+            return cut
+        if heard.speaks_openai and reason is None and not heard.counted:
             return AnswerTruncated.by_connection(self.trace.chunks)
+        called = heard.requested is not None or (self._reader and self._reader.from_model)
+        if heard.speaks_openai and not heard.wrote:
+            empty = self.text in ("", *_LLAMAINDEX_EMPTY)
+        else:
+            empty = not self.text.strip()
+        if called and empty:
+            return NoAnswer.of(
+                refusal=heard.refusal, tools=heard.tools, thought=heard.thought, reason=reason
+            )
         return None
 
 

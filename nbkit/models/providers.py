@@ -16,7 +16,7 @@ from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.models.errors import ConnectError, ModelChoiceError, NoServerError
 from nbkit.models.http import PlainTransport
-from nbkit.models.sdk import async_openai
+from nbkit.models.sdk import async_openai, sync_openai
 from nbkit.models.simulator.pacing import Profile
 from nbkit.models.simulator.process import Simulator, current
 from nbkit.models.simulator.tokens import Tokenizer
@@ -144,6 +144,7 @@ def openai_llm(model: str, api_key: str) -> LLM:
             api_base=base_url,
             max_retries=0,
             additional_kwargs=USAGE,
+            openai_client=sync_openai(base_url, api_key),
             async_openai_client=async_openai(
                 base_url, api_key, "check your network and proxy settings."
             ),
@@ -164,6 +165,7 @@ def compatible_llm(base_url: str, model: str | None, api_key: str) -> LLM:
             is_chat_model=True,
             max_retries=0,
             additional_kwargs=USAGE,
+            openai_client=sync_openai(base_url, api_key),
             async_openai_client=async_openai(
                 base_url, api_key, "start the server, then run the cell again."
             ),
@@ -179,7 +181,11 @@ def _simulator_clients(simulator: Simulator) -> dict[str, Any]:
     """Give the two clients all simulated LLMs of one server share."""
     if simulator.base_url not in _clients:
         _clients[simulator.base_url] = {
-            "http_client": httpx.Client(transport=PlainTransport(RESTART), trust_env=False),
+            "openai_client": sync_openai(
+                simulator.base_url,
+                simulator.api_key,
+                httpx.Client(transport=PlainTransport(RESTART), trust_env=False),
+            ),
             # trust_env=False: a proxy for the world must not be asked for 127.0.0.1.
             "async_openai_client": async_openai(
                 simulator.base_url, simulator.api_key, RESTART, trust_env=False
