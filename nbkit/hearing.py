@@ -28,6 +28,7 @@ from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.memory import BaseMemory
 
 from nbkit.chat_memory import ChatTurn
+from nbkit.model_names import shown_name
 
 _STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
 _RESPONSES = (
@@ -124,7 +125,8 @@ class _Events(BaseEventHandler):
                 hearing.raw_arrives(event.response.raw)
         elif isinstance(event, _STARTS):
             payload = event.model_dict
-            hearing.call_begins(payload.get("model_name") or payload.get("model"))
+            model = payload.get("model_name") or payload.get("model")
+            hearing.call_begins(shown_name(model) if isinstance(model, str) else None)
 
 
 class _Spans(NullSpanHandler):
