@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,8 @@ from llama_index.llms.openai.utils import is_chatcomp_api_supported, openai_mode
 from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.model_names import shown_name
+from nbkit.models.errors import ModelChoiceError
+from nbkit.models.proxies import proxy_for
 from nbkit.models.sdk import sdk_clients
 from nbkit.models.server_facts import ServerFacts
 from nbkit.models.server_settings import check_address
@@ -186,9 +188,14 @@ def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
     if not _is_openais(base_url):
         return compatible_llm(base_url, model, api_key, **settings)
     model = model or "gpt-4o-mini"
+    if not is_chatcomp_api_supported(model):
+        raise ModelChoiceError(
+            f"{model} speaks OpenAI's Responses protocol only, which is not used here — choose "
+            "another with model=."
+        )
     if not _is_known(model):
         return compatible_llm(base_url, model, api_key, **settings)
-    key = ("openai", os.getpid(), base_url, model, api_key, _hashable(settings))
+    key = ("openai", *_connection(base_url, model, api_key, settings))
     with _connecting:
         if key not in _cache:
             _cache[key] = HostedOpenAI(
@@ -211,7 +218,7 @@ def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
 def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
     """Give the LLM for a server that speaks OpenAI's protocol; `settings` as in `openai_llm`."""
     base_url = check_address(base_url, "This")
-    key = (base_url, os.getpid(), model, api_key, _hashable(settings))
+    key = _connection(base_url, model, api_key, settings)
     with _connecting:
         if key not in _cache:
             _cache[key] = _new_compatible(base_url, model, api_key, settings)
@@ -254,13 +261,17 @@ def _is_openais(base_url: str) -> bool:
 def _is_known(model: str) -> bool:
     """Whether LlamaIndex's client for OpenAI takes a model of this name."""
     try:
-        return openai_modelname_to_contextsize(model) > 0 and is_chatcomp_api_supported(model)
+        return openai_modelname_to_contextsize(model) > 0
     except ValueError:
         return False
 
 
-def _hashable(settings: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(
-        (name, tuple(sorted(value.items())) if isinstance(value, dict) else value)
+def _connection(
+    base_url: str, model: str | None, api_key: str, settings: dict[str, Any]
+) -> tuple[Any, ...]:
+    """All that makes one connection differ from another; a proxy may be corrected in between."""
+    chosen = tuple(
+        (name, tuple(sorted(value.items())) if isinstance(value, Mapping) else value)
         for name, value in sorted(settings.items())
     )
+    return base_url, os.getpid(), model, api_key, proxy_for(base_url), chosen
