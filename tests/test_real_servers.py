@@ -71,7 +71,7 @@ def test_the_server_tells_the_context_window(
     ],
 )
 def test_a_window_that_is_assumed_is_said(serve: Serve, routes: dict[str, Any]) -> None:
-    """Where the server tells none, or nonsense, a modern window is assumed, and the repr says so."""
+    """Where the server tells none, or nonsense, a modern window is assumed and said in the repr."""
     llm: Any = connect(serve(routes).base_url, model="m")
     assert llm.metadata.context_window == ASSUMED_WINDOW >= 16_000
     assert f"{ASSUMED_WINDOW} (assumed)" in repr(llm)
@@ -148,7 +148,7 @@ async def test_the_timeout_has_effect(serve: Serve) -> None:
 def test_wrong_settings(
     spec: str, settings: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A setting with a wrong name or value is refused in one sentence that says what is possible."""
+    """A wrong name or value of a setting is refused in one sentence that says what is possible."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     with pytest.raises(ProfileError, match=says):
         connect(spec, model="m", **settings)
