@@ -184,10 +184,10 @@ def listen() -> None:
     root.add_span_handler(_Spans())
 
 
-def begin() -> Hearing:
-    """Start hearing in the current context (a task or thread); returns what fills up."""
+def begin(hearing: Hearing | None = None) -> Hearing:
+    """Start hearing in the current context (a task or thread), or go on; returns what fills up."""
     listen()
-    hearing = Hearing()
+    hearing = hearing or Hearing()
     _current.set(hearing)
     return hearing
 

@@ -35,7 +35,8 @@ class Sample:
 
     `groups` names the question that each was taken with, say: measurements of one group come and
     go together, so that asking five questions again and again does not make the interval ever
-    narrower. Without groups, or with fewer than five, each measurement stands for itself.
+    narrower. Without groups, or with a single one, each measurement stands for itself, and what is
+    found is about that one question.
 
     `together` is how many requests were in flight at a time; those wait for the same server, so
     that neighbours resemble each other and tell less than as many strangers would. `values` are
@@ -49,21 +50,35 @@ class Sample:
         *,
         together: int = 1,
     ) -> None:
-        self.grouped = groups is not None and len(set(groups)) >= FEWEST
+        self.grouped = groups is not None and len(set(groups)) > 1
         self.values = np.asarray(values, dtype=float)
         belonging = groups if groups is not None and self.grouped else range(len(values))
         self.names = sorted(set(belonging), key=str)
         places = {name: place for place, name in enumerate(self.names)}
         order = np.argsort(self.values)
         self._sorted = self.values[order]
-        self.dependence = _dependence(self.values, together)
+        self.dependence = dependence_of(self.values, together)
         self._places = np.array([places[name] for name in belonging], dtype=int)[order]
 
     @property
-    def by_group(self) -> Floats:
-        """The median of each group, in the order of `names`."""
-        of = range(len(self.names))
-        return np.array([np.median(self._sorted[self._places == place]) for place in of])
+    def lacks(self) -> str | None:
+        """Why there is no interval, in words; `None` if there is one."""
+        found = len(self.names)
+        if found >= FEWEST:
+            return None
+        if self.grouped and len(self.values) > found:
+            return (
+                f"{found} different questions are too few for an interval ({FEWEST} are needed): "
+                "asking them again tells nothing about other questions"
+            )
+        return f"{found} measured is too few for an interval ({FEWEST} are needed)"
+
+    def by_group(self) -> dict[Hashable, float]:
+        """Give the median of each group."""
+        return {
+            name: float(np.median(self._sorted[self._places == place]))
+            for place, name in enumerate(self.names)
+        }
 
     def medians(self, drawn: Counts) -> Floats:
         """The median of each sample drawn, given how often each group is in it."""
@@ -77,7 +92,9 @@ class Sample:
 
 
 def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
-    """Give the 95 % interval of a median; `None` below five measurements.
+    """Give the 95 % interval of a median over all questions like those that were asked.
+
+    `None` below five measurements, or five different questions: `Sample.lacks` says why.
 
     A bootstrap: 2,000 samples as large as this one are drawn from it, with replacement and by whole
     groups, and the middle 95 % of their medians is the interval. Samples of samples vary too
@@ -93,16 +110,18 @@ def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
 
 
 def pairs_of(over: Sample, under: Sample) -> Sample | None:
-    """Give the ratio within each group, where both have the same ones; `None` where they have not.
+    """Give the ratio within each group that both have; `None` where those are fewer than five.
 
-    If the same questions were asked, what a question costs either way cancels out in its ratio.
+    If the same questions were asked, what a question costs either way cancels out in its ratio. A
+    question that only one side has answered is left out.
     """
-    if not (over.grouped and under.grouped and over.names == under.names):
+    if not (over.grouped and under.grouped):
         return None
-    below = under.by_group
-    if not below.all():
+    above, below = over.by_group(), under.by_group()
+    ratios = [above[name] / below[name] for name in above if below.get(name)]
+    if len(ratios) < FEWEST:
         return None
-    pairs = Sample(over.by_group / below)
+    pairs = Sample(ratios)
     pairs.dependence = max(over.dependence, under.dependence)
     return pairs
 
@@ -123,15 +142,19 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
     return _middle(over.medians(drawn) / under.medians(again), fewest, dependence)
 
 
-def share_interval(hits: int, n: int) -> Interval:
+def share_interval(hits: int, n: int, dependence: float = 1.0) -> Interval:
     """Give the 95 % interval of a share of which `hits` of `n` were seen.
 
-    The score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
+    With a `dependence` above 1, n requests tell no more than n / dependence strangers would. The
+    score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", 1927), which holds for few measurements and for shares near 0 and 1 too.
     """
-    share, spare = hits / n, _Z**2 / n
+    share = hits / n
+    n_alone = n / dependence
+    z = _Z if dependence == 1 else _students_t(max(n_alone - 1, FEWEST - 1))
+    spare = z**2 / n_alone
     centre = (share + spare / 2) / (1 + spare)
-    reach = _Z * math.sqrt(share * (1 - share) / n + spare / (4 * n)) / (1 + spare)
+    reach = z * math.sqrt(share * (1 - share) / n_alone + spare / (4 * n_alone)) / (1 + spare)
     return Interval(max(centre - reach, 0.0), min(centre + reach, 1.0))
 
 
@@ -149,11 +172,11 @@ def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _dependence(values: Floats, together: int) -> float:
-    """By how much more a median varies because neighbours resemble each other; 1 at the least.
+def dependence_of(values: Floats, together: int) -> float:
+    """Tell by how much more a median, or a share, varies because neighbours resemble each other.
 
-    The long-run variance of the signs about the median over their variance, by the estimator of
-    W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
+    1 at the least. The long-run variance of the signs about the median over their variance, by the
+    estimator of W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
     """
     if together < 2 or len(values) < FEWEST:
         return 1.0
@@ -170,7 +193,24 @@ def _dependence(values: Floats, together: int) -> float:
     return max(1.0, 1 + 2 * along)
 
 
-def _students_t(freedom: int) -> float:
+def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
+    """Tell by how much more a share varies because the same questions were asked again; 1 at least.
+
+    The design effect of cluster samples (L. Kish, "Survey sampling", 1965): the variance of the
+    share, drawn by whole groups, over that of as many strangers.
+    """
+    n, share = len(hits), sum(hits) / len(hits)
+    members: dict[Hashable, list[bool]] = {}
+    for hit, group in zip(hits, groups, strict=True):
+        members.setdefault(group, []).append(hit)
+    if len(members) in (1, n) or share in (0, 1):
+        return 1.0
+    off = [sum(mine) - share * len(mine) for mine in members.values()]
+    spread = sum(one**2 for one in off) * len(members) / (len(members) - 1)
+    return max(1.0, spread / (n * share * (1 - share)))
+
+
+def _students_t(freedom: float) -> float:
     """The 97.5 % point of Student's t, to 0.3 % from 4 degrees of freedom on.
 
     R. A. Fisher's and E. A. Cornish's expansion (1960).

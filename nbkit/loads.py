@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from nbkit.measured import NotMeasured, Row
+from nbkit.measured import NotMeasured, Row, end_of, start_of, windows_of
 from nbkit.percentiles import Spread, Summary, values_of
 from nbkit.service_levels import SLO, Goodput, judged
 
@@ -21,8 +21,6 @@ class LoadPoint:
     load: float
     """Requests kept in flight (closed loop), or mean arrivals a second (open loop)."""
     rows: list[Row]
-    seconds: float
-    """From first start to last end, summed over the repetitions."""
 
     def called(self, label: str) -> "LoadPoint":
         """Give the same under another label."""
@@ -35,37 +33,53 @@ class LoadPoint:
 
     @property
     def n(self) -> int:
-        """Complete answers with text: what latency figures rest on."""
+        """Complete answers with text, after the ramp: what latency figures rest on."""
         return sum(row.counts for row in self.rows)
+
+    @property
+    def ramp(self) -> int:
+        """Complete answers left out of the figures, because they met an idle server."""
+        return sum(row.complete and row.ramp for row in self.rows)
 
     @property
     def errors(self) -> int:
         """Requests that are in no latency figure: failed, cut, without text, slept through."""
-        return self.asked - self.n
+        return self.asked - sum(row.complete for row in self.rows)
+
+    @property
+    def seconds(self) -> float:
+        """The time that rates are of, summed over the repetitions: see `windows_of`."""
+        return sum(window.seconds for window in windows_of(self.rows))
 
     @property
     def throughput(self) -> float:
-        """Complete answers a second, as the vLLM benchmark has it: n / seconds."""
-        return self.n / self.seconds if self.seconds > 0 else 0.0
+        """Complete answers a second, of those that ended while the load was full.
+
+        The vLLM benchmark divides all answers by all seconds, idle start and end included.
+        """
+        ended = sum(row.complete for row in self._ended())
+        return ended / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def token_throughput(self) -> float | None:
-        """Tokens a second over all complete answers; `None` where the server counted none."""
-        tokens = [row.trace.tokens for row in self.rows if row.counts and row.trace]
+        """Tokens a second, of the same answers; `None` where the server counted none."""
+        tokens = [row.trace.tokens for row in self._ended() if row.complete and row.trace]
         if not tokens or self.seconds <= 0 or None in tokens:
             return None
         return sum(number for number in tokens if number) / self.seconds
 
     @property
     def in_flight(self) -> float:
-        """Requests in flight on average: the sum of what each took / `seconds`.
+        """Requests in flight on average while the load was full: what each took of it / `seconds`.
 
         Little's law (J. D. C. Little, "A proof for the queuing formula L = λW", 1961).
         """
-        taken = [
-            row.trace.end - row.trace.start for row in self.rows if row.trace and row.trace.end
-        ]
-        return sum(taken) / self.seconds if self.seconds > 0 else 0.0
+        taken = sum(
+            max(min(end_of(row), window.end) - max(start_of(row), window.begin), 0.0)
+            for window in windows_of(self.rows)
+            for row in window.rows
+        )
+        return taken / self.seconds if self.seconds > 0 else 0.0
 
     def spread(self, metric: str) -> Spread:
         """The percentiles of a metric."""
@@ -77,7 +91,10 @@ class LoadPoint:
 
     def goodput(self, slo: SLO) -> Goodput:
         """How many of the requests met an objective."""
-        return judged(self.rows, slo, self.seconds)
+        return judged(self.rows, slo)
+
+    def _ended(self) -> list[Row]:
+        return [row for window in windows_of(self.rows) for row in window.ended]
 
 
 def read_points(measured: Any) -> list[LoadPoint]:

@@ -1,8 +1,10 @@
 """What is known of a request that was timed, whatever carries it: answer, outcome or trace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from nbkit.errors import NbkitError
 from nbkit.timing import Trace
@@ -28,9 +30,21 @@ class Row:
     """What tells questions apart; `None` where every request stands for itself."""
     origin: str | None = None
     """Label and load it was measured with, in words; `None` outside experiments."""
+    repetition: int = 0
+    """Which run of an experiment it belongs to."""
+    ramp: bool = False
+    """It was among the first of its run, which met an idle server."""
 
     @property
     def counts(self) -> bool:
+        """Whether it is in figures: every table, interval and plot goes by this one rule.
+
+        A complete answer with text, on a clock that ran, after the ramp of its run.
+        """
+        return self.complete and not self.ramp
+
+    @property
+    def complete(self) -> bool:
         """Whether its durations mean anything: a complete answer with text, on a clock that ran."""
         trace = self.trace
         return (
@@ -39,6 +53,67 @@ class Row:
             and bool(trace.arrivals)
             and not trace.suspended
         )
+
+
+class Window(NamedTuple):
+    """The time of one run for which rates are given; readings of `time.perf_counter`."""
+
+    begin: float
+    end: float
+    rows: list[Row]
+    """All of the run, also what is only partly within it."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.begin
+
+    @property
+    def ended(self) -> list[Row]:
+        """What ended within it."""
+        return [row for row in self.rows if self.begin <= end_of(row) <= self.end]
+
+
+def windows_of(rows: Sequence[Row]) -> list[Window]:
+    """Give the window of each run among the rows: those of one label, load and repetition.
+
+    It is from the first start to the last end; in a run with a ramp, only while the load was full:
+    from the first request after the ramp to the last one made, since then fewer are in flight.
+    """
+    runs: dict[tuple[str | None, int], list[Row]] = {}
+    for row in rows:
+        if row.trace is not None:
+            runs.setdefault((row.origin, row.repetition), []).append(row)
+    return [_window(run) for run in runs.values()]
+
+
+def _window(run: list[Row]) -> Window:
+    steady = [start_of(row) for row in run if not row.ramp]
+    if len(steady) == len(run) or not steady:
+        return Window(min(map(start_of, run)), max(map(end_of, run)), run)
+    return Window(min(steady), max(steady), run)
+
+
+def start_of(row: Row) -> float:
+    """When a request's clock started (`time.perf_counter`); 0 if it was not timed."""
+    return row.trace.start if row.trace else 0.0
+
+
+def end_of(row: Row) -> float:
+    """The last moment that is known of a request (`time.perf_counter`); 0 if it was not timed."""
+    if row.trace is None:
+        return 0.0
+    known = (row.trace.start, row.trace.end, *row.trace.arrivals[-1:])
+    return max(moment for moment in known if moment is not None)
+
+
+def in_flight_together(rows: Sequence[Row]) -> int:
+    """Tell how many requests were in flight when one began, itself included, on average."""
+    if not rows:
+        return 1
+    starts = sorted(map(start_of, rows))
+    ended = np.searchsorted(np.sort([end_of(row) for row in rows]), starts, side="right")
+    return round(float(np.mean(np.arange(1, len(starts) + 1) - ended)))
 
 
 def read_rows(answers: Any) -> list[Row]:
@@ -83,6 +158,8 @@ def _row(label: str, item: Any) -> Row:
         attempt_starts=tuple(getattr(item, "attempt_starts", ())),
         question=getattr(item, "question", None),
         origin=getattr(item, "origin", None),
+        repetition=getattr(item, "repetition", 0),
+        ramp=getattr(item, "ramp", False),
     )
 
 

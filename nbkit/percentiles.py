@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbkit.intervals import Floats, Interval, Sample, median_interval
-from nbkit.measured import NotMeasured, Row, read_rows
+from nbkit.intervals import FEWEST, Floats, Interval, Sample, median_interval
+from nbkit.measured import NotMeasured, Row, in_flight_together, read_rows, start_of
 from nbkit.timing import count
 
 if TYPE_CHECKING:
@@ -64,8 +64,13 @@ class Spread:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the median; `None` below five measurements."""
+        """The 95 % interval of the median; `None` where `lacks` says why."""
         return median_interval(self._sample)
+
+    @property
+    def lacks(self) -> str | None:
+        """Why there is no interval, in words; `None` if there is one."""
+        return self._sample.lacks
 
     def __repr__(self) -> str:
         figures = {name: getattr(self, name) for name in ("p50", "p90", "p99")}
@@ -85,28 +90,14 @@ def values_of(rows: Sequence[Row], metric: str) -> Sample:
         raise NotMeasured(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
     values: list[float] = []
     groups: list[Hashable] = []
-    counting = sorted((row for row in rows if row.counts), key=_start)
+    counting = sorted((row for row in rows if row.counts), key=start_of)
     for row in counting:
         found = getattr(row.trace, metric)
         found = [] if found is None else found if metric == "gaps" else [found]
         values += found
         groups += [id(row) if metric == "gaps" else row.question] * len(found)
-    together = 1 if metric == "gaps" else _together(counting)
+    together = 1 if metric == "gaps" else in_flight_together(counting)
     return Sample(values, None if None in groups else groups, together=together)
-
-
-def _start(row: Row) -> float:
-    return row.trace.start if row.trace else 0.0
-
-
-def _together(rows: Sequence[Row]) -> int:
-    """How many requests were in flight when one began, itself included, on average."""
-    if not rows:
-        return 1
-    starts = [_start(row) for row in rows]
-    ends = np.sort([row.trace.arrivals[-1] for row in rows if row.trace])
-    ended = np.searchsorted(ends, starts, side="right")
-    return round(float(np.mean(np.arange(1, len(starts) + 1) - ended)))
 
 
 class Summary:
@@ -118,7 +109,7 @@ class Summary:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.asked = len(rows)
         self.n = sum(row.counts for row in rows)
-        """Complete answers with text: what the figures rest on."""
+        """Complete answers with text, after the ramp of a run: what the figures rest on."""
         self.spreads = {metric: Spread(values_of(rows, metric)) for metric in METRICS}
         self.notes = list(_notes(rows))
         """What a reader must know beside the figures, in sentences."""
@@ -156,8 +147,10 @@ class Summary:
 def summary(answers: Any) -> Summary:
     """Give p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
 
-    `answers` are Answers, outcomes or Traces of one kind, in a list. Only complete answers with
-    text are in the figures; how many are not, and why, is told beside them. A percentile that n
+    `answers` are Answers, outcomes or Traces of one kind, in a list. The population is all requests
+    like these: other questions of the kind, or, where one question was asked again and again, that
+    question. Only complete answers with text are in the figures, and of an experiment only those
+    after the ramp; how many are not, and why, is told beside them. A percentile that n
     cannot bear is refused: p90 below 10 measurements, p99 below 100.
 
     Raises `NotMeasured` for anything else, and if no answer is complete.
@@ -179,7 +172,9 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     suspended = sum(row.trace.suspended for row in timed if row.trace)
     failed = sum(row.state != "done" for row in rows)
     silent = sum(row.state == "done" and not row.trace.arrivals for row in timed if row.trace)
+    ramp = sum(row.complete and row.ramp for row in rows)
     counted = sum(row.counts for row in rows)
+    lacks = values_of(rows, "ttft").lacks
     models = sorted({row.trace.model for row in timed if row.trace and row.trace.model})
     origins = list(dict.fromkeys(row.origin for row in rows if row.origin))
     said = {
@@ -187,6 +182,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         f"{count(silent, 'answer')} without any text, and not in these figures.": silent,
         f"{count(suspended, 'answer')} left out: the machine slept, or its clock was set, "
         "meanwhile.": suspended,
+        f"{count(ramp, 'request')} left out: the first of each run met an idle server.": ramp,
+        f"{lacks}.": lacks is not None and counted >= FEWEST,
         f"n = {counted} bears no p99 (100 are needed)"
         + (", and no p90 (10)." if counted < 10 else "."): 0 < counted < 100,
         f"Answers of several models are mixed here: {', '.join(models)}.": len(models) > 1,

@@ -1,10 +1,20 @@
 """What was promised, and how many answers kept the promise: service-level objectives, goodput."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nbkit.intervals import Interval, share_interval
-from nbkit.measured import NotMeasured, Row, read_rows
+import numpy as np
+
+from nbkit.intervals import Interval, dependence_of, repeats_of, share_interval
+from nbkit.measured import (
+    NotMeasured,
+    Row,
+    in_flight_together,
+    read_rows,
+    start_of,
+    windows_of,
+)
 from nbkit.timing import Trace
 
 
@@ -43,10 +53,11 @@ class SLO:
         Raises `NotMeasured` for a limit on TPOT where the server did not count tokens. An answer
         in one piece, or of one token, has no TPOT: no reader waited between its tokens.
         """
-        if self.tpot is not None and trace.tokens is None and trace.chunks > 1:
+        written = trace.tokens is None or trace.tokens > 1
+        if self.tpot is not None and trace.tpot is None and trace.chunks > 1 and written:
             raise NotMeasured(
-                "The server did not report how many tokens it wrote, so TPOT is not known — ask it "
-                'for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '
+                "The server did not report how many tokens it streamed, so TPOT is not known — ask "
+                'it for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '
                 "SLO."
             )
         taken = {name: getattr(trace, name) for name in self.limits}
@@ -66,9 +77,12 @@ class Goodput:
     slo: SLO
     met: int
     n: int
-    """All that were asked and can be judged; a failed request is one that did not meet it."""
-    seconds: float
-    """From the first start to the last end."""
+    """All that were asked after the ramp of a run and can be judged; a failed request is one that
+    did not meet it."""
+    per_second: float
+    """Requests that ended a second, whether they met it or not."""
+    dependence: float = 1.0
+    """By how much more the share varies because requests waited together, or asked the same."""
 
     @property
     def share(self) -> float:
@@ -77,21 +91,18 @@ class Goodput:
 
     @property
     def interval(self) -> Interval:
-        """The 95 % interval of the share."""
-        return share_interval(self.met, self.n)
+        """The 95 % interval of the share, among all requests that meet such a load."""
+        return share_interval(self.met, self.n, self.dependence)
 
     @property
     def rate(self) -> float:
         """Requests a second that met the objective (goodput, as the vLLM benchmark has it)."""
-        return self._per_second(self.share)
+        return self.share * self.per_second
 
     @property
     def rate_interval(self) -> Interval:
         """The 95 % interval of the rate, as far as it comes from that of the share."""
-        return Interval(*map(self._per_second, self.interval))
-
-    def _per_second(self, share: float) -> float:
-        return share * self.n / self.seconds if self.seconds > 0 else 0.0
+        return Interval(*(share * self.per_second for share in self.interval))
 
     def __repr__(self) -> str:
         low, high = (100 * bound for bound in self.interval)
@@ -105,7 +116,8 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
     """Give the share and the rate of requests that met an objective.
 
     `answers` are those of one run: Answers, outcomes or Traces, a list of them or a dict by label.
-    Requests that failed count as not met; those the clock cannot be trusted for do not count.
+    Requests that failed count as not met; those the clock cannot be trusted for do not count, nor
+    does the ramp of an experiment's runs.
     Y. Zhong et al., "DistServe" (2024), gave goodput this meaning for LLMs.
 
     Raises `NotMeasured` for anything else, and where nothing can be judged.
@@ -116,21 +128,43 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
         raise NotMeasured(
             f"Got {type(slo).__name__} as the objective — pass nbkit.SLO(ttft=0.5), say."
         )
-    rows = [row for row in read_rows(answers) if row.trace is not None]
-    begin = min(row.trace.start for row in rows if row.trace)
-    last = max(_end(row.trace) for row in rows if row.trace)
-    return judged(rows, slo, last - begin)
+    return judged(read_rows(answers), slo)
 
 
-def judged(rows: list[Row], slo: SLO, seconds: float) -> Goodput:
-    """Judge rows that were asked within so many seconds in all."""
-    known = [row for row in rows if row.trace is not None and not row.trace.suspended]
+def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
+    """Judge the rows of one or several runs; raises `NotMeasured` where nothing can be judged."""
+    known = [row for row in rows if row.trace and not row.trace.suspended]
     if not known:
         raise NotMeasured("The clock was not running steadily for any of these — measure again.")
-    met = sum(row.counts and slo.met_by(row.trace) for row in known if row.trace)
-    return Goodput(slo, met, len(known), seconds)
+    steady = sorted((row for row in known if not row.ramp), key=start_of)
+    if not steady:
+        raise NotMeasured(
+            "All of these are the first of their run, which met an idle server — ask at least "
+            "twice as many as are in flight."
+        )
+    met = [bool(row.counts and row.trace and slo.met_by(row.trace)) for row in steady]
+    windows = windows_of(known)
+    seconds = sum(window.seconds for window in windows)
+    ended = sum(len(window.ended) for window in windows)
+    return Goodput(
+        slo,
+        sum(met),
+        len(steady),
+        ended / seconds if seconds > 0 else 0.0,
+        _dependence(steady, met, slo),
+    )
 
 
-def _end(trace: Trace) -> float:
-    known = (trace.start, trace.end, *trace.arrivals[-1:])
-    return max(moment for moment in known if moment is not None)
+def _dependence(rows: list[Row], met: list[bool], slo: SLO) -> float:
+    """Where all met it, or none did, the times themselves tell how alike neighbours are.
+
+    Twice as far as for a median: in simulated closed loops 95 % intervals then held the true share
+    in 87 to 97 % of runs, and in 49 to 97 % without.
+    """
+    together = in_flight_together(rows)
+    counting = [row.trace for row in rows if row.counts and row.trace]
+    series = [met, *([getattr(trace, name) for trace in counting] for name in slo.limits)]
+    known = ([float(value) for value in values if value is not None] for values in series)
+    alike = max(dependence_of(np.array(values), 2 * together) for values in known)
+    questions = [id(row) if row.question is None else row.question for row in rows]
+    return alike * repeats_of(met, questions)

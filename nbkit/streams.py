@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
 
@@ -70,6 +70,13 @@ class TokenStream:
         self._stopping = False
         self._pumping = False
         self._taken = False
+
+    @classmethod
+    def of_call(cls, source: Any, start: float, heard: hearing.Hearing) -> Self:
+        """Read what a call gave that began at `start` and was heard ever since."""
+        tokens = cls(source)
+        tokens.trace.start, tokens._heard = start, heard
+        return tokens
 
     @property
     def text(self) -> str:
@@ -153,7 +160,7 @@ class TokenStream:
 
     async def _pump(self) -> None:
         """Read the source at its own pace; whoever hears it may be slow, or gone."""
-        self._heard = hearing.begin()
+        self._heard = hearing.begin(self._heard)
         error: BaseException | None = None
         self._pumping = True
         clocks = clock_offset()

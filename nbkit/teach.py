@@ -65,6 +65,8 @@ def write_edition(
         raise EditionError(f"There is no edition {edition!r} — choose {_listed(_EDITIONS)}.")
     folder = _course(source)
     paths = _chosen(folder, notebooks)
+    if not os.fspath(out).strip():
+        raise EditionError("An empty name is no folder — name a new one.")
     out = Path(out).expanduser()
     _check_free(out)
     draft = out.with_name(f".{out.name}-{os.getpid()}")
@@ -131,6 +133,8 @@ def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
 
 
 def _check_free(out: Path) -> None:
+    if out.absolute() == Path.cwd():
+        raise EditionError(f"{out.absolute()} is the folder you are in — name a new one in it.")
     if out.is_dir() and any(out.iterdir()):
         raise EditionError(
             f"{out} is not empty, and somebody's work may be in it — name a new folder."

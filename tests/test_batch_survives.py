@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -188,3 +189,114 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
     written = path.read_bytes().count(b"\n") - 1
     assert int(counts.split()[0]) == written + 1
     assert run("much").split() == ["50", str(written)]
+
+
+MORE_SPACE_MEANWHILE = """
+import asyncio, resource, signal, sys
+from nbkit.batch.runs import run_batch
+from nbkit.batch.journal import JournalError
+
+started = 0
+all_under_way = asyncio.Event()
+
+async def ask(item):
+    global started
+    started += 1
+    if started == 4:
+        all_under_way.set()
+    await all_under_way.wait()
+    if item == 2:  # somebody frees space between two records
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))
+    return "x" * (4000 if item == 1 else 10)
+
+async def main():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 10**6))
+    run = run_batch(range(4), ask, journal=sys.argv[1], progress=False, max_concurrency=4)
+    try:
+        await run
+    except JournalError as error:
+        print(error)
+    print(len(run.outcomes))
+    if sys.argv[2] == "again":
+        await run
+    print(started)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files the POSIX way")
+@pytest.mark.parametrize(("then", "kept"), [("stop", [0, 2, 3]), ("again", [0, 1, 2, 3])])
+def test_a_record_that_did_not_fit_leaves_nothing_behind(
+    tmp_path: Path, then: str, kept: list[int]
+) -> None:
+    """The torn record is cut off, those beside it are whole; awaited again, the run adds it."""
+    path = tmp_path / "run.jsonl"
+    command = [sys.executable, "-c", MORE_SPACE_MEANWHILE, str(path), then]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    message, ended, asked = ran.stdout.splitlines()
+    assert "cannot be written (File too large)" in message
+    assert (ended, asked) == ("4", "4")
+    assert sorted(row["item"] for row in Journal(path).rows()) == kept
+    assert path.read_bytes().endswith(b"\n")
+
+
+# The kernel itself refuses fsync to one thread, the one that syncs in the background.
+NO_SYNC = """
+import asyncio, ctypes, platform, sys
+from concurrent.futures import ThreadPoolExecutor
+from nbkit.batch.runs import run_batch
+from nbkit.batch.journal import JournalError
+
+class Line(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("yes", ctypes.c_ubyte), ("no", ctypes.c_ubyte),
+                ("k", ctypes.c_uint)]
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("lines", ctypes.POINTER(Line))]
+
+def refuse_fsync():
+    fsync = {"x86_64": 74, "aarch64": 82}[platform.machine()]
+    lines = (Line * 4)(Line(0x20, 0, 0, 0), Line(0x15, 0, 1, fsync),
+                       Line(0x06, 0, 0, 0x00050005), Line(0x06, 0, 0, 0x7FFF0000))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, ctypes.byref(Program(4, lines)), 0, 0) == 0
+
+async def ask(item):
+    await asyncio.sleep(0.3)
+    if item == int(sys.argv[2]):
+        raise SystemError("broken")
+    return item
+
+async def main():
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    await asyncio.to_thread(refuse_fsync)
+    run = run_batch(range(2), ask, journal=sys.argv[1], progress=False, max_concurrency=1,
+                    on_error="stop")
+    try:
+        await run
+    except Exception as error:
+        print(type(error).__name__, error, *getattr(error, "__notes__", []))
+    print([outcome.value for outcome in run.outcomes])
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="has the kernel refuse fsync by seccomp",
+)
+@pytest.mark.parametrize(("failing", "first"), [(9, "JournalError"), (1, "BatchStopped")])
+def test_a_disk_that_does_not_sync_is_told(tmp_path: Path, failing: int, first: str) -> None:
+    """A sync in the background fails, the last one does not: the batch says so, and keeps all."""
+    path = tmp_path / "run.jsonl"
+    command = [sys.executable, "-c", NO_SYNC, str(path), str(failing)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    told, values = ran.stdout.splitlines()
+    assert told.startswith(first)
+    assert "may not be on the disk as it was written (Input/output error)" in told
+    assert values == ("[0, 1]" if failing == 9 else "[0, None]")
+    assert ran.stderr == ""

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from statistics import mean, stdev
@@ -6,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import nbkit
 from nbkit import Experiment, measure
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.plan import plan_of
@@ -43,8 +45,41 @@ async def test_a_closed_loop_keeps_so_many_in_flight() -> None:
         return "text"
 
     experiment = await quiet(QUESTIONS, ask, concurrency=[1, 4])
-    assert loads(experiment) == Counter({("ask", 1): 3, ("ask", 4): 9})
+    assert loads(experiment) == Counter({("ask", 1): 3, ("ask", 4): 42})
     assert (max(seen[:3]), max(seen)) == (1, 4) or (max(seen[-3:]), max(seen)) == (1, 4)
+
+
+async def test_the_first_of_a_run_are_in_no_figure() -> None:
+    """As many as are in flight meet an idle server: they are marked, told, and left out."""
+    experiment = await quiet(QUESTIONS, words, concurrency=[1, 4], requests=12, repeat=2)
+    for run in (0, 1):
+        ramp = [one for one in experiment.of(at=4) if one.repetition == run and one.ramp]
+        rest = [one for one in experiment.of(at=4) if one.repetition == run and not one.ramp]
+        assert len(ramp) == 4
+        assert max(one.sent for one in ramp) <= min(one.sent for one in rest)
+    assert not any(one.ramp for one in experiment.of(at=1))
+    table = experiment.table()
+    assert table[["asked", "ramp", "n", "errors"]].to_numpy().tolist() == [
+        [24, 0, 24, 0],
+        [24, 8, 16, 0],
+    ]
+    assert any("8 requests left out: the first of each run" in note for note in experiment.notes)
+    assert nbkit.summary(experiment.of(at=4))["ttft"].n == 16
+
+
+async def test_latency_counts_from_the_planned_arrival() -> None:
+    """A request that was sent late has kept its user waiting since it was due."""
+
+    async def holds_up_the_loop(_question: str) -> str:
+        time.sleep(0.05)  # noqa: ASYNC251 - so that later requests are sent late
+        return "text"
+
+    experiment = await quiet(["a"] * 10, holds_up_the_loop, rate=1_000, warmup=False)
+    waited = sorted(one.trace.ttft or 0.0 for one in experiment.results)
+    assert waited[-1] > 5 * 0.05
+    last = max(experiment.results, key=lambda one: one.sent)
+    assert last.sent - last.trace.start == pytest.approx(last.late)
+    assert last.late > 4 * 0.05
 
 
 async def test_an_open_loop_does_not_wait_for_answers() -> None:
@@ -86,12 +121,12 @@ async def test_arrivals_and_order_are_seeded() -> None:
 async def test_labels_take_turns() -> None:
     """In each repetition every label is asked at every load before any is asked again."""
     against = {"x": words, "y": words}
-    experiment = await quiet(["a"], against, concurrency=[1, 2], requests=1, repeat=6)
+    experiment = await quiet(["a"], against, concurrency=[1, 2], requests=4, repeat=6)
     for number in range(6):
-        turn = experiment.results[4 * number : 4 * number + 4]
+        turn = experiment.results[16 * number : 16 * number + 16]
         assert {one.repetition for one in turn} == {number}
         assert len({(one.label, one.load) for one in turn}) == 4
-    assert len({one.label for one in experiment.results[::4]}) == 2
+    assert len({one.label for one in experiment.results[::16]}) == 2
 
 
 async def test_warm_up_is_in_no_figure() -> None:
@@ -235,6 +270,7 @@ async def test_progress_is_told() -> None:
         ({"rate": 1, "concurrency": 1}, "two ways to load a server"),
         ({"repeat": 0}, "repeat=0 is not possible"),
         ({"requests": 0}, "requests=0 is not possible"),
+        ({"requests": 9, "concurrency": [1, 5]}, "requests=9 is too few for .*ask 10 at least"),
         ({"warmup": -1}, "warmup=-1 is not possible"),
         ({"timeout": 0}, "timeout=0 is not possible"),
     ],

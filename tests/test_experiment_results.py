@@ -1,3 +1,4 @@
+import heapq
 from typing import Any
 
 import matplotlib as mpl
@@ -7,6 +8,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
+import nbkit
 from nbkit import SLO, Experiment, NbkitError, summary
 from nbkit.experiment import Measurement
 from nbkit.experiment.measurements import ExperimentError
@@ -98,7 +100,7 @@ def test_notes_tell_what_figures_hide() -> None:
     notes = experiment([measurement(late=0.3), asleep, lump]).notes
     assert [note.split(":")[0] for note in notes] == [
         "1 answer left out",
-        "Requests were made up to 0.30 s later than planned",
+        "Requests were made up to 0.30 s later than planned, which is in their latency",
         "c",
     ]
 
@@ -109,19 +111,20 @@ def test_a_difference_is_told_with_its_size() -> None:
     found = made.compare("a", "b")
     assert found.ratio == pytest.approx(2)
     assert found.differ
-    assert found.verdict == "time to first token: a is slower than b, 2.0 × (n = 12)"
+    assert found.verdict == "time to first token: a is slower than b, 2.0 × (n = 12 pairs)"
     assert (
-        made.compare("b", "a").verdict == "time to first token: b is faster than a, 2.0 × (n = 12)"
+        made.compare("b", "a").verdict
+        == "time to first token: b is faster than a, 2.0 × (n = 12 pairs)"
     )
 
 
 @pytest.mark.parametrize(
     ("slower", "size"),
     [
-        (1.03, "slower than b, but by less than 4 % (1.03 ×, n = 12)"),
-        (1.004, "slower than b, but by less than 1 % (1.004 ×, n = 12)"),
-        (1 / 1.0004, "faster than b, but by less than 1 % (1.0004 ×, n = 12)"),
-        (1.06, "slower than b, 1.06 × (n = 12)"),
+        (1.03, "slower than b, but by less than 4 % (1.03 ×, n = 12 pairs)"),
+        (1.004, "slower than b, but by less than 1 % (1.004 ×, n = 12 pairs)"),
+        (1 / 1.0004, "faster than b, but by less than 1 % (1.0004 ×, n = 12 pairs)"),
+        (1.06, "slower than b, 1.06 × (n = 12 pairs)"),
     ],
 )
 def test_a_small_difference_is_called_small(slower: float, size: str) -> None:
@@ -140,6 +143,68 @@ def test_pairs_are_compared_question_by_question() -> None:
     assert found.medians[0] > found.medians[1]
 
 
+def test_a_failed_request_leaves_the_other_pairs() -> None:
+    """Pairs are the questions that both answered: one failure costs one pair, not all of them."""
+    failed = measurement("b", question=3, state="failed", error="StreamBroken: gone")
+    slow = several("a", 20, slower=1.03)
+    quick = [one if one.question != 3 else failed for one in several("b", 20)]
+    found = experiment([*slow, *quick]).compare("a", "b")
+    assert found.differ
+    assert found.pairs == 19
+    assert found.verdict.endswith("(1.03 ×, n = 19 pairs)")
+
+
+@pytest.mark.parametrize("questions", [2, 3, 4])
+def test_few_questions_asked_often_give_no_interval(questions: int) -> None:
+    """Asked again and again, fewer than five questions tell nothing about others."""
+    often = [
+        measurement(label, question=place % questions, ttft=0.3 + place / 100, start=10.0 * place)
+        for label in "ab"
+        for place in range(50 * questions)
+    ]
+    made = experiment(often)
+    found = made.compare("a", "b")
+    assert (found.interval, found.differ) == (None, False)
+    reason = f"{questions} different questions are too few for an interval (5 are needed)"
+    assert reason in found.verdict
+    spread = made.points[0].spread("ttft")
+    assert spread.interval is None
+    assert reason in (spread.lacks or "")
+    assert any(reason in note for note in made.notes)
+    assert any(reason in note for note in summary(made.of("a")).notes)
+
+
+def _closed_loop(load: int, slots: int, took: float, n: int) -> list[Measurement]:
+    """Ask as a closed loop does, of a server of so many slots whose answers all take as long."""
+    free, clients, found = [0.0] * slots, [0.0] * load, []
+    for number in range(n):
+        asked, idle = heapq.heappop(clients), heapq.heappop(free)
+        begin = max(asked, idle)
+        trace = Trace(asked, [begin + took / 2, begin + took], [9, 9], tokens=9, end=begin + took)
+        found.append(Measurement("a", load, 0, number % 8, trace, ramp=load > 1 and number < load))
+        heapq.heappush(free, begin + took)
+        heapq.heappush(clients, begin + took)
+    return found
+
+
+@pytest.mark.parametrize("n", [32, 160])
+def test_figures_are_those_of_a_busy_server(n: int) -> None:
+    """The first requests met an idle server: they raise neither goodput nor throughput."""
+    made = experiment(_closed_loop(16, 4, 1.0, n))
+    (point,) = made.points
+    kept = point.goodput(SLO(ttft=1.0))
+    assert (kept.met, kept.n) == (0, n - 16)
+    assert kept.rate == 0
+    assert point.spread("ttft").p50 == pytest.approx(3.5)
+    assert point.throughput == pytest.approx(4, rel=0.35 if n == 32 else 0.05)
+    assert point.in_flight == pytest.approx(16)
+    assert nbkit.goodput(made.of(at=16), SLO(ttft=1.0)).n == kept.n
+    assert made.table(SLO(ttft=1.0)).iloc[0]["slo_n"] == kept.n
+    drawn = made.plot(metric="ttft")
+    assert f"n = {point.n}" in drawn.get_legend().get_texts()[0].get_text()
+    plt.close(drawn.figure)
+
+
 def test_noise_is_not_a_difference() -> None:
     """Where the interval holds 1, the verdict says what n cannot show."""
     shifted = several("b")
@@ -147,14 +212,17 @@ def test_noise_is_not_a_difference() -> None:
         one.trace.arrivals = [moment + 0.2 for moment in one.trace.arrivals]
     found = experiment([*several("a"), *shifted]).compare("a", "b")
     assert not found.differ
-    assert "no difference between a and b that n = 12 can show (ratio 0." in found.verdict
+    assert "no difference between a and b that n = 12 pairs can show (ratio 0." in found.verdict
 
 
 def test_few_measurements_give_no_verdict() -> None:
     """Below five measurements the ratio is told nobody as a difference."""
     found = experiment([*several("a", 4, slower=9), *several("b")]).compare("a", "b")
     assert (found.interval, found.differ) == (None, False)
-    assert "n = 4 and 12 is too few to tell a from b (5 at least)" in found.verdict
+    assert found.verdict == (
+        "time to first token: a cannot be told from b, n = 4 and 12: "
+        "4 measured is too few for an interval (5 are needed)"
+    )
 
 
 def test_loads_are_compared_by_name() -> None:

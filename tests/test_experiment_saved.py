@@ -25,6 +25,27 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert first.before_call == pytest.approx(0.1)
 
 
+def test_an_older_file_counts_from_the_planned_arrival_too(tmp_path: Path) -> None:
+    """Format 1 had the clock start where a late request was sent: reading it sets that right."""
+    path = experiment([measurement(late=0.1)]).save(tmp_path / "run.jsonl")
+    path.write_text(path.read_text("utf-8").replace('_experiment":2', '_experiment":1'), "utf-8")
+    assert Experiment.load(path).results[0].trace.ttft == pytest.approx(0.6)
+
+
+def test_where_it_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home folder; a name of no file, or one that cannot be written, is a sentence."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    made = experiment([measurement()])
+    assert made.save("~/run.jsonl") == tmp_path / "run.jsonl"
+    assert len(Experiment.load("~/run.jsonl").results) == 1
+    for wrong in ("", ".", str(tmp_path), tmp_path / "run.jsonl" / "below"):
+        with pytest.raises(ExperimentError, match=" — "):
+            made.save(wrong)
+        with pytest.raises(ExperimentError, match=" — "):
+            Experiment.load(wrong)
+
+
 def test_text_is_saved_only_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No question, answer or server's words in the file unless `text=True`; a key never."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecretkey")
@@ -59,7 +80,7 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
         ('{"nbkit_journal":1}\n', "no experiment that nbkit saved"),
         (
             '{"nbkit_experiment":99}\n',
-            r"newer nbkit \(format 99, this one reads 1\) — update nbkit",
+            r"newer nbkit \(format 99, this one reads 2\) — update nbkit",
         ),
         ('{"nbkit_experiment":"x"}\n', "no experiment that nbkit saved"),
         ('{"nbkit_experiment":1}\n', "no experiment that nbkit saved"),

@@ -94,7 +94,7 @@ async def test_blocking_functions_run_as_many_at_once_as_asked() -> None:
         running -= 1
         return ["done"]
 
-    await quiet(["a"] * 20, blocking, concurrency=20, requests=20)
+    await quiet(["a"] * 20, blocking, concurrency=20, requests=40)
     assert most == 20
 
 

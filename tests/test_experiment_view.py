@@ -43,8 +43,23 @@ def test_what_cannot_be_drawn_is_said_in_its_place() -> None:
     shown = explore(swept())
     shown.runs.value = ()
     assert shown.picture()["text/plain"].startswith("Choose at least one run")
-    shown.runs.value, shown.load.value = ("a",), 4
+    shown.runs.value, shown.load.value = ("a",), ("concurrency", 4)
     assert set(shown.picture()) == {"text/plain", "text/html"}
+
+
+def test_loads_of_two_kinds_are_kept_apart() -> None:
+    """Four at once is not four arriving a second: the list of loads says which, a choice is one."""
+    arriving = experiment(several("b", load=4), kind="rate")
+    shown = explore({"closed": experiment(several("a", load=4)), "open": arriving})
+    assert [name for name, _ in shown.load.options][1:] == [
+        "4 requests at once",
+        "4 requests arriving a second",
+    ]
+    shown.load.value = ("rate", 4)
+    shown.runs.value = ("closed: a",)
+    assert set(shown.picture()) == {"text/plain", "text/html"}
+    shown.runs.value = ("open: b",)
+    assert "image/png" in shown.picture()
 
 
 def test_one_load_has_no_knee_to_choose() -> None:

@@ -243,6 +243,30 @@ async def test_a_value_that_json_cannot_hold_is_kept_and_reported(path: Path) ->
     assert "The value of item '2' cannot be written as JSON" in str(outcomes[1].error)
 
 
+async def test_a_journal_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`~` is the home folder, as a string and as a Path."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    await quiet([1], Asked().ask, "~/notes/run.jsonl")
+    assert (await quiet([1], Asked().ask, Path("~/notes/run.jsonl")))[0].resumed
+    assert [found.name for found in tmp_path.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "/", "~", "~nobody-of-that-name/x", 7, b"x"])
+async def test_a_journal_must_be_a_file(name: Any) -> None:
+    """An empty name, a folder or a number is one sentence before anything is asked."""
+    asked = Asked()
+    for call in (run_batch, iter_batch):
+        with pytest.raises(JournalError, match=r" — (give|write) "):
+            call([1], asked.ask, journal=name)
+    with pytest.raises(JournalError, match=r" — (give|write) "):
+        Journal(name)
+    assert asked.items == []
+
+
 async def test_a_journal_without_its_file(path: Path) -> None:
     """Reading a journal that does not exist is one clear error."""
     with pytest.raises(JournalError, match=r"There is no journal .*run\.jsonl"):

@@ -13,7 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from nbkit import plots, stream
+from nbkit import plots, stream, summary
 from nbkit.answer import Answer
 from nbkit.plots import PlotError
 from nbkit.timing import Trace
@@ -211,22 +211,34 @@ def test_the_ideal_ends_at_the_slots() -> None:
     assert "4 slots" in legend(ax)[0]
 
 
-def test_ecdf_counts_those_that_never_came() -> None:
-    """Failed answers count among n, so the curve ends below 100 %."""
+def test_distributions_show_what_tables_count() -> None:
+    """Failed answers, and those the machine slept through, are left out of both, and told."""
+    failed = answer(trace=trace(first=9.0), error=RuntimeError())
+    asleep = trace(first=50.0)
+    asleep.clock_jump = 60.0
+    everything = [trace(), trace(), failed, asleep]
+    ax = plots.ecdf(everything)
+    assert legend(ax) == [f"n = {summary(everything)['ttft'].n}, 2 left out"]
+    assert max(ax.lines[0].get_xdata()) < 2
+    assert f"({summary(everything)['gaps'].n} gaps" in legend(plots.gaps(everything))[0]
+
+
+def test_ecdf_is_of_complete_answers() -> None:
+    """Failed answers are in no curve, as they are in no table; the legend counts them."""
     failed = answer(trace=Trace(start=1.0, end=2.0), error=RuntimeError())
     ax = plots.ecdf({"a": [trace(), trace(first=2.0), answer(), failed]})
     line = ax.lines[0]
     assert line.get_xdata()[1:-1] == pytest.approx([1, 1, 2])
-    assert list(line.get_ydata()) == [0, 0.25, 0.5, 0.75, 0.75]
-    assert legend(ax) == ["a: n = 4, 1 of them never"]
+    assert list(line.get_ydata()) == pytest.approx([0, 1 / 3, 2 / 3, 1, 1])
+    assert legend(ax) == ["a: n = 3, 1 left out"]
 
 
 def test_an_incomplete_answer_has_no_end_to_end() -> None:
     """An answer cut short was not complete early: it was never complete."""
     cut = answer(truncated=True, error=RuntimeError())
     ax = plots.ecdf([answer(), cut], metric="end_to_end")
-    assert legend(ax) == ["n = 2, 1 of them never"]
-    assert legend(plots.ecdf([answer(), cut])) == ["n = 2"]
+    assert legend(ax) == ["n = 1, 1 left out"]
+    assert legend(plots.ecdf([answer(), cut])) == ["n = 1, 1 left out"]
 
 
 def test_ecdf_takes_numbers() -> None:

@@ -39,7 +39,7 @@ def trace() -> Trace:
 
 def sweep(label: str) -> list[LoadPoint]:
     rows = [Row("1", trace(), "done", 1, ())]
-    return [LoadPoint(label, "rate", load, rows, 1.0) for load in (1.0, 2.0)]
+    return [LoadPoint(label, "rate", load, rows) for load in (1.0, 2.0)]
 
 
 def save(ax: Axes) -> list[str]:

@@ -32,7 +32,9 @@ def rows(n: int = 20, took: float = 1.0, state: str = "done") -> list[Row]:
 def point(load: float, answers: float, took: float, label: str = "a", **fields: Any) -> LoadPoint:
     """Make a point of so many answers a second."""
     measured = rows(took=took, **fields)
-    return LoadPoint(label, "concurrency", load, measured, len(measured) / answers)
+    assert measured[-1].trace is not None
+    measured[-1].trace.end = len(measured) / answers
+    return LoadPoint(label, "concurrency", load, measured)
 
 
 SWEEP = [point(1, 1, 1), point(2, 2, 1), point(4, 4, 1), point(8, 4.2, 2), point(16, 4.2, 4)]
@@ -91,7 +93,8 @@ def test_goodput_is_drawn_with_its_share() -> None:
 
 def test_requests_that_took_no_time_have_no_rate() -> None:
     """Requests refused at once, in no time at all, divide nothing by zero."""
-    instant = LoadPoint("a", "concurrency", 32, rows(1, state="failed"), 0.0)
+    refused = Row("1", Trace(0.0, end=0.0), "failed", 1, ())
+    instant = LoadPoint("a", "concurrency", 32, [refused])
     assert texts(plots.slo([*SWEEP, instant], SLO(end_to_end=9)))[-1] == "0 %"
 
 

@@ -1,5 +1,6 @@
 import heapq
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from nbkit import SLO, goodput, intervals, summary
 from nbkit.answer import Answer
 from nbkit.intervals import Sample, _students_t, median_interval, ratio_interval, share_interval
-from nbkit.measured import NotMeasured, Row
-from nbkit.percentiles import _together, enough_for, percentile, values_of
+from nbkit.measured import NotMeasured, Row, in_flight_together, read_rows
+from nbkit.percentiles import enough_for, percentile, values_of
+from nbkit.service_levels import judged
 from nbkit.timing import Trace
 
 
@@ -93,8 +95,8 @@ def test_together_is_read_off_the_traces() -> None:
     alone = [Row("", trace(start=10.0 * number), "done", 1, ()) for number in range(6)]
     crowd = [Row("", trace(start=0.1 * number), "done", 1, ()) for number in range(60)]
     assert values_of(alone, "ttft").dependence == 1
-    assert _together(alone) == 1
-    assert _together(crowd) in (8, 9)
+    assert in_flight_together(alone) == 1
+    assert in_flight_together(crowd) in (8, 9)
 
 
 def test_equal_sides_are_rarely_told_apart() -> None:
@@ -197,7 +199,53 @@ def test_goodput_is_share_and_rate() -> None:
     assert (kept.met, kept.n) == (3, 11)
     assert kept.rate == pytest.approx(3 / 1.4)
     assert kept.share in kept.interval
-    assert "3 of 11 (27 %; 95 % interval 10–57 %) met TTFT ≤ 0.35 s" in repr(kept)
+    assert "3 of 11 (27 %; 95 % interval " in repr(kept)
+    assert repr(kept).endswith("met TTFT ≤ 0.35 s>")
+
+
+def test_one_after_the_other_a_share_has_wilsons_interval() -> None:
+    """Requests that never waited together are strangers to each other."""
+    alone = [trace(ttft=0.2 + 0.2 * (place % 2), start=10.0 * place) for place in range(20)]
+    assert goodput(alone, SLO(ttft=0.3)).interval == share_interval(10, 20)
+
+
+def test_shares_of_those_that_wait_together_tell_less() -> None:
+    """Where eight wait for two slots, an interval that thinks them strangers fails too often."""
+    random = np.random.default_rng(11)
+
+    def run(n: int) -> list[Trace]:
+        free, asked, found = [0.0, 0.0], [0.0] * 8, []
+        for seconds in random.lognormal(-1, 0.8, size=n):
+            came, slot = heapq.heappop(asked), heapq.heappop(free)
+            begin = max(came, slot)
+            found.append(Trace(came, [begin + seconds / 2, begin + seconds], [1, 1]))
+            for line in (free, asked):
+                heapq.heappush(line, begin + seconds)
+        return found[8:]
+
+    slo = SLO(ttft=1.5)
+    truth = goodput(run(20_000), slo).share
+    runs = [goodput(run(88), slo) for _ in range(100)]
+    blind = sum(truth in share_interval(one.met, one.n) for one in runs)
+    aware = sum(truth in one.interval for one in runs)
+    assert 0.2 < truth < 0.8
+    assert blind < aware
+    assert aware >= 85
+
+
+def test_a_share_over_few_questions_tells_less() -> None:
+    """Twenty questions asked five times each, with the same result, tell as much as asked once."""
+    once = [Answer("x", trace=trace(ttft=0.2 + 0.2 * (n % 2), start=10.0 * n)) for n in range(20)]
+    rows = [
+        replace(row, question=place, trace=trace(ttft=0.2 + 0.2 * (place % 2), start=10.0 * start))
+        for round_ in range(5)
+        for place, row in enumerate(read_rows(once))
+        for start in [20 * round_ + place]
+    ]
+    low, high = judged(rows, SLO(ttft=0.3)).interval
+    alone = goodput(once, SLO(ttft=0.3)).interval
+    assert low == pytest.approx(alone.low, abs=0.02)
+    assert high == pytest.approx(alone.high, abs=0.02)
 
 
 def test_every_limit_must_be_kept() -> None:

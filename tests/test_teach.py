@@ -130,7 +130,7 @@ def test_pictures_come_along(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("private.webp")) == [tmp_path / "private.webp"]
 
 
-def test_work_is_never_overwritten(tmp_path: Path) -> None:
+def test_work_is_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with anything in it is refused, and stays as it was; an empty one is taken."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/04_concurrent_queries.ipynb").write_text("my answers")
@@ -140,6 +140,11 @@ def test_work_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(EditionError, match=r"is a file — name a new folder"):
         write_edition("exercise", tmp_path / "mine/04_concurrent_queries.ipynb")
     (tmp_path / "empty").mkdir()
+    with monkeypatch.context() as here:
+        here.chdir(tmp_path / "empty")
+        for name in ("", ".", tmp_path / "empty"):
+            with pytest.raises(EditionError, match=r" — name a new one"):
+                write_edition("exercise", name)
     assert write_edition("exercise", tmp_path / "empty", notebooks=["00"])
 
 

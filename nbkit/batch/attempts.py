@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
@@ -16,6 +17,7 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
 from tenacity import AsyncRetrying, RetryCallState
 
+from nbkit import hearing
 from nbkit.answer import Answer
 from nbkit.batch.asking import not_async
 from nbkit.batch.concurrency import How, Seats
@@ -23,7 +25,7 @@ from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
 from nbkit.stream_errors import StreamBroken, StreamError
-from nbkit.streams import TokenStream, stream
+from nbkit.streams import TokenStream
 from nbkit.timing import Trace
 
 _MOST_REFUSALS = 20
@@ -44,16 +46,6 @@ class AttemptTimedOut(StreamError, TimeoutError):
     """No whole answer within `timeout`; generation was stopped. Taught in notebook 06."""
 
 
-class _Failed(Exception):
-    """The function itself raised, before there was anything to read."""
-
-
-class _Plain(Response):
-    """A value that is no answer, taken through a stream in an answer's place."""
-
-    value: Any = None
-
-
 class Asker:
     """Asks `fn` for items: paced, timed and retried. Many items at once."""
 
@@ -70,7 +62,6 @@ class Asker:
         self._timeout = timeout
         self._pace = pace
         self._seats = seats
-        self._plain = False
         self._retrying = AsyncRetrying(
             retry=_is_worth_another,
             stop=self._is_enough,
@@ -118,12 +109,23 @@ class Asker:
         start = time.perf_counter()
         outcome.attempts += 1
         outcome.attempt_starts.append(start)
-        tokens = None if self._plain else stream(_call(self._fn, outcome.item))
-        outcome.trace = tokens.trace if tokens else Trace(start)
+        outcome.trace = Trace(start)
+        tokens: TokenStream | None = None
         how: How = "failed"
         try:
             async with asyncio.timeout(self._timeout) as scope:
-                value = await (self._read(tokens) if tokens else self._value(outcome.item))
+                # Without a stream around the call, which costs 0.1 ms and only an answer needs.
+                heard = hearing.begin()
+                value = await self._call(outcome.item, start, heard)
+                if _is_answer(value):
+                    tokens = TokenStream.of_call(value, start, heard)
+                    outcome.trace = tokens.trace
+                    value = await _read(tokens)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise StreamBroken(_STOPPED) from None
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 how = "overloaded"
@@ -145,38 +147,15 @@ class Asker:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
             self._seats.ended(round_, outcome.trace, how)
 
-    async def _read(self, tokens: TokenStream) -> Any:
+    async def _call(self, item: Any, start: float, heard: hearing.Hearing) -> Any:
         try:
-            answer = await tokens
-        except StreamError as error:
-            if isinstance(error.__cause__, _Failed):
-                failure = error.__cause__.args[0]
-                raise failure from failure.__cause__
-            if tokens.answer is None or not isinstance(tokens.answer.response, _Plain):
-                raise
-            answer = tokens.answer  # a call of the function's own was cut short, not this
-        if isinstance(answer.response, _Plain):
-            self._plain = True
-            return answer.response.value
-        if answer.stopped:
-            stopped = StreamBroken(_STOPPED)
-            stopped.answer = answer
-            raise stopped
-        return answer
-
-    async def _value(self, item: Any) -> Any:
-        """Call without a stream around, which costs 0.1 ms: what came so far was no answer."""
-        try:
-            value = await _called(self._fn, item)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise StreamBroken(_STOPPED) from None
-        if not _is_answer(value):
-            return value
-        self._plain = False
-        return await self._read(stream(value))
+            return await _called(self._fn, item)
+        except BaseException as error:
+            if heard.turn is not None:
+                # A stream leaves the memory of a chat as it should be after a failed turn.
+                with suppress(StreamError):
+                    await TokenStream.of_call(_raise(error), start, heard)
+            raise
 
     def _late(self, tokens: TokenStream | None) -> AttemptTimedOut:
         late = AttemptTimedOut(
@@ -187,17 +166,17 @@ class Asker:
         return late
 
 
-async def _call(fn: Callable[[Any], Any], item: Any) -> Any:
-    """Give an answer that a stream can read; raises only `_Failed`."""
-    try:
-        value = await _called(fn, item)
-    except Exception as error:
-        raise _Failed(error) from error
-    if _is_answer(value):
-        return value
-    plain = _Plain(response="")
-    plain.value = value
-    return plain
+async def _read(tokens: TokenStream) -> Answer:
+    answer = await tokens
+    if answer.stopped:
+        stopped = StreamBroken(_STOPPED)
+        stopped.answer = answer
+        raise stopped
+    return answer
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
 
 
 async def _called(fn: Callable[[Any], Any], item: Any) -> Any:

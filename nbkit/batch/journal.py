@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from nbkit.batch.outcome import BatchError, Outcome, brief
 from nbkit.batch.records import answer_of, record_of
+from nbkit.paths import file_path
 
 _MARK = "nbkit_journal"
 _GROUP_SECONDS = 0.1
@@ -37,14 +39,15 @@ class Journal:
     sources (only their ids and scores are kept) and LlamaIndex's response. Items that failed are
     on record, and are asked again.
 
-    Raises `JournalError` when it is used: for parameters other than those it was written with, a
-    file that is no journal, one that another batch is writing, or a full disk.
+    Raises `JournalError` for a path that names no file, and when it is used: for parameters other
+    than those it was written with, a file that is no journal, one that another batch is writing, or
+    a disk that is full or fails.
 
     Taught in notebook 06.
     """
 
     def __init__(self, path: str | Path, **parameters: Any) -> None:
-        self.path = Path(path)
+        self.path = file_path(path, JournalError)
         self.parameters = parameters
 
     def rows(self) -> list[dict[str, Any]]:
@@ -78,7 +81,12 @@ class OpenJournal:
         self._seen: Counter[bytes] = Counter()
         self._file = -1
         self._end = 0
+        """Where the last whole record ends."""
+        self._torn = False
+        """A record was begun behind it, and not finished."""
         self._unsynced = False
+        self._not_synced: OSError | None = None
+        """Why the disk may lack what was written. Kept: the next sync says nothing of it."""
         self._syncing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,7 +109,7 @@ class OpenJournal:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, ending: BaseException | None, __: object) -> None:
         try:
             if self._syncing is not None:
                 self._syncing.cancel()
@@ -109,9 +117,17 @@ class OpenJournal:
             self._sync()
         finally:
             self._close()
+        if self._not_synced is not None:
+            failed = self._cannot_sync(self._not_synced)
+            # The end of a generator is none that anybody sees.
+            if ending is None or isinstance(ending, GeneratorExit):
+                raise failed from self._not_synced
+            ending.add_note(str(failed))
 
     def _close(self) -> None:
         if self._file >= 0:
+            with suppress(OSError):  # the next run cuts it
+                self._cut_back()
             os.close(self._file)
         self._lock.release()
 
@@ -123,6 +139,10 @@ class OpenJournal:
         nth = self._seen[content]
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is a value on record under that name."""
+        return key in self._done
 
     def restore(self, outcome: Outcome) -> bool:
         """Fill in the value of an outcome from the record with its key, if there is one."""
@@ -162,9 +182,9 @@ class OpenJournal:
     def _sync(self) -> None:
         try:
             os.fsync(self._file)
-        except OSError:
+        except OSError as error:
             if self._path.is_file():
-                raise
+                self._not_synced = self._not_synced or error
 
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,10 +226,19 @@ class OpenJournal:
             )
 
     def _append(self, line: bytes) -> None:
+        """Write a record behind the last whole one, whatever became of another in between."""
+        self._cut_back()
+        self._torn = True
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(self._file, rest) :]
         self._end += len(line)
+        self._torn = False
+
+    def _cut_back(self) -> None:
+        if self._torn:
+            os.ftruncate(self._file, self._end)
+            self._torn = False
 
     def _read(self, place: int, length: int) -> bytes:
         with self._path.open("rb") as file:
@@ -220,6 +249,12 @@ class OpenJournal:
         return JournalError(
             f"{self._path} cannot be written ({error.strerror or error}) — free space or give "
             "another path; what ended before is kept."
+        )
+
+    def _cannot_sync(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"{self._path} may not be on the disk as it was written ({error.strerror or error}) — "
+            "keep the outcomes you have, check the disk, and give the next run another journal."
         )
 
 

@@ -82,7 +82,8 @@ def iter_batch(
     `max_concurrency` items are held at a time: the source is read, and answers are asked for, no
     faster than the outcomes are taken. (With a journal, its keys are held too.) All else is as in
     `run_batch`. To end early, `break`; to be sure that every request has ended, use
-    `contextlib.aclosing`.
+    `contextlib.aclosing`. An error of the source is raised once what is under way has ended, and
+    its outcomes were taken.
 
     Taught in notebook 06.
     """
@@ -159,7 +160,9 @@ class _Batch:
             on_error == "stop",
             progress,
         )
-        self._journal = Journal(journal) if isinstance(journal, str | Path) else journal
+        self._journal = (
+            journal if journal is None or isinstance(journal, Journal) else Journal(journal)
+        )
         self.ended: dict[int, Outcome] = {}
         """By index; only where outcomes are kept."""
         self.seats = Seats(1)
@@ -189,8 +192,7 @@ class _Batch:
                 show(outcome)
 
             window = Window(asker, self.seats, book, ended)
-            known = frozenset(self.ended)
-            async with aclosing(window.outcomes(items, known.__contains__)) as outcomes:
+            async with aclosing(window.outcomes(items, dict(self.ended))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
                     if self._stop and outcome.error is not None:

@@ -1,14 +1,14 @@
 """The items of a batch that are under way: started as seats come free, handed over as they end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import Seats
 from nbkit.batch.journal import OpenJournal
-from nbkit.batch.outcome import Outcome
+from nbkit.batch.outcome import BatchError, Outcome
 
 
 class Window:
@@ -32,10 +32,13 @@ class Window:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
-        self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
+        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
     ) -> AsyncGenerator[Outcome, None]:
-        """Yield outcomes as they end; all that is under way ends with this generator."""
-        feeder = asyncio.create_task(self._feed(items, skip), name="nbkit-batch")
+        """Yield outcomes as they end, of all items but those whose outcome is known by index.
+
+        All that is under way ends with this generator.
+        """
+        feeder = asyncio.create_task(self._feed(items, known), name="nbkit-batch")
         try:
             while (over := await self._over.get()) is not None:
                 if isinstance(over, Exception):
@@ -49,28 +52,30 @@ class Window:
             await asyncio.wait(under_way)
 
     async def _feed(
-        self, items: Iterable[Any] | AsyncIterable[Any], skip: Callable[[int], bool]
+        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
     ) -> None:
+        over: Exception | None = None
         try:
             index = 0
             await self._seats.enter()
             async with aclosing(_each(items)) as source:
                 async for item in source:
-                    if self._start(Outcome(item, index), skip):
+                    if self._start(Outcome(item, index), known.get(index)):
                         await self._seats.enter()
                     index += 1
-            if self._tasks:
-                await asyncio.wait(self._tasks)
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
-            self._over.put_nowait(error)
-        else:
-            self._over.put_nowait(None)
+            over = error
+        if self._tasks:  # what was asked is paid for, also where the source broke
+            await asyncio.wait(self._tasks)
+        self._over.put_nowait(over)
 
-    def _start(self, outcome: Outcome, skip: Callable[[int], bool]) -> bool:
+    def _start(self, outcome: Outcome, known: Outcome | None) -> bool:
         """Give the item the seat that was kept for it; False if it does not need one."""
         if self._book is not None:
             outcome.key = self._book.key(outcome.item)
-        if skip(outcome.index):
+        if known is not None:
+            if self._book is not None and outcome.key not in self._book:
+                self._book.add(known)  # the disk was full when it ended
             return False
         if self._book is not None and self._book.restore(outcome):
             self._ended(outcome)
@@ -97,8 +102,17 @@ class Window:
 
 async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
+        try:
+            async for item in items:
+                yield item
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise BatchError(
+                "The source of the items was cancelled by somebody other than the batch — start "
+                "it again."
+            ) from None
     else:
         for item in items:
             yield item

@@ -26,14 +26,22 @@ class Measurement:
     question: int
     """Place of the question in the list, from 0."""
     trace: Trace
+    """In an open loop its clock starts at the planned arrival: what a user would have waited."""
     state: str = "done"
     """ "done", "truncated" or "failed"."""
     error: str | None = None
     """What went wrong, in a sentence."""
     late: float = 0.0
     """Seconds by which this machine made the request later than planned (open loop)."""
+    ramp: bool = False
+    """It was among the first of its run, which met an idle server: in no figure."""
     text: str | None = field(default=None, repr=False)
     """The answer, or what had arrived of it."""
+
+    @property
+    def sent(self) -> float:
+        """When the request was really made (`time.perf_counter`)."""
+        return self.trace.start + self.late
 
     @property
     def origin(self) -> str:

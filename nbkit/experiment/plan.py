@@ -11,6 +11,9 @@ from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.targets import Target
 from nbkit.loads import Kind
 
+_ROUNDS = 10
+"""Requests made in a closed loop for each that is in flight; the first of them are the ramp."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -24,6 +27,11 @@ class Block:
     """Places of the questions, in the order of asking."""
     arrivals: list[float]
     """Seconds from the begin of the block; empty in a closed loop."""
+
+    @property
+    def ramp(self) -> int:
+        """How many of the first requests meet a server that is not yet full: as many as fill it."""
+        return int(self.load) if self.kind == "concurrency" and self.load > 1 else 0
 
 
 def plan_of(
@@ -76,8 +84,8 @@ def _order(questions: int, requests: int, draw: random.Random) -> list[int]:
 
 
 def _enough(kind: Kind, load: float, questions: int) -> int:
-    """As many as keep a closed loop busy; its last requests, one by one, have no company."""
-    least = 2 * load if kind == "concurrency" and load > 1 else 1
+    """As many as keep a closed loop busy for long, beside its ramp and its end."""
+    least = _ROUNDS * load if kind == "concurrency" and load > 1 else 1
     return questions * math.ceil(least / questions)
 
 
@@ -111,7 +119,9 @@ def read_loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
     return kind, sorted(set(loads))
 
 
-def check_counts(requests: Any, repeat: Any, warmup: Any, timeout: Any) -> None:
+def check_counts(
+    requests: Any, repeat: Any, warmup: Any, timeout: Any, kind: Kind, loads: list[float]
+) -> None:
     """Raise `ExperimentError` for what cannot be counted or waited for."""
     for name, value, least in (
         ("requests", 1 if requests is None else requests, 1),
@@ -120,5 +130,11 @@ def check_counts(requests: Any, repeat: Any, warmup: Any, timeout: Any) -> None:
     ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ExperimentError(f"{name}={value!r} is not possible — give {least} or more.")
+    most = int(max(loads))
+    if requests is not None and kind == "concurrency" and 1 < most > requests / 2:
+        raise ExperimentError(
+            f"requests={requests} is too few for concurrency={most}: the first {most} meet an idle "
+            f"server and are left out — ask {2 * most} at least, better {_ROUNDS * most}."
+        )
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
         raise ExperimentError(f"timeout={timeout!r} is not possible — give seconds, or None.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from nbkit.experiment.measurements import Measurement
+from nbkit.intervals import FEWEST
 from nbkit.loads import LoadPoint
 from nbkit.service_levels import SLO
 from nbkit.timing import count
@@ -28,12 +28,20 @@ def notes_on(experiment: "Experiment") -> Iterator[str]:
             f"{count(asleep, 'answer')} left out: the machine slept, or its clock was set, "
             "meanwhile."
         )
+    if ramp := sum(one.ramp for one in results):
+        yield (
+            f"{count(ramp, 'request')} left out: the first of each run, as many as are in flight, "
+            "meet an idle server."
+        )
     late = max((one.late for one in results), default=0.0)
     if late > _LATE:
         yield (
-            f"Requests were made up to {late:.2f} s later than planned: this machine, not the "
-            "server, may be what is slow."
+            f"Requests were made up to {late:.2f} s later than planned, which is in their latency: "
+            "this machine, not the server, may be what is slow."
         )
+    lacking = (point.spread("ttft").lacks for point in experiment.points if point.n >= FEWEST)
+    for lacks in dict.fromkeys(why for why in lacking if why):
+        yield f"{lacks}."
     for label in experiment.labels:
         told = [one.trace.looks_buffered for one in results if one.label == label]
         if any(told):
@@ -50,6 +58,7 @@ def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
         "label": point.label,
         point.kind: point.load,
         "asked": point.asked,
+        "ramp": point.ramp,
         "n": point.n,
         "errors": point.errors,
         "ttft_p50": ttft.p50,
@@ -63,21 +72,11 @@ def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
         "tokens_per_s": point.token_throughput,
         "in_flight": point.in_flight,
     }
-    if slo is not None and not all(one.trace and one.trace.suspended for one in point.rows):
+    judged = [one for one in point.rows if one.trace and not one.trace.suspended and not one.ramp]
+    if slo is not None and judged:
         kept = point.goodput(slo)
-        row |= {"slo_share": kept.share, "goodput": kept.rate}
+        row |= {"slo_n": kept.n, "slo_share": kept.share, "goodput": kept.rate}
     return row
-
-
-def seconds_of(ended: list[Measurement]) -> float:
-    """From first start to last end, summed over repetitions, which others ran between."""
-    total = 0.0
-    for repetition in {one.repetition for one in ended}:
-        traces = [one.trace for one in ended if one.repetition == repetition]
-        total += max(trace.end or trace.start for trace in traces) - min(
-            trace.start for trace in traces
-        )
-    return total
 
 
 def listed(loads: Iterable[float]) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from nbkit.experiment.measurements import ExperimentError, Measurement
-from nbkit.experiment.reports import listed, notes_on, seconds_of, table_row
+from nbkit.experiment.reports import listed, notes_on, table_row
 from nbkit.experiment.verdicts import Comparison, compared
 from nbkit.loads import Kind, LoadPoint
 from nbkit.measured import read_rows
+from nbkit.paths import file_path
 from nbkit.percentiles import METRICS
 from nbkit.service_levels import SLO
 from nbkit.timing import count
@@ -100,21 +101,22 @@ class Experiment:
     @property
     def points(self) -> list[LoadPoint]:
         """Figures by label and load, for plots and code of your own."""
-        found = []
-        for label in self.labels:
-            for load in self.loads:
-                if ended := self.of(label, load):
-                    rows = read_rows(ended)
-                    found.append(LoadPoint(label, self.kind, load, rows, seconds_of(ended)))
-        return found
+        return [
+            LoadPoint(label, self.kind, load, read_rows(ended))
+            for label in self.labels
+            for load in self.loads
+            if (ended := self.of(label, load))
+        ]
 
     def table(self, slo: SLO | None = None) -> "pd.DataFrame":
         """Give a row per label and load; times in seconds, rates per second.
 
-        `asked` requests, `n` of them complete (all latency figures are of these), `errors` the
-        rest; median, p90 and p99 of TTFT and end-to-end latency, median TPOT; `throughput` in
-        answers a second, `tokens_per_s`; `in_flight` requests on average. With an SLO also
-        `slo_share`, the share that met it, and `goodput`, how many a second did. What n cannot
+        `asked` requests; `ramp` of them met an idle server and are left out, `n` others are
+        complete (all latency figures are of these), `errors` are the rest. Median, p90 and p99 of
+        TTFT and end-to-end latency, median TPOT; `throughput` in answers a second, `tokens_per_s`
+        and the requests `in_flight` on average, while the load was full. With an SLO also
+        `slo_share`, the share that met it of `slo_n` requests (errors are among these), and
+        `goodput`, how many a second did. What n cannot
         bear (p90 below 10, p99 below 100) or the server did not report is <NA>, and where that is
         so in all rows, the column is left out.
         """
@@ -123,7 +125,7 @@ class Experiment:
         rows = [table_row(point, slo) for point in self.points]
         table = pd.DataFrame(rows, columns=None if rows else ["label", self.kind])
         table = table.set_index(["label", self.kind])
-        whole = {name: "int64" for name in ("asked", "n", "errors") if name in table}
+        whole = {name: "int64" for name in ("asked", "ramp", "n", "errors") if name in table}
         parts = {name: "Float64" for name in table.columns if name not in whole}
         return table.astype(whole | parts).dropna(axis="columns", how="all")
 
@@ -177,10 +179,12 @@ class Experiment:
 
         No key is written, and unless `text=True` neither are questions, answers, nor what servers
         said about errors. A file of that name is replaced as a whole.
+
+        Raises `ExperimentError` if it cannot be written.
         """
         from nbkit.experiment.saved import write
 
-        return write(self, Path(path), text=text)
+        return write(self, file_path(path, ExperimentError), text=text)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -190,7 +194,7 @@ class Experiment:
         """
         from nbkit.experiment.saved import read
 
-        return read(cls, Path(path))
+        return read(cls, file_path(path, ExperimentError))
 
     @property
     def notes(self) -> list[str]:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from nbkit.answer import Answer
@@ -53,12 +54,15 @@ async def measure(
     its TTFT is its end-to-end latency.
 
     - `concurrency`: closed loop, so many requests in flight, each followed by the next at once.
-      Shows what the server can do; a slow one is asked less. One at a time unless said otherwise.
+      Shows what the server can do; a slow one is asked less. The first requests of a run, as many
+      as are in flight, meet an idle server: they are in no figure. One at a time unless said
+      otherwise.
     - `rate`: open loop instead, so many arrivals a second on average, whatever the server does: a
-      Poisson process (exponential times between arrivals). Shows what users would meet.
+      Poisson process (exponential times between arrivals). Shows what users would meet: latency
+      counts from the planned arrival, also where this machine asked later (G. Tene, "coordinated
+      omission"); `Measurement.sent` tells when.
     - `requests`: how many at each load; the questions, over again as needed. Unless given: every
-      question once, or in as many rounds as make at least twice the concurrency. The first ones
-      meet an idle server: for the figures of a busy one, ask ten times the concurrency.
+      question once, or in as many rounds as make at least ten times the concurrency.
     - `repeat`: how often the whole is done.
     - `warmup`: before anything counts, ask everybody every question once, up to 8 at a time:
       servers are quicker with a prompt they have seen, so whoever came first would pay. A number
@@ -79,7 +83,7 @@ async def measure(
     asked = read_questions(questions)
     targets = targets_of(against)
     kind, loads = read_loads(concurrency, rate)
-    check_counts(requests, repeat, warmup, timeout)
+    check_counts(requests, repeat, warmup, timeout, kind, loads)
     blocks = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
     warming = warm_up_of(blocks, asked, warmup)
     experiment = Experiment(
@@ -165,20 +169,23 @@ class _Asker:
         """Make the requests of a block, and wait for all."""
         async with asyncio.TaskGroup() as group:
             if block.kind == "concurrency":
-                waiting = deque(block.order)
+                waiting = deque(enumerate(block.order))
                 for _ in range(min(int(block.load), len(waiting))):
                     group.create_task(self._one_after_the_other(block, waiting))
                 return
             begin = time.perf_counter()
             for question, arrival in zip(block.order, block.arrivals, strict=True):
                 await asyncio.sleep(begin + arrival - time.perf_counter())
-                group.create_task(self._ask(block, question, begin + arrival))
+                group.create_task(self._ask(block, question, planned=begin + arrival))
 
-    async def _one_after_the_other(self, block: Block, waiting: deque[int]) -> None:
+    async def _one_after_the_other(self, block: Block, waiting: deque[tuple[int, int]]) -> None:
         while waiting:
-            await self._ask(block, waiting.popleft())
+            number, question = waiting.popleft()
+            await self._ask(block, question, ramp=number < block.ramp)
 
-    async def _ask(self, block: Block, place: int, planned: float | None = None) -> None:
+    async def _ask(
+        self, block: Block, place: int, *, ramp: bool = False, planned: float | None = None
+    ) -> None:
         tokens = stream(block.target.ask(self._questions[place], self._threads))
         error: Exception | None = None
         try:
@@ -193,16 +200,18 @@ class _Asker:
             answer = answer.response.answer
         if error is None:
             error = _missing(answer)
+        trace, sent = answer.trace, tokens.trace.start
         self._experiment.results.append(
             Measurement(
                 label=block.target.label,
                 load=block.load,
                 repetition=block.repetition,
                 question=place,
-                trace=answer.trace,
+                trace=trace if planned is None else replace(trace, start=planned),
                 state="truncated" if answer.truncated else "failed" if error else "done",
                 error=None if error is None else f"{type(error).__name__}: {error}",
-                late=0.0 if planned is None else max(tokens.trace.start - planned, 0.0),
+                late=0.0 if planned is None else max(sent - planned, 0.0),
+                ramp=ramp,
                 text=answer.text,
             )
         )
@@ -210,7 +219,7 @@ class _Asker:
 
 
 def _missing(answer: Answer) -> StreamBroken | None:
-    """Say why an answer that nobody complained about is none."""
+    """Give the error of an answer that was stopped, or that has no text; `None` if it is whole."""
     if answer.stopped:
         return StreamBroken("The call was cancelled by somebody else — ask again.")
     return None if answer.text else StreamBroken("The answer has no text — look at the model.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,8 @@ from nbkit.experiment.results import Experiment
 from nbkit.timing import Trace
 
 _MARK = "nbkit_experiment"
-_FORMAT = 1
+_FORMAT = 2
+"""1 had the clock of an open loop start where the request was sent."""
 _MOMENTS = ("responded", "requested", "end")
 _FACTS = ("tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
 _HEADER = ("kind", "planned", "parameters", "made")
@@ -26,15 +28,21 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
         header["questions"] = experiment.questions
     begin = min((one.trace.start for one in experiment.results), default=0.0)
     records = (_record(one, begin, text=text) for one in experiment.results)
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
             for line in (header, *records):
                 file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
         draft.replace(path)
+    except OSError as error:
+        raise ExperimentError(
+            f"{path} could not be written ({error.strerror or error}) — free space or give "
+            "another name."
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
     return path
 
 
@@ -47,11 +55,11 @@ def read(cls: type[Kept], path: Path) -> Kept:
     experiment = cls(**{name: header[name] for name in _HEADER}, questions=header.get("questions"))
     for number, line in enumerate(lines[1:], 2):
         try:
-            experiment.results.append(_measurement(json.loads(line)))
+            experiment.results.append(_measurement(json.loads(line), header[_MARK]))
         except (ValueError, KeyError, TypeError):
             raise ExperimentError(
-                f"Line {number} of {path} is no request of an experiment — mend or remove it; the "
-                "others are good."
+                f"Line {number} of {path} is no request of an experiment — correct or remove it, "
+                "the others are good."
             ) from None
     return experiment
 
@@ -85,6 +93,7 @@ def _record(one: Measurement, begin: float, *, text: bool) -> dict[str, Any]:
         "state": one.state,
         "error": _told(one.error, text=text),
         "late": round(one.late, 6),
+        "ramp": one.ramp,
         "start": round(trace.start - begin, 6),
         **{name: _since(trace.start, moment) for name, moment in moments.items()},
         "arrivals": [round(arrival - trace.start, 6) for arrival in trace.arrivals],
@@ -94,9 +103,11 @@ def _record(one: Measurement, begin: float, *, text: bool) -> dict[str, Any]:
     return record | {"text": one.text} if text else record
 
 
-def _measurement(record: dict[str, Any]) -> Measurement:
+def _measurement(record: dict[str, Any], written: int) -> Measurement:
     start = record["start"]
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
+    if written == 1:
+        trace.start -= record["late"]
     for name in _MOMENTS:
         setattr(trace, name, None if record[name] is None else start + record[name])
     for name in _FACTS:
@@ -105,6 +116,7 @@ def _measurement(record: dict[str, Any]) -> Measurement:
         **{name: record[name] for name in ("label", "load", "repetition", "question", "state")},
         error=record["error"],
         late=record["late"],
+        ramp=record.get("ramp", False),
         trace=trace,
         text=record.get("text"),
     )

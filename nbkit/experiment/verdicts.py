@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nbkit.intervals import FEWEST, Interval, pairs_of, ratio_interval
+from nbkit.intervals import Interval, pairs_of, ratio_interval
 from nbkit.measured import NotMeasured, Row
 from nbkit.percentiles import METRICS, percentile, values_of
 
@@ -25,10 +25,15 @@ class Comparison:
     """Seconds, of a and of b."""
     n: tuple[int, int]
     ratio: float
-    """a / b, above 1 if a is slower: the median over the questions, where both were asked the same
-    ones (five at least); otherwise the ratio of the medians."""
+    """a / b, above 1 if a is slower: the median over the pairs, if there are any; otherwise the
+    ratio of the medians."""
     interval: Interval | None
-    """The 95 % interval of `ratio`; `None` if there are too few measurements for one."""
+    """The 95 % interval of `ratio`, for questions like those asked; `None` where `lacks` says why.
+    """
+    pairs: int | None = None
+    """Questions that both answered, each a pair of its own; `None` if they are fewer than five."""
+    lacks: str | None = None
+    """Why there is no interval, in words."""
 
     @property
     def differ(self) -> bool:
@@ -39,9 +44,9 @@ class Comparison:
     def verdict(self) -> str:
         """What can be said, in a sentence."""
         what = METRICS[self.metric]
-        sizes = f"n = {self.n[0]}" if self.n[0] == self.n[1] else f"n = {self.n[0]} and {self.n[1]}"
+        sizes = self._sizes()
         if self.interval is None:
-            return f"{what}: {sizes} is too few to tell {self.a} from {self.b} ({FEWEST} at least)"
+            return f"{what}: {self.a} cannot be told from {self.b}, {sizes}: {self.lacks}"
         low, high = self.interval
         if not self.differ:
             return (
@@ -52,6 +57,12 @@ class Comparison:
         least, most = (low, high) if slower else (1 / high, 1 / low)
         word = "slower" if slower else "faster"
         return f"{what}: {self.a} is {word} than {self.b}, {_size(least, most, sizes)}"
+
+    def _sizes(self) -> str:
+        if self.pairs is not None:
+            return f"n = {self.pairs} pairs"
+        first, second = self.n
+        return f"n = {first}" if first == second else f"n = {first} and {second}"
 
     def __repr__(self) -> str:
         return self.verdict
@@ -81,6 +92,8 @@ def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) 
         (len(over.values), len(under.values)),
         first / second if pairs is None else float(np.median(pairs.values)),
         ratio_interval(over, under),
+        None if pairs is None else len(pairs.values),
+        None if pairs else over.lacks or under.lacks,
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from nbkit.measured import Row
-from nbkit.percentiles import enough_for, percentile
+from nbkit.percentiles import enough_for, percentile, values_of
 from nbkit.plots.reading import PlotError, is_number, read_groups, read_rows
 from nbkit.plots.style import (
     DASHES,
@@ -35,9 +35,8 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     """Draw what share of the answers had reached a moment by when (empirical distribution).
 
     `measured` is a list of answers, outcomes or Traces, or a dict of such lists by label; lists of
-    seconds will do too. `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. An
-    answer that never reached the moment (no first token; for "end_to_end", not complete) counts
-    among n, so its curve ends below 100 %.
+    seconds will do too. `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. As
+    in every table, only complete answers count; the legend says how many are left out.
 
     Raises `PlotError` for anything else, and where there is nothing to draw.
 
@@ -50,11 +49,11 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     }
     if not any(values for values, _ in curves.values()):
         raise PlotError(f"None of these has a {metric} — pass answers that have text.")
-    labels = [_legend(label, _sample(len(values), n)) for label, (values, n) in curves.items()]
+    labels = [_legend(label, _sample(len(values), out)) for label, (values, out) in curves.items()]
     with canvas(ax, texts=labels) as ax:
         right = max(max(values) for values, _ in curves.values() if values)
-        for place, (label, (values, n)) in enumerate(zip(labels, curves.values(), strict=True)):
-            shares = [count / max(n, 1) for count in range(len(values) + 1)]
+        for place, (label, (values, _)) in enumerate(zip(labels, curves.values(), strict=True)):
+            shares = [count / max(len(values), 1) for count in range(len(values) + 1)]
             ax.step(
                 [0, *sorted(values), 1.05 * right],
                 [*shares, shares[-1]],
@@ -80,9 +79,10 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
 def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
     """Draw how long the pauses between chunks were, on a logarithmic axis.
 
-    `answers` is an Answer, an outcome or a Trace, a list of them (their gaps are pooled, as in the
-    vLLM benchmark), or a dict of these by label. Lines mark p50 and p99; the figures, interpolated
-    as `numpy.percentile` does, are in the legend. Below 100 gaps there is no p99.
+    `answers` is an Answer, an outcome or a Trace, a list of them (the gaps of complete answers are
+    pooled, as in the vLLM benchmark), or a dict of these by label. Lines mark p50 and p99; the
+    figures, interpolated as `numpy.percentile` does, are in the legend. Below 100 gaps there is no
+    p99.
 
     Raises `PlotError` for anything else, and if no answer has two chunks.
 
@@ -137,31 +137,23 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int]:
-    """Give the values that were reached, and the number of all that might have been."""
+    """Give the values of what counts, and how many were left out."""
     if isinstance(group, Iterable) and not isinstance(group, str | bytes):
         group = list(group)
         if group and all(is_number(one) for one in group):
             if not all(0 <= float(one) < math.inf for one in group):
                 raise PlotError(f"{label!r} has a value that is no duration — leave it out.")
-            return [float(one) for one in group], len(group)
+            return [float(one) for one in group], 0
     return _of_rows(read_rows(group), metric)
 
 
 def _of_rows(rows: list[Row], metric: str) -> tuple[list[float], int]:
-    timed = [row for row in rows if row.trace is not None]
-    if metric == "gaps":
-        pooled = [gap for row in timed if row.trace for gap in row.trace.gaps]
-        return pooled, len(pooled)
-    values = [
-        getattr(row.trace, metric) for row in timed if metric != "end_to_end" or row.state == "done"
-    ]
-    reached = [value for value in values if value is not None]
-    # That the server counted no tokens does not mean that the answer never came.
-    return reached, len(reached) if metric == "tpot" else len(timed)
+    values = values_of(rows, metric).values.tolist()
+    return values, sum(row.trace is not None and not row.counts for row in rows)
 
 
-def _sample(reached: int, n: int) -> str:
-    return f"n = {n}" if reached == n else f"n = {n}, {n - reached} of them never"
+def _sample(n: int, left_out: int) -> str:
+    return f"n = {n}" if not left_out else f"n = {n}, {left_out} left out"
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import ipywidgets
 from IPython.display import display
 
 from nbkit.errors import NbkitError
+from nbkit.loads import UNITS
 
 _ALL = "all loads"
 _FIGURES = {
@@ -45,7 +46,11 @@ class Explorer:
             for name, experiment in experiments.items()
             for label in experiment.labels
         }
-        loads = sorted({load for experiment in experiments.values() for load in experiment.loads})
+        loads = {
+            (experiment.kind, load)
+            for experiment in experiments.values()
+            for load in experiment.loads
+        }
         figures = [*_FIGURES, *([_KNEE] if len(loads) > 1 else [])]
         rows = min(max(len(self._runs), 2), 6)
         self.runs = ipywidgets.SelectMultiple(
@@ -55,9 +60,11 @@ class Explorer:
             options=figures, description="Figure", layout={"width": "24rem"}
         )
         self.load = ipywidgets.Dropdown(
-            options=[(_ALL, None), *((f"{load:g}", load) for load in loads)],
-            description=next(iter(experiments.values())).kind.capitalize(),
-            style={"description_width": "initial"},
+            options=[
+                (_ALL, None),
+                *((f"{load:g} {UNITS[kind]}", (kind, load)) for kind, load in sorted(loads)),
+            ],
+            description="Load",
         )
         self._shown: list[Any] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -138,5 +145,5 @@ def explore(experiments: Any) -> Explorer:
     return Explorer(several)
 
 
-def _requests(experiment: Any, label: str, load: float | None) -> list[Any]:
-    return [one for one in experiment.of(label) if load in (None, one.load)]
+def _requests(experiment: Any, label: str, at: tuple[str, float] | None) -> list[Any]:
+    return [one for one in experiment.of(label) if at in (None, (experiment.kind, one.load))]
