@@ -89,14 +89,22 @@ def test_a_window_that_is_given_counts(serve: Serve, monkeypatch: pytest.MonkeyP
 
 
 async def test_compact_stays_one_call(serve: Serve) -> None:
-    """Six chunks fit into one request of a server that does not tell its window."""
+    """Six chunks fit into one request where the window is assumed, into 3,900 tokens not."""
     server = serve()
-    engine = nbkit.load_index("en").as_query_engine(
-        llm=connect(server.base_url), streaming=True, similarity_top_k=6, response_mode="compact"
-    )
-    answer = await nbkit.stream(engine.aquery("How long is the warranty?"))
-    assert answer.text == "Hello"
-    assert len(server.chats) == 1
+
+    async def calls(**settings: Any) -> int:
+        before = len(server.chats)
+        engine = nbkit.load_index("zh").as_query_engine(
+            llm=connect(server.base_url, **settings),
+            streaming=True,
+            similarity_top_k=6,
+            response_mode="compact",
+        )
+        assert (await nbkit.stream(engine.aquery("How long is the warranty?"))).text == "Hello"
+        return len(server.chats) - before
+
+    assert await calls() == 1
+    assert await calls(context_window=3_900) > 1
 
 
 # --- settings
@@ -272,7 +280,7 @@ def test_a_path_is_shown_by_its_stem(model: str, shown: str) -> None:
 
 async def test_a_path_is_nowhere_to_be_seen(serve: Serve) -> None:
     """The repr, the trace and the caption show the stem; the server is sent the name it knows."""
-    path = "/home/ann/secret/qwen3-8b.gguf"
+    path = "/models/secret/qwen3-8b.gguf"
     server = serve({"/v1/models": {"data": [{"id": path}]}})
     llm = connect(server.base_url)
     engine = nbkit.load_index("en").as_query_engine(llm=llm, streaming=True)

@@ -37,6 +37,7 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
             message=f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}",
             request=request,
         )
+        self.advice = advice
 
 
 class _UsageAsked:
