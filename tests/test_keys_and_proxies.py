@@ -83,7 +83,8 @@ async def test_white_space_around_a_key_is_left_out(
 
 
 @pytest.mark.parametrize(
-    "address", ["localhost:8000/v1", "http://", "http://host:80x/v1", "ftp://a"]
+    "address",
+    ["localhost:8000/v1", "http://", "http://host:80x/v1", "ftp://a", "http://my host/v1"],
 )
 def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """OPENAI_BASE_URL, or an address given, must be one."""

@@ -56,7 +56,10 @@ class ServerFacts:
                 f'connect("{base_url}/v1").'
             )
         if response.status_code in (401, 403):
-            raise ConnectError(f"{base_url} wants another API key — set NBKIT_API_KEY to it.")
+            raise ConnectError(
+                f"{base_url} wants another API key — set NBKIT_API_KEY to it, or OPENAI_API_KEY "
+                'with connect("openai").'
+            )
         rows = _rows(_json(response))
         if rows is None:
             raise NoServerError(

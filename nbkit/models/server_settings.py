@@ -100,6 +100,7 @@ def check_address(address: str, name: str) -> str:
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and not re.search(r"\s", address)
     except ValueError:
         good = False
     if not good:
