@@ -80,11 +80,11 @@ def _mode(settings: Mapping[str, Any]) -> ResponseMode:
         mode = ResponseMode(asked)
     except ValueError:
         names = ", ".join(mode.value for mode in ResponseMode)
-        raise CorpusError(f"There is no response mode {asked!r} — choose from {names}.") from None
+        raise CorpusError(f"There is no response mode {asked!r}", f"choose from {names}.") from None
     if mode in _SEVERAL_ANSWERS and settings.get("streaming"):
         raise CorpusError(
-            f"{mode.value} asks the model several times and joins the answers, so it cannot "
-            'stream — leave out streaming=True, or use response_mode="tree_summarize".'
+            f"{mode.value} asks the model several times and joins the answers, so it cannot stream",
+            'leave out streaming=True, or use response_mode="tree_summarize".',
         )
     return mode
 

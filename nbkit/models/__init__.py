@@ -67,14 +67,16 @@ def connect(
     if spec == "simulated":
         if model is not None:
             raise ProfileError(
-                f"The simulated model has no model={model!r} — choose a behaviour with profile=, "
-                'or a real model with connect("openai", model=…).'
+                f"The simulated model has no model={model!r}",
+                "choose a behaviour with profile=, "
+                'or a real model with connect("openai", model=…).',
             )
         return _simulated(profile, speed, seed, settings)
     if spec != "openai" and not spec.startswith(("http://", "https://")):
         raise UnknownProviderError(
-            f"There is no provider {spec!r} — use connect() for the free simulated model, "
-            '"openai", or the address of a server such as "http://localhost:8000/v1".'
+            f"There is no provider {spec!r}",
+            "use connect() for the free simulated model, "
+            '"openai", or the address of a server such as "http://localhost:8000/v1".',
         )
     from nbkit.models.server_settings import check_key, check_settings
 
@@ -115,8 +117,8 @@ def _default_speed() -> float | None:
         speed = math.nan
     if not (math.isfinite(speed) and speed >= 0):
         raise ProfileError(
-            f"NBKIT_SPEED is {text!r}, which is not a number of 0 or more — set it to 1 for the "
-            "stated speeds, 0 for no waiting, or remove it."
+            f"NBKIT_SPEED is {text!r}, which is not a number of 0 or more",
+            "set it to 1 for the stated speeds, 0 for no waiting, or remove it.",
         )
     return speed
 
@@ -125,8 +127,9 @@ def _openai(model: str | None, settings: dict[str, Any]) -> "LLM":
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not key:
         raise MissingKeyError(
-            "OpenAI needs an API key and OPENAI_API_KEY is not set — set it before starting "
-            "Jupyter, or use connect() without a provider for the free simulated model."
+            "OpenAI needs an API key and OPENAI_API_KEY is not set",
+            "set it before starting "
+            "Jupyter, or use connect() without a provider for the free simulated model.",
         )
     from nbkit.models.providers import openai_llm
     from nbkit.models.server_settings import check_key

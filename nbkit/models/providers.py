@@ -190,8 +190,8 @@ def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
     model = model or "gpt-4o-mini"
     if not is_chatcomp_api_supported(model):
         raise ModelChoiceError(
-            f"{model} speaks OpenAI's Responses protocol only, which is not used here — choose "
-            "another with model=."
+            f"{model} speaks OpenAI's Responses protocol only, which is not used here",
+            "choose another with model=.",
         )
     if not _is_known(model):
         return compatible_llm(base_url, model, api_key, **settings)

@@ -28,7 +28,8 @@ def proxy_for(base_url: str) -> str | None:
         # Without the address itself: it may hold a password.
         raise ConnectError(
             f"{name.upper()}_PROXY is no http:// address, and {host} cannot be asked through "
-            f"another kind of proxy — write it as http://host:port, or add {host} to NO_PROXY."
+            "another kind of proxy",
+            f"write it as http://host:port, or add {host} to NO_PROXY.",
         )
     return address
 

@@ -47,29 +47,29 @@ class ServerFacts:
             raise
         except httpx.HTTPError as error:
             raise NoServerError(
-                f"Nobody answers at {base_url} ({type(error).__name__}) — start the server, "
-                "or check host and port."
+                f"Nobody answers at {base_url} ({type(error).__name__})",
+                "start the server, or check host and port.",
             ) from None
         if response.status_code == 404 and not base_url.endswith("/v1"):
             raise NoServerError(
-                f"{base_url} has no /models — such addresses usually end in /v1: "
-                f'connect("{base_url}/v1").'
+                f"{base_url} has no /models",
+                f'such addresses usually end in /v1: connect("{base_url}/v1").',
             )
         if response.status_code in (401, 403):
             raise ConnectError(
-                f"{base_url} wants another API key — set NBKIT_API_KEY to it, or OPENAI_API_KEY "
-                'with connect("openai").'
+                f"{base_url} wants another API key",
+                'set NBKIT_API_KEY to it, or OPENAI_API_KEY with connect("openai").',
             )
         rows = _rows(_json(response))
         if rows is None:
             raise NoServerError(
-                f"{base_url}/models answered {response.status_code} with no list of models — "
-                "is it an OpenAI-compatible server? If so, give model=."
+                f"{base_url}/models answered {response.status_code} with no list of models",
+                "is it an OpenAI-compatible server? If so, give model=.",
             )
         names = [str(row["id"]) for row in rows if row.get("id")]
         if len(names) != 1:
             have = f"offers {', '.join(names)}" if names else "offers no model"
-            raise ModelChoiceError(f"{base_url} {have} — say which with model=.")
+            raise ModelChoiceError(f"{base_url} {have}", "say which with model=.")
         return names[0]
 
     def context_window(self, model: str) -> int | None:

@@ -54,14 +54,14 @@ def check_settings(settings: Mapping[str, Any], server: str) -> dict[str, Any]:
         only = {"profile", *SIMULATED}.issuperset(unfit)
         why = "can only be set for the simulated model, not" if only else "cannot be set"
         raise ProfileError(
-            f"{', '.join(unfit)} {why} for {server} — a real server takes {', '.join(SETTINGS)}."
+            f"{', '.join(unfit)} {why} for {server}", f"a real server takes {', '.join(SETTINGS)}."
         )
     for name, value in given.items():
         fits, wanted = SETTINGS[name]
         if not fits(value):
             # Headers may hold a key.
             told = "" if name == "default_headers" else f", not {value!r}"
-            raise ProfileError(f"{name} must be {wanted}{told} — change it and connect again.")
+            raise ProfileError(f"{name} must be {wanted}{told}", "change it and connect again.")
     return given
 
 
@@ -70,14 +70,14 @@ def check_key(key: str | None, variable: str) -> str:
     key = (key or "").strip()
     if not key:
         raise MissingKeyError(
-            f"{variable} is empty — set it to the key of the server, or remove it to use none."
+            f"{variable} is empty", "set it to the key of the server, or remove it to use none."
         )
     for place, character in enumerate(key, 1):
         if not "!" <= character <= "~" or character in "\"'`":
             raise ConnectError(
                 f"{variable} has {_named(character)} in it (character {place} of {len(key)}), "
-                "which no API key has — copy the key again from where you got it, without quotes "
-                "and in one line."
+                "which no API key has",
+                "copy the key again from where you got it, without quotes and in one line.",
             )
     return key
 
@@ -105,7 +105,7 @@ def check_address(address: str, name: str) -> str:
         good = False
     if not good:
         raise ConnectError(
-            f"{name} is no address of a server — write it as http://host:port/v1, for example "
-            '"http://localhost:8000/v1".'
+            f"{name} is no address of a server",
+            'write it as http://host:port/v1, for example "http://localhost:8000/v1".',
         )
     return address
