@@ -30,6 +30,7 @@ from llama_index.core.memory import BaseMemory
 
 from nbkit.chat_memory import ChatTurn
 from nbkit.chat_stream import watch_answer
+from nbkit.model_names import shown_name
 from nbkit.timing import Trace
 
 _STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
@@ -166,7 +167,8 @@ class _Events(BaseEventHandler):
                 hearing.raw_arrives(event.response.raw)
         elif isinstance(event, _STARTS):
             payload = event.model_dict
-            hearing.call_begins(payload.get("model_name") or payload.get("model"))
+            model = payload.get("model_name") or payload.get("model")
+            hearing.call_begins(shown_name(model) if isinstance(model, str) else None)
         elif isinstance(event, RetrievalEndEvent):
             hearing.retrieval_ends(len(event.nodes))
 

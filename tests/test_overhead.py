@@ -17,7 +17,7 @@ from llama_index.llms.openai_like import OpenAILike
 
 from nbkit import load_index
 from nbkit.models.providers import USAGE, CompatibleServer
-from nbkit.models.sdk import LeanAsyncOpenAI, async_openai
+from nbkit.models.sdk import LeanAsyncOpenAI, sdk_clients
 from tests.wire import WORDS, Wire, answer, chunk, serving
 
 QUESTIONS = [
@@ -60,8 +60,8 @@ def plain_llm(wire: Wire, window: int = 32_000) -> OpenAILike:
 
 def lean_llm(wire: Wire, window: int = 32_000) -> CompatibleServer:
     """Give the client as `connect` sets it up."""
-    client = async_openai(wire.base_url, "none", "")
-    return CompatibleServer(**_settings(wire, window), max_retries=0, async_openai_client=client)
+    clients = sdk_clients(wire.base_url, "none", "")
+    return CompatibleServer(**_settings(wire, window), max_retries=0, **clients)
 
 
 def _settings(wire: Wire, window: int) -> dict[str, Any]:

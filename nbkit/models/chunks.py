@@ -6,9 +6,9 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
-import httpx
 from openai.types.chat import ChatCompletionChunk
 
+from nbkit.models.http import httpx
 from nbkit.models.replies import ReplyReader
 
 GRACE = 1.5

@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from nbkit.models import shapes
 from nbkit.models.errors import ConnectError
+from nbkit.models.http import httpx
 from nbkit.models.sse import Event, EventParser
 
 _MOST_BYTES = 8_000_000

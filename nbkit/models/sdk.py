@@ -1,14 +1,14 @@
 """The openai SDK's clients, sending and giving the same, with fewer detours and plainer errors."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import httpx
 from openai import AsyncOpenAI, OpenAI
 from openai.resources.chat import AsyncChat, AsyncCompletions, Chat, Completions
 
 from nbkit.models.chunks import AsyncChunks, Chunks
-from nbkit.models.http import async_client
+from nbkit.models.http import async_client, sync_client
 from nbkit.models.replies import whole_reply
 
 TIMEOUT = 60.0
@@ -98,21 +98,29 @@ def _wants_raw(request: dict[str, Any]) -> bool:
     return any(name.lower().startswith("x-stainless") for name in headers)
 
 
-def sync_openai(base_url: str, api_key: str, http_client: httpx.Client | None = None) -> LeanOpenAI:
-    """Give an SDK client without retries for one server, for callers that block."""
-    return LeanOpenAI(
-        base_url=base_url, api_key=api_key, max_retries=0, timeout=TIMEOUT, http_client=http_client
-    )
+def sdk_clients(
+    base_url: str, api_key: str, advice: str, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Give LlamaIndex's `openai_client` and `async_openai_client` for one server.
+
+    Neither retries. `advice` ends the error when nobody answers there, `headers` go with every
+    request. Raises ConnectError for a proxy that cannot be used.
+    """
+    return {
+        "openai_client": LeanOpenAI(
+            **_settings(base_url, api_key, headers), http_client=sync_client(base_url, advice)
+        ),
+        "async_openai_client": LeanAsyncOpenAI(
+            **_settings(base_url, api_key, headers), http_client=async_client(base_url, advice)
+        ),
+    }
 
 
-def async_openai(
-    base_url: str, api_key: str, advice: str, *, trust_env: bool = True
-) -> LeanAsyncOpenAI:
-    """Give an SDK client without retries for one server; `advice` as in `async_client`."""
-    return LeanAsyncOpenAI(
-        base_url=base_url,
-        api_key=api_key,
-        max_retries=0,
-        timeout=TIMEOUT,
-        http_client=async_client(base_url, advice, trust_env=trust_env),
-    )
+def _settings(base_url: str, api_key: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    return {
+        "base_url": base_url,
+        "api_key": api_key,
+        "max_retries": 0,
+        "timeout": TIMEOUT,
+        "default_headers": headers,
+    }
