@@ -91,6 +91,14 @@ def test_goodput_is_drawn_with_its_share() -> None:
     assert legend(ax) == ["all complete answers", "a: within the promise"]
 
 
+def test_goodput_over_few_questions_has_no_whisker() -> None:
+    """Two questions asked again and again give a rate, but no interval to draw."""
+    few = [replace(row, question=place % 2) for place, row in enumerate(rows(20))]
+    ax = plots.slo([LoadPoint("a", "concurrency", 1, few)], SLO(end_to_end=9))
+    (whisker,) = ax.containers[0].lines[2][0].get_segments()
+    assert whisker[0][1] == whisker[1][1]
+
+
 def test_requests_that_took_no_time_have_no_rate() -> None:
     """Requests refused at once, in no time at all, divide nothing by zero."""
     refused = Row("1", Trace(0.0, end=0.0), "failed", 1, ())

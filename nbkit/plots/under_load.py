@@ -109,7 +109,7 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
                 label=None if place else "all complete answers",
             )
             up = [good.rate for _, good in mine]
-            ends = [good.rate_interval for _, good in mine]
+            ends = [good.rate_interval or (good.rate, good.rate) for _, good in mine]
             _curve(ax, place, across, up, ends, f"{one_line(name)}: within the promise")
             for x, (_, good), y in zip(across, mine, up, strict=True):
                 _write(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
