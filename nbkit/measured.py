@@ -34,6 +34,8 @@ class Row:
     """Which run of an experiment it belongs to."""
     ramp: bool = False
     """It was among the first of its run, which met an idle server."""
+    late: float = 0.0
+    """Seconds from `trace.start`, when it was due, until it was made."""
 
     @property
     def counts(self) -> bool:
@@ -160,6 +162,7 @@ def _row(label: str, item: Any) -> Row:
         origin=getattr(item, "origin", None),
         repetition=getattr(item, "repetition", 0),
         ramp=getattr(item, "ramp", False),
+        late=getattr(item, "late", 0.0),
     )
 
 

@@ -105,6 +105,13 @@ def test_notes_tell_what_figures_hide() -> None:
     ]
 
 
+def test_a_figure_of_fewer_answers_says_so() -> None:
+    """Where some answers have no TPOT, the notes say how many have one."""
+    made = experiment(several("a"))
+    made.results[0].trace.tokens = None
+    assert made.notes == ["TPOT is of 11 of 12 answers: the others have none."]
+
+
 def test_a_difference_is_told_with_its_size() -> None:
     """Where the interval of the ratio leaves out 1, the verdict says faster or slower, by what."""
     made = experiment([*several("a", slower=2), *several("b")])
