@@ -84,7 +84,7 @@ def test_an_experiment_stopped_at_once_has_an_empty_table() -> None:
 def test_mixed_labels_and_loads_are_told() -> None:
     """One summary of what was measured under several conditions says so."""
     made = experiment([*several("a"), *several("a", load=4), *several("b")])
-    assert summary(made.of("a", at=1)).notes == ["n = 12 bears no p99 (100 are needed)."]
+    assert summary(made.of("a", at=1)).notes == ["n = 12 is too few for a p99 (100 are needed)."]
     assert summary(made.results).notes[-1] == (
         "Several labels or loads are mixed here: a at 1, a at 4, b at 1."
     )

@@ -147,7 +147,7 @@ def test_summary_gives_each_metric_with_its_n() -> None:
     assert found["tpot"].p50 == pytest.approx(0.1)
     assert found["end_to_end"].p50 == pytest.approx(1.05)
     assert found["ttft"].p50 in found["ttft"].interval
-    assert found.notes == ["n = 12 bears no p99 (100 are needed)."]
+    assert found.notes == ["n = 12 is too few for a p99 (100 are needed)."]
     assert "<NA>" in repr(found)
     assert "<table" in found._repr_html_()
 
@@ -156,7 +156,7 @@ def test_one_sample_has_a_median_and_nothing_else() -> None:
     """One answer is what it is; nobody is told how sure that is."""
     found = summary(trace())
     assert (found["ttft"].p50, found["ttft"].interval, found["ttft"].p90) == (0.5, None, None)
-    assert found.notes == ["n = 1 bears no p99 (100 are needed), and no p90 (10)."]
+    assert found.notes == ["n = 1 is too few for a p99 (100 are needed), and for a p90 (10)."]
     assert repr(found["ttft"]) == "<Spread p50 0.5000 s · n = 1>"
 
 
