@@ -70,10 +70,17 @@ class Window(NamedTuple):
         """How long it is."""
         return self.end - self.begin
 
-    @property
-    def ended(self) -> list[Row]:
-        """What ended within it."""
-        return [row for row in self.rows if self.begin <= end_of(row) <= self.end]
+    def taken(self, row: Row) -> float:
+        """How many seconds of it a request took."""
+        return max(min(end_of(row), self.end) - max(start_of(row), self.begin), 0.0)
+
+    def share(self, row: Row) -> float:
+        """What share of a request belongs to it, 0 to 1.
+
+        Whole requests would count too many: those in flight as it begins end together, soon after.
+        """
+        whole = end_of(row) - start_of(row)
+        return self.taken(row) / whole if whole > 0 else float(self.begin <= end_of(row))
 
 
 def windows_of(rows: Sequence[Row]) -> list[Window]:

@@ -64,7 +64,11 @@ class Spread:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the median; `None` where `lacks` says why."""
+        """The 95 % interval of the median; `None` where `lacks` says why.
+
+        Of other questions like these, too; where requests wait for each other, of these alone:
+        others, with longer answers, would make a longer queue.
+        """
         return median_interval(self._sample)
 
     @property

@@ -101,7 +101,8 @@ class Goodput:
     def interval(self) -> Interval | None:
         """The 95 % interval of the share, among all requests that meet such a load.
 
-        `None` where `lacks` says why.
+        `None` where `lacks` says why. Where requests wait for each other, it is of these questions:
+        others, with longer answers, would make a longer queue.
         """
         return None if self.lacks else share_interval(self.met, self.n, self.dependence)
 
@@ -161,7 +162,7 @@ def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
     met = [bool(row.counts and row.trace and slo.met_by(row.trace)) for row in steady]
     windows = windows_of(known)
     seconds = sum(window.seconds for window in windows)
-    ended = sum(len(window.ended) for window in windows)
+    ended = sum(window.share(row) for window in windows for row in window.rows)
     return Goodput(
         slo,
         sum(met),
