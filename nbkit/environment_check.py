@@ -19,6 +19,8 @@ from nbkit.kernels import kernel_shell
 DISTRIBUTION = "nbkit-streaming"
 SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
 """All that the environment can set."""
+COLLECTING = ("0.14.22", "0.14.23", "0.14.24")
+"""Releases of llama-index-core that gather a stream before they pass it on: see notebook 09."""
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _FRONT_ENDS = ("anywidget", "@jupyter-widgets/jupyterlab-manager")
 
@@ -86,9 +88,8 @@ def check() -> EnvironmentCheck:
         try:
             findings.append(Finding(subject, look()))
         except NbkitError as error:
-            # Every message of ours reads "what happened — what to do".
-            what, _, fix = str(error).partition(" — ")
-            findings.append(Finding(subject, what, fix or "read the message above"))
+            advice = error.advice or "read the message above"
+            findings.append(Finding(subject, error.happened, advice))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other lines are to be seen
             words = f"{type(error).__name__}: {error}"
             findings.append(Finding(subject, words, "restart the kernel; if it stays, reinstall"))
@@ -100,7 +101,7 @@ def _python() -> str:
     if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
         oldest, newest = (".".join(map(str, each)) for each in (_OLDEST, _NEWEST))
         raise Trouble(
-            f"{running} is not among the versions the course is tested on — "
+            f"{running} is not among the versions the course is tested on",
             f"install with one from {oldest} to {newest}: make lab PYTHON=python{newest}",
         )
     return running
@@ -113,7 +114,7 @@ def _packages() -> str:
         needed = [Requirement(line) for line in requires(DISTRIBUTION) or []]
     except PackageNotFoundError:
         raise Trouble(
-            "nbkit is imported from a folder, not installed — pip install --editable ."
+            "nbkit is imported from a folder, not installed", "pip install --editable ."
         ) from None
     needed = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     wrong = {}
@@ -126,16 +127,27 @@ def _packages() -> str:
             wrong[f"{each.name} {found}"] = f'"{str(each).partition(";")[0]}"'
     if wrong:
         raise Trouble(
-            f"{', '.join(wrong)} — pip install {' '.join(wrong.values())}, then restart the kernel"
+            ", ".join(wrong),
+            f"pip install {' '.join(wrong.values())}, then restart the kernel",
         )
     return f"{len(needed)} as needed, among them LlamaIndex {version('llama-index-core')}"
+
+
+def _streaming() -> str:
+    found = version("llama-index-core")
+    if found in COLLECTING:
+        raise Trouble(
+            f"llama-index-core {found} gives every streamed answer in one chunk",
+            "pip install --upgrade llama-index-core, then restart the kernel",
+        )
+    return f"LlamaIndex {found} passes chunks on as they come"
 
 
 def _kernel() -> str:
     found = version("ipykernel")
     if int(found.partition(".")[0]) < 7:
         raise Trouble(
-            f"ipykernel {found} hears no button while a cell runs: Stop would come too late — "
+            f"ipykernel {found} hears no button while a cell runs: Stop would come too late",
             'pip install "ipykernel>=7", then restart JupyterLab',
         )
     return f"ipykernel {found}: Stop works while a cell runs"
@@ -150,7 +162,7 @@ def _displays() -> str:
     missing = [name for name in _FRONT_ENDS if not any((at / name).is_dir() for at in folders)]
     if missing:
         raise Trouble(
-            f"the page lacks {' and '.join(missing)}: answers show only when they are done — "
+            f"the page lacks {' and '.join(missing)}: answers show only when they are done",
             "pip install anywidget ipywidgets where JupyterLab is installed, then restart it",
         )
     return "live answers and sliders"
@@ -162,7 +174,7 @@ def _loopback() -> str:
             socket.create_connection(server.getsockname(), timeout=5).close()
     except OSError as error:
         raise Trouble(
-            f"programs cannot talk to each other at 127.0.0.1 ({error}) — "
+            f"programs cannot talk to each other at 127.0.0.1 ({error})",
             "let the firewall or sandbox allow connections within this machine",
         ) from error
     return "free ports at 127.0.0.1"
@@ -214,7 +226,7 @@ def _cache() -> str:
             pass
     except OSError as error:
         raise Trouble(
-            f"indexes cannot be kept ({error.strerror or error}), each kernel embeds anew — "
+            f"indexes cannot be kept ({error.strerror or error}), each kernel embeds anew",
             "set NBKIT_CACHE to a folder you may write to, then restart Jupyter",
         ) from error
     return "indexes are kept for the next start"
@@ -226,7 +238,7 @@ def _font() -> str:
     found = chinese()
     if found is None:
         raise Trouble(
-            "no font here can draw Chinese: figures with it would show boxes — "
+            "no font here can draw Chinese: figures with it would show boxes",
             "install one (Debian, Ubuntu: sudo apt install fonts-noto-cjk), restart the kernel",
         )
     return found
@@ -235,7 +247,7 @@ def _font() -> str:
 def _settings() -> str:
     ours = sorted(name for name in os.environ if name.startswith("NBKIT_"))
     if strange := [name for name in ours if name not in SETTINGS]:
-        raise Trouble(f"{', '.join(strange)} means nothing to nbkit — use {', '.join(SETTINGS)}")
+        raise Trouble(f"{', '.join(strange)} means nothing to nbkit", f"use {', '.join(SETTINGS)}")
     return ", ".join(_shown(ours)) or "none: everything at its default"
 
 
@@ -247,6 +259,7 @@ def _shown(names: list[str]) -> Iterator[str]:
 _LOOKS: dict[str, Callable[[], str]] = {
     "Python": _python,
     "packages": _packages,
+    "streaming": _streaming,
     "kernel": _kernel,
     "displays": _displays,
     "network": _loopback,

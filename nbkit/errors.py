@@ -9,6 +9,19 @@ class NbkitError(Exception):
     In a notebook it is shown as that message alone, without frames from inside the library.
     """
 
+    advice: str | None = None
+    """What to do; `None` where it is not told apart from the message."""
+
+    def __init__(self, happened: str = "", advice: str | None = None) -> None:
+        super().__init__(happened if advice is None else f"{happened} — {advice}")
+        self.advice = advice
+
+    @property
+    def happened(self) -> str:
+        """The message without the advice."""
+        whole = str(self)
+        return whole if self.advice is None else whole.removesuffix(f" — {self.advice}")
+
     def _render_traceback_(
         self,
         etype: type[BaseException] | None = None,

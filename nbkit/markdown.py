@@ -6,6 +6,7 @@
 import re
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import comrak
 import nh3
@@ -16,8 +17,21 @@ _TAGS = {
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
-_SCRIPT_SCHEMES = re.compile(r"(?i)\b(javascript|vbscript|data|file|command)[\s\\]*:")
+_LINK = r"https?://|mailto:"
+_OTHER_LINK = re.compile(rf"\]([(:])(?!\s*<?(?:{_LINK}))")
+_LESS_THAN = re.compile(rf"(?<!\\)((?:\\\\)*)\\?<(?!(?:{_LINK})[^\s<>]*>)")
+_CODE = re.compile(r'<(pre|code) data-sourcepos="(\d+):(\d+)-(\d+):(\d+)"')
+_OMITTED = "<!-- raw HTML omitted -->"
 _IMAGE = re.compile(r'<img [^>]*?alt="([^"]*)"[^>]*>')
+# A pair of dollars is mathematics by pandoc's rule (no space just inside, no digit just after) if
+# it holds a sign of TeX between: "$3 and ¥7, 人民币$" holds none. `$$` always is.
+_TEX = re.compile(
+    r"(?<![\\$])(?:\$\$[^$]+\$\$"
+    r"|\$(?=[^\s$])[^$`\n]*[\\^_{][^$`\n]*(?<=[^\s\\])\$)(?![\d$])"
+)
+_MONEY = re.compile(r"(?<!\\)\$")
+_DOLLAR = "\ufdd0"
+"""Stands for a dollar that is money while Markdown is parsed; Unicode keeps it for such uses."""
 _MATH = re.compile(r'<span data-math-style="(inline|display)"[^>]*>([^<]*)</span>')
 _TABLE_CELL = re.compile(r'<(t[hd])(?: align="(\w+)")?>')
 _TAG = re.compile(r"<(/?)(?!br|hr|img)\w[^>]*>")
@@ -36,9 +50,46 @@ def to_html(text: str) -> str:
 
 
 def without_html(text: str) -> str:
-    """Markdown in which no front end finds HTML, a script link or a remote image to act on."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("![", "!\\[")
-    return _SCRIPT_SCHEMES.sub(r"\1：", text)
+    """Markdown that shows what was said, and in which no front end finds anything to act on.
+
+    HTML, images and links to elsewhere than http(s) and mail become text; code stays letter for
+    letter.
+    """
+    text = _encodable(text)
+    done, parts = 0, []
+    for begin, end in _code_in(text):
+        parts += [_as_text(text[done:begin]), text[begin:end]]
+        done = end
+    guarded = "".join([*parts, _as_text(text[done:])])
+    # Should the parser be wrong about where code is, nothing stays as it is.
+    return _as_text(text) if _OMITTED in comrak.render_markdown(guarded) else guarded
+
+
+def _as_text(markdown: str) -> str:
+    links = _OTHER_LINK.sub(r"]\\\1", markdown)
+    return _LESS_THAN.sub(r"\1&lt;", links).replace("![", "!\\[")
+
+
+def _code_in(text: str) -> list[tuple[int, int]]:
+    """Where code stands in a text: from where to where, in characters, in order."""
+    if "`" not in text and "~" not in text and "    " not in text and "\t" not in text:
+        return []
+    lines = text.encode().split(b"\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line.decode()) + 1)
+
+    def place(line: int, column: int) -> int:
+        return starts[line - 1] + len(lines[line - 1][:column].decode("utf-8", "ignore"))
+
+    found: list[tuple[int, int]] = []
+    for code in _CODE.finditer(_rendered(text)):
+        first, left, last, right = (int(code[number]) for number in range(2, 6))
+        if code[1] == "pre":
+            found.append((starts[first - 1], min(starts[last if right else last - 1], len(text))))
+        elif not found or place(first, left - 1) >= found[-1][1]:
+            found.append((place(first, left - 1), place(last, right)))
+    return found
 
 
 class GrowingMarkdown:
@@ -80,12 +131,31 @@ def _options(latex: bool) -> dict[str, Any]:
 
 def _parsed(text: str) -> str:
     """HTML that still tells, in `data-sourcepos`, which lines each element came from."""
-    # A lone surrogate cannot be encoded; the parser would raise and the view would be lost.
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\r", "")
+    html = _rendered(_encodable(text))
+    return _MATH.sub(_as_typed, html) if "<span" in html else html
+
+
+def _rendered(text: str) -> str:
     # Each `\\(` and `\\[` is looked for to the end of the text, anew: square time.
     latex = text.count("\\(") + text.count("\\[") < _MOST_LATEX
-    html: str = comrak.render_markdown(text, **_options(latex))
-    return _MATH.sub(_as_typed, html) if "<span" in html else html
+    html: str = comrak.render_markdown(_money_aside(text), **_options(latex))
+    return html.replace(_DOLLAR, "$").replace(quote(_DOLLAR), "$") if "$" in text else html
+
+
+def _money_aside(text: str) -> str:
+    """Put dollars that are no mathematics out of the parser's sight; no line moves."""
+    if "$" not in text:
+        return text
+    done, parts = 0, []
+    for math in _TEX.finditer(text):
+        parts += [_MONEY.sub(_DOLLAR, text[done : math.start()]), math[0]]
+        done = math.end()
+    return "".join([*parts, _MONEY.sub(_DOLLAR, text[done:])])
+
+
+def _encodable(text: str) -> str:
+    """A lone surrogate cannot be encoded: the parser would raise, and the view would be lost."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\r", "")
 
 
 def _as_typed(math: re.Match[str]) -> str:

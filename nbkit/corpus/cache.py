@@ -16,7 +16,7 @@ from llama_index.core.data_structs import IndexDict
 from nbkit.corpus import chunks, search
 from nbkit.corpus.engine import LeanIndex
 
-FORMAT = 1
+FORMAT = 2
 KEPT_PER_FOLDER = 3
 _MANIFEST = "manifest.json"
 

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 CHUNK_SIZE = 700
 
 _HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*")
-_FENCE = re.compile(r"\s*(```|~~~)")
+_FENCE = re.compile(r"\s*(?P<mark>`{3,}(?=[^`]*$)|~{3,})")
+"""CommonMark: nothing after the opening backticks of a block may be a backtick."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _SENTENCE = re.compile(r".+?(?:[.!?;]+\s+|[。！？；…]+[”’」』）]*\s*|\n+|\Z)", re.DOTALL)
+
+
+_LONGEST = CHUNK_SIZE // 2
+"""Characters of a sentence that are kept together; in Chinese each may be a token."""
+_CUT = re.compile(rf".{{1,{_LONGEST}}}(?=\s|\Z)\s*|.{{1,{_LONGEST}}}", re.DOTALL)
 
 
 class Section(NamedTuple):
@@ -46,18 +52,34 @@ def splitter() -> "SentenceSplitter":
         chunk_overlap=0,
         paragraph_separator="\n\n",
         tokenizer=lambda text: range(size(text)),
-        chunking_tokenizer_fn=_SENTENCE.findall,
+        chunking_tokenizer_fn=_sentences,
     )
+
+
+def _sentences(text: str) -> list[str]:
+    """Cut text into sentences, and what is too long for one at a space, or anywhere.
+
+    LlamaIndex would cut what is left over letter by letter, in time that grows with its square.
+    """
+    return [
+        piece
+        for sentence in _SENTENCE.findall(text)
+        for piece in ([sentence] if len(sentence) <= _LONGEST else _CUT.findall(sentence))
+    ]
 
 
 def sections(text: str) -> Iterator[Section]:
     """Cut Markdown before each heading; a heading with nothing below it stays with the next."""
     open_headings: list[tuple[int, str]] = []
     lines: list[str] = []
-    in_code = has_text = False
+    fence, has_text = "", False
     for line in text.splitlines():
-        in_code ^= bool(_FENCE.match(line))
-        heading = None if in_code else _HEADING.fullmatch(line)
+        if fence:
+            closed = line.strip().startswith(fence) and not line.strip().strip(fence[0])
+            fence = "" if closed else fence
+        elif found := _FENCE.match(line):
+            fence = found["mark"]
+        heading = None if fence else _HEADING.fullmatch(line)
         if heading:
             if has_text:
                 yield Section(tuple(name for _, name in open_headings), "\n".join(lines).strip())

@@ -4,12 +4,14 @@ import difflib
 import importlib.util
 import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
+from nbkit.corpus.encodings import decoded, without_data
 from nbkit.errors import NbkitError
 
 BUNDLED = ("en", "zh")
@@ -66,10 +68,18 @@ def _walk(folder: Path) -> Iterator[str]:
                 yield (Path(here) / name).relative_to(folder).as_posix()
 
 
+def _readable(name: str) -> str:
+    """Give a file's name as people can read it: from older systems it may not be UTF-8."""
+    as_bytes = os.fsencode(name)
+    found = decoded(as_bytes)
+    return found[0] if found else as_bytes.decode("utf-8", "replace")
+
+
 def read_files(folder: Path) -> dict[str, bytes]:
     """Get the contents, by relative posix path, of all files that can be turned into text.
 
-    Warns about documents that need `llama-index-readers-file`. Raises `CorpusError`.
+    Warns about documents that need `llama-index-readers-file`, and about what is no file, such as a
+    pipe. Raises `CorpusError`.
     """
     found = sorted(_walk(folder))
     wanted = [name for name in found if _type(name) in TEXT_TYPES + DOCUMENT_TYPES]
@@ -84,38 +94,53 @@ def read_files(folder: Path) -> dict[str, bytes]:
     if not wanted:
         types = ", ".join(TEXT_TYPES)
         raise CorpusError(f"Nothing to read in {folder} — put {types} files there. {note}".strip())
-    contents, failed = {}, []
+    contents, failed, odd = {}, [], []
     for name in wanted:
+        path = folder / name
         try:
-            contents[name] = (folder / name).read_bytes()
+            # Opening a pipe would wait for somebody to write into it.
+            if stat.S_ISREG(path.stat().st_mode):
+                contents[_readable(name)] = path.read_bytes()
+            else:
+                odd.append(_readable(name))
         except OSError as error:
-            failed.append(f"{name} ({error.strerror})")
+            failed.append(f"{_readable(name)} ({error.strerror})")
+    if odd:
+        warnings.warn(f"Not read: {_some(odd)} — not a regular file.", stacklevel=3)
     if failed:
         raise CorpusError(
             f"Cannot open {_some(failed)} — allow reading, or move them out of {folder}."
         )
+    if not contents:
+        raise CorpusError(f"There is no regular file to read in {folder} — put one there.")
     return contents
 
 
 def texts(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
-    """Get the text of each of the files, by the same names. Raises `CorpusError`."""
-    result, failed = {}, []
+    """Get the text of each of the files, by the same names. Raises `CorpusError`.
+
+    Pictures pasted in as letters are taken out. Warns where an encoding had to be guessed.
+    """
+    result, failed, guessed = {}, [], []
     for name, content in files.items():
         if _type(name) in DOCUMENT_TYPES:
             result[name] = _document_text(folder, name)
             continue
-        utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        try:
-            text = content.decode("utf-16" if utf16 else "utf-8-sig")
-        except UnicodeDecodeError:
+        found = decoded(content)
+        if found is None:
             failed.append(name)
             continue
-        text = text.replace("\r\n", "\n")
-        result[name] = html_text(text) if _type(name).startswith(".htm") else text
+        text, encoding = found[0].replace("\r\n", "\n"), found[1]
+        if not encoding.startswith("utf-8"):
+            guessed.append(f"{name} as {encoding}")
+        result[name] = without_data(html_text(text) if _type(name).startswith(".htm") else text)
     if failed:
-        # A guessed encoding would put nonsense into answers, where it is harder to explain.
         raise CorpusError(
-            f"Not UTF-8 text: {_some(failed)} — save as UTF-8, or move out of {folder}."
+            f"No text in any encoding: {_some(failed)} — save as UTF-8, or move out of {folder}."
+        )
+    if guessed:
+        warnings.warn(
+            f"Not UTF-8, so read {_some(guessed)} — if that is wrong, save as UTF-8.", stacklevel=4
         )
     if not any(text.strip() for text in result.values()):
         raise CorpusError(f"The files in {folder} hold no text: {_some(list(result))} — add some.")
@@ -140,9 +165,10 @@ def _has_document_readers() -> bool:
 def _document_text(folder: Path, name: str) -> str:
     from llama_index.core import SimpleDirectoryReader
 
+    path = next(folder / found for found in _walk(folder) if _readable(found) == name)
     try:
         parts = SimpleDirectoryReader.load_file(
-            folder / name, file_metadata=lambda _: {}, file_extractor={}, raise_on_error=True
+            path, file_metadata=lambda _: {}, file_extractor={}, raise_on_error=True
         )
     except Exception as error:  # the readers for documents raise whatever their parsers raise
         reason = error.__cause__ or error
@@ -150,6 +176,10 @@ def _document_text(folder: Path, name: str) -> str:
             f"Cannot read {name} ({reason}) — repair it, or move it out of {folder}."
         ) from error
     return "\n\n".join(part.text for part in parts)
+
+
+_LINE_END = "\ufdd0"
+"""Stands for a line end within `<pre>`, which counts, unlike all others in HTML."""
 
 
 class _HtmlText(HTMLParser):
@@ -160,6 +190,7 @@ class _HtmlText(HTMLParser):
         super().__init__()
         self.parts: list[str] = []
         self._silent = 0
+        self._as_typed = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in self._silent_tags:
@@ -168,8 +199,14 @@ class _HtmlText(HTMLParser):
             self.parts.append("\n\n" + "#" * int(tag[1]) + " ")
         elif tag in self._blocks:
             self.parts.append("\n\n")
+        if tag == "pre":
+            self._as_typed += 1
+            self.parts.append(f"```{_LINE_END}")
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "pre" and self._as_typed:
+            self._as_typed -= 1
+            self.parts.append(f"{_LINE_END}```")
         if tag in self._silent_tags:
             self._silent = max(0, self._silent - 1)
         elif tag in self._blocks or re.fullmatch("h[1-6]", tag):
@@ -178,13 +215,16 @@ class _HtmlText(HTMLParser):
             self.parts.append(" ")
 
     def handle_data(self, data: str) -> None:
-        if not self._silent:
+        if self._as_typed:
+            self.parts.append(data.strip("\n").replace("\n", _LINE_END))
+        elif not self._silent:
             self.parts.append(re.sub(r"\s+", " ", data))
 
 
 def html_text(page: str) -> str:
-    """Get the text of a page: no scripts and styles, its headings as in Markdown."""
+    """Get the text of a page: no scripts and styles, its headings and code as in Markdown."""
     parser = _HtmlText()
     parser.feed(page)
     parser.close()
-    return re.sub(r"\s*\n\s*\n\s*", "\n\n", "".join(parser.parts)).strip()
+    text = re.sub(r"\s*\n\s*\n\s*", "\n\n", "".join(parser.parts)).strip()
+    return text.replace(_LINE_END, "\n")

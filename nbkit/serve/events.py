@@ -113,11 +113,10 @@ class Failed(Timing):
     @classmethod
     def of(cls, error: StreamError, trace: Trace) -> Self:
         """Give what went wrong, without the advice, which is for whoever writes the code."""
-        happened = str(error).partition(" — ")[0]
         kept = "what had arrived is kept; ask again." if trace.chunks else "ask again."
         return cls(
             **cls.read(trace),
-            message=f"{happened} — {kept}",
+            message=f"{error.happened} — {kept}",
             truncated=isinstance(error, AnswerTruncated),
         )
 

@@ -49,7 +49,7 @@ def settled(answer: Answer) -> Bundle:
     copy = f'<pre style="user-select: all; white-space: pre-wrap">{escape(text)}</pre>'
     html = _html(answer) + (_folded("Markdown to copy", copy) if text else "")
     sources = [
-        f"- `{without_html(row['name'])}` {row['score']}" for row in source_rows(answer.sources)
+        f"- `{row['name'].replace('`', '')}` {row['score']}" for row in source_rows(answer.sources)
     ]
     return {
         "text/html": f'<div class="{_SETTLED}" style="{_FRAME}">{html}</div>',

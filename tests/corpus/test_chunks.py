@@ -40,6 +40,32 @@ def test_code_is_not_a_heading() -> None:
     assert "# a comment" in section.text
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```foo``` is a command",
+        "```\n~~~\n```",
+        "~~~~\n~~~\n# no heading\n~~~~",
+        "````\n```\n# no heading\n```\n````",
+        "```\n```python\n# no heading\n```",
+    ],
+)
+def test_code_ends_where_it_ends(code: str) -> None:
+    """A block of code is closed by its own fence alone, and code within a line opens none."""
+    found = list(chunks.sections(f"# Title\n\n{code}\n\n# Next\n\nwords\n"))
+    assert [section.headings for section in found] == [("Title",), ("Next",)]
+
+
+def test_a_long_line_is_cut_before_llamaindex_counts_its_letters() -> None:
+    """A text without sentences is cut to pieces at once, at spaces where it has some."""
+    for unit in ("x", "word ", "灯"):
+        text = unit * (20_000 // len(unit))
+        pieces = chunks.splitter()._chunking_tokenizer_fn(text)
+        assert "".join(pieces) == text
+        assert max(map(chunks.size, pieces)) <= chunks.CHUNK_SIZE // 2
+        assert unit != "word " or all(piece.endswith(" ") for piece in pieces)
+
+
 def test_passages_are_paragraphs_without_headings() -> None:
     """What is searched are the paragraphs; a chunk of headings only is searched as it is."""
     assert chunks.passages("# A\n\none\n\n## B\ntwo\n- three") == ["one", "two\n- three"]

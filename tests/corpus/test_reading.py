@@ -49,7 +49,7 @@ def test_html_is_text() -> None:
     assert reading.html_text(page) == "## Birds\n\nfly & sing"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_marks_of_encodings_are_understood(encoding: str, tmp_path: Path) -> None:
     """Files from Windows editors, with a byte order mark, read as what they say."""
     (tmp_path / "a.txt").write_bytes("狗喜欢散步。\r\n\r\n好。".encode(encoding))
@@ -110,12 +110,73 @@ def test_a_blank_file_beside_others_is_no_error(folder: Path) -> None:
     assert "blank.md" not in names(load_index(folder))
 
 
-def test_undecodable_files_are_named_together(folder: Path) -> None:
-    """All files that are not UTF-8 are in one error, with what to do."""
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("狗喜欢散步。狗不喜欢洗澡。", "gb18030"),
+        ("保固期限為二十四個月，從購買日起計算。", "big5"),
+        ("La lampe coûte 20 €. Où est l’œuvre d’été ?", "cp1252"),
+        ("Größe und Maße: 20 cm, für Küche und Büro.", "latin-1"),
+        ("The lamp is bright.\n", "utf-16-le"),
+        ("台灯很亮。\n它很暖。\n", "utf-16-be"),
+        ("The lamp is bright.\n", "utf-32-le"),
+        ("Лампа светит ярко и тепло. Гарантия два года.", "cp1251"),
+    ],
+)
+def test_other_encodings_are_recognised_and_named(text: str, encoding: str, tmp_path: Path) -> None:
+    """What is not UTF-8 is read as what it says, and the reader is told what was assumed."""
+    content = text.encode(encoding)
+    with pytest.warns(UserWarning, match=r"Not UTF-8, so read a\.txt as \w+ — if that is wrong"):
+        assert reading.texts(tmp_path, {"a.txt": content}) == {"a.txt": text}
+
+
+def test_files_that_are_no_text_are_named_together(folder: Path) -> None:
+    """All files without text in any encoding are in one error, with what to do."""
     for name in ("旧.txt", "old.txt"):
-        (folder / name).write_bytes("狗喜欢散步".encode("gb18030"))
+        (folder / name).write_bytes(bytes(range(256)) * 8)
     with pytest.raises(CorpusError, match=r"old\.txt, 旧\.txt — save as UTF-8"):
         load_index(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere all names are Unicode")
+def test_names_that_are_not_utf_8_are_read_too(tmp_path: Path) -> None:
+    """A file from an old Chinese system is found under the name it had there."""
+    with open(os.fsencode(tmp_path) + b"/" + "保修说明.txt".encode("gb18030"), "wb") as file:  # noqa: PTH123
+        file.write(NOTE.encode())
+    (name,) = names(load_index(tmp_path))
+    assert name == "保修说明.txt"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_what_is_no_regular_file_is_passed_over(folder: Path) -> None:
+    """A pipe would be waited for without end: it is skipped, and the reader is told."""
+    os.mkfifo(folder / "pipe.txt")
+    with pytest.warns(UserWarning, match=r"Not read: pipe\.txt — not a regular file"):
+        assert "pipe.txt" not in names(load_index(folder))
+
+
+def test_pasted_pictures_are_not_text() -> None:
+    """The letters of an embedded picture are left out, in Markdown and HTML; its words stay."""
+    picture = "data:image/png;base64," + "iVBORw0KGgo+/AAA" * 10_000 + "=="
+    page = (
+        f"# Lamp\n\nBright. ![the lamp]({picture}) Warm.\n\n[1]: {picture}\n<img src='{picture}'>"
+    )
+    (text,) = reading.texts(Path(), {"a.md": page.encode()}).values()
+    assert "iVBOR" not in text
+    assert "Bright. [image: the lamp] Warm." in text
+    assert (
+        reading.texts(Path(), {"b.md": b"data:text/plain,short"})["b.md"] == "data:text/plain,short"
+    )
+
+
+def test_code_in_html_keeps_its_lines() -> None:
+    """Line ends and indents within <pre> count, as they do in no other place of HTML."""
+    page = (
+        "<p>Run:</p><pre><code>def lamp():\n    on()\n\n    # off\n</code></pre><p>Then\nwait</p>"
+    )
+    assert reading.html_text(page) == (
+        "Run:\n\n```\ndef lamp():\n    on()\n\n    # off\n```\n\nThen wait"
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that cannot be opened")

@@ -44,6 +44,7 @@ _METADATA = re.compile(
 )
 _FILE = re.compile(r"^\s*file_(?:path|name)\s*:\s*(?:.*[/\\])?(?P<stem>[^/\\\n]+?)(?:\.\w+)?\s*$")
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
+_FENCE = re.compile(r"\s*(?:```[^`]*|~~~.*)$")
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)、])\s+")
 _CELL_RULE = re.compile(r"^\s*\|?[\s:|-]+\|?\s*$")
 _END = re.compile(
@@ -84,7 +85,7 @@ class _Reader:
             self._metadata(line)
             return
         self._in_metadata = False
-        if line.lstrip().startswith("```"):
+        if _FENCE.match(line):
             self._in_code = not self._in_code
         heading = None if self._in_code else _HEADING.match(line)
         if heading:
