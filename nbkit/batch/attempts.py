@@ -1,4 +1,4 @@
-"""Asking for one item until there is a value, or an error that waiting does not mend."""
+"""Asking for one item until there is a value, or an error that waiting does not cure."""
 
 import asyncio
 import inspect

@@ -295,7 +295,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
             raise ValueError
     except (ValueError, AttributeError):
         raise JournalError(
-            f"Line {number} of {path} is no record of a batch — mend or remove that line; the "
+            f"Line {number} of {path} is no record of a batch — correct or remove it; the "
             "others are good."
         ) from None
     return dict(record)

@@ -44,7 +44,7 @@ def run_batch(
     answers is read as a stream, to its end, and its `Outcome.value` is an `Answer`; anything else
     is kept as it is. An item that fails does not end the batch: its outcome holds the error.
 
-    - `max_concurrency`: items in flight at once, or "auto" to find the number the server bears.
+    - `max_concurrency`: items in flight at once, or "auto" to find the number the server can take.
     - `attempts`: how often an item is asked at most, while the failure is one that can succeed
       later (timeouts, lost connections, 429, 5xx, an answer cut short). Nothing of an answer is
       handed out before it is whole, so one that breaks in the middle is asked again too. A
@@ -200,7 +200,7 @@ class _Batch:
                         raise BatchStopped(
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
                             f"cancelled: {outcome.error} — what is done is kept in `.outcomes` and "
-                            "in the journal; mend this, then await the batch again."
+                            "in the journal; put that right, then await the batch again."
                         ) from outcome.error
 
     async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
