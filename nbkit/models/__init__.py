@@ -110,8 +110,8 @@ def _default_speed() -> float | None:
         speed = math.nan
     if not (math.isfinite(speed) and speed >= 0):
         raise ProfileError(
-            f"NBKIT_SPEED is {text!r}, which is not a number of 0 or more — set it to 1 for the "
-            "stated speeds, 0 for no waiting, or remove it."
+            f"NBKIT_SPEED is {text!r}, which is not a number of 0 or more",
+            "set it to 1 for the stated speeds, 0 for no waiting, or remove it.",
         )
     return speed
 

@@ -133,7 +133,7 @@ class Simulator:
         if response.status_code == 400:
             raise ProfileError(response.json()["error"]["message"])
         if response.is_error:
-            raise SimulatorError(f"{response.json()['error']['message']} — check the model's name.")
+            raise SimulatorError(response.json()["error"]["message"], "check the model's name.")
         return response.json()
 
     def _tail(self) -> str:
@@ -177,7 +177,7 @@ def _spawn() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         )
     except OSError as error:
         raise SimulatorError(
-            f"The simulated model did not start ({error}) — check that {command[0]} can be run."
+            f"The simulated model did not start ({error})", f"check that {command[0]} can be run."
         ) from None
     return process, log
 
@@ -193,7 +193,7 @@ def _environment() -> dict[str, str]:
 
 def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
     if process.stdin is None or process.stdout is None:
-        raise SimulatorError("The simulated model has no pipes — restart the kernel.")
+        raise SimulatorError("The simulated model has no pipes", "restart the kernel.")
     process.stdin.write(json.dumps({"key": key, "parent": os.getpid()}).encode() + b"\n")
     process.stdin.flush()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -203,7 +203,7 @@ def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
         line = lines.get(timeout=START_TIMEOUT)
     except queue.Empty:
         raise SimulatorError(
-            f"The simulated model did not start within {START_TIMEOUT:g} s — is the machine "
-            "very busy? Run the cell again."
+            f"The simulated model did not start within {START_TIMEOUT:g} s",
+            "is the machine very busy? Run the cell again.",
         ) from None
     return int(json.loads(line)["port"])
