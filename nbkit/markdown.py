@@ -18,8 +18,10 @@ _TAGS = {
 }
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
 _LINK = r"https?://|mailto:"
-_OTHER_LINK = re.compile(rf"\]([(:])(?!\s*<?(?:{_LINK}))")
+_OTHER_LINK = re.compile(rf"\]([(:])(?!\s*(?:{_LINK}|<(?:{_LINK})[^\s<>]*>))")
 _LESS_THAN = re.compile(rf"(?<!\\)((?:\\\\)*)\\?<(?!(?:{_LINK})[^\s<>]*>)")
+_ADDRESS_AND_CODE = re.compile(r"(?i)(?:(?:https?|ftp)://|www\.)\S*`")
+"""Where front ends that make links of bare addresses take a backtick for a part of one."""
 _CODE = re.compile(r'<(pre|code) data-sourcepos="(\d+):(\d+)-(\d+):(\d+)"')
 _ACTIVE = re.compile(rf'<!-- raw HTML omitted -->|<img |href="(?!{_LINK})')
 _PLAIN = "\x01"
@@ -58,14 +60,15 @@ def without_html(text: str) -> str:
     letter.
     """
     text = _encodable(text)
-    code = _code_in(_inert(text))
+    blocks = _ADDRESS_AND_CODE.search(text) is not None
+    code = _code_in(_inert(text), only_blocks=blocks)
     done, parts = 0, []
     for begin, end in code:
         parts += [_as_text(text[done:begin]), text[begin:end]]
         done = end
     guarded = "".join([*parts, _as_text(text[done:])])
     kept = [text[begin:end] for begin, end in code]
-    found = [guarded[begin:end] for begin, end in _code_in(guarded)]
+    found = [guarded[begin:end] for begin, end in _code_in(guarded, only_blocks=blocks)]
     # Should the parser be wrong about where code is, nothing stays as it is.
     return guarded if kept == found and not _acts(guarded) else _as_text(text)
 
@@ -94,7 +97,7 @@ def _as_text(markdown: str) -> str:
     return _LESS_THAN.sub(r"\1&lt;", links).replace("![", "!\\[")
 
 
-def _code_in(text: str) -> list[tuple[int, int]]:
+def _code_in(text: str, *, only_blocks: bool = False) -> list[tuple[int, int]]:
     """Where code stands in a text: from where to where, in characters, in order."""
     if "`" not in text and "~" not in text and "    " not in text and "\t" not in text:
         return []
@@ -111,7 +114,7 @@ def _code_in(text: str) -> list[tuple[int, int]]:
         first, left, last, right = (int(code[number]) for number in range(2, 6))
         if code[1] == "pre":
             found.append((starts[first - 1], min(starts[last if right else last - 1], len(text))))
-        elif not found or place(first, left - 1) >= found[-1][1]:
+        elif not only_blocks and (not found or place(first, left - 1) >= found[-1][1]):
             found.append((place(first, left - 1), place(last, right)))
     return found
 

@@ -74,6 +74,10 @@ def rendered_elsewhere(markdown: str) -> list[str]:
         "[a]: /b`\n\n`[x](javascript:alert(1))` `",
         "![a](/b`) `[x](/logout)`",
         "`a\n<script>alert(1)</script>\nb`",
+        "http://a.example/`<script>alert(1)</script>`",
+        "www.a.example`x y` z `<script>alert(1)</script>`",
+        "http://a.example/<b`<script>alert(1)</script>`",
+        "[x](<http://a.example`](<javascript:alert(1)>)",
         "| a\\|\\|\\|\\|\\|\\|\\|\\|b `code of a good length` [x](javascript:alert(1)) |\n|---|",
     ],
 )
