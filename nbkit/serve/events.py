@@ -112,11 +112,11 @@ class Failed(Timing):
 
     @classmethod
     def of(cls, error: StreamError, trace: Trace) -> Self:
-        """Give what went wrong, without the advice, which is for whoever writes the code."""
+        """Give what went wrong; advice told apart is left out, being for whoever writes code."""
         kept = "what had arrived is kept; ask again." if trace.chunks else "ask again."
         return cls(
             **cls.read(trace),
-            message=f"{error.happened} — {kept}",
+            message=str(error) if error.advice is None else f"{error.happened} — {kept}",
             truncated=isinstance(error, AnswerTruncated),
         )
 
