@@ -1,4 +1,4 @@
-"""How a model's name is shown to people."""
+"""How a model's name and address are shown to people."""
 
 import re
 
@@ -15,3 +15,8 @@ def shown_name(model: str) -> str:
         return model
     last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
     return _FILE.sub("", last) or model
+
+
+def shown_address(url: str) -> str:
+    """Give an address without the user name and password that may be in it."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", url)

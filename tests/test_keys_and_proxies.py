@@ -96,6 +96,22 @@ def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) 
         connect(address)
 
 
+def test_a_password_in_an_address_is_not_shown(serve: Serve) -> None:
+    """Neither the repr nor an error repeats the password that an address holds."""
+    several = serve({"/v1/models": {"data": [{"id": "a"}, {"id": "b"}]}})
+    address = several.base_url.replace("//", "//ann:hidden@")
+    told = [repr(connect(address, model="a"))]
+    for settings in ({}, {"ttft": 1}):
+        with pytest.raises(ConnectError) as caught:
+            connect(address, **settings)
+        told.append(str(caught.value))
+    with pytest.raises(ConnectError) as caught:
+        connect("http://ann:hidden@127.0.0.1:9/v1")
+    told.append(str(caught.value))
+    assert "hidden" not in " ".join(told)
+    assert "127.0.0.1" in told[0]
+
+
 # --- proxies
 
 

@@ -78,10 +78,11 @@ def connect(
             "use connect() for the free simulated model, "
             '"openai", or the address of a server such as "http://localhost:8000/v1".',
         )
+    from nbkit.model_names import shown_address
     from nbkit.models.server_settings import check_key, check_settings
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
-    settings = check_settings(given, spec)
+    settings = check_settings(given, shown_address(spec))
     if spec == "openai":
         return _openai(model, settings)
     from nbkit.models.providers import compatible_llm

@@ -15,7 +15,7 @@ from llama_index.llms.openai import OpenAI
 from llama_index.llms.openai.utils import is_chatcomp_api_supported, openai_modelname_to_contextsize
 from llama_index.llms.openai_like import OpenAILike
 
-from nbkit.model_names import shown_name
+from nbkit.model_names import shown_address, shown_name
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.proxies import proxy_for
 from nbkit.models.sdk import sdk_clients
@@ -38,7 +38,7 @@ class _Client:
     timeout: float
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return [("model", shown_name(self.model)), ("api_base", self.api_base)]
+        return [("model", shown_name(self.model)), ("api_base", shown_address(self.api_base or ""))]
 
     def _get_model_kwargs(self, **kwargs: Any) -> dict[str, Any]:
         # LlamaIndex gives `timeout` to a client when it makes it; ours is made already.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nbkit.model_names import shown_address
 from nbkit.models.errors import ConnectError, ModelChoiceError, NoServerError
 from nbkit.models.http import httpx, sync_client
 
@@ -40,9 +41,9 @@ class ServerFacts:
         Raises NoServerError, ModelChoiceError when there are several, or ConnectError when the
         key is refused.
         """
-        base_url = self._base_url
+        base_url = shown_address(self._base_url)
         try:
-            response = self._client.get(f"{base_url}/models", timeout=PATIENCE)
+            response = self._client.get(f"{self._base_url}/models", timeout=PATIENCE)
         except NoServerError:
             raise
         except httpx.HTTPError as error:
