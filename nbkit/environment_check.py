@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from html import escape
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbkit.errors import NbkitError
 from nbkit.kernels import kernel_shell
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISTRIBUTION = "nbkit-streaming"
 SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
@@ -107,7 +111,7 @@ def _python() -> str:
     return running
 
 
-def _packages() -> str:
+def _requirements() -> "list[Requirement]":
     from packaging.requirements import Requirement
 
     try:
@@ -116,7 +120,11 @@ def _packages() -> str:
         raise Trouble(
             "nbkit is imported from a folder, not installed", "pip install --editable ."
         ) from None
-    needed = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
+
+
+def _packages() -> str:
+    needed = _requirements()
     wrong = {}
     for each in needed:
         try:
@@ -136,9 +144,10 @@ def _packages() -> str:
 def _streaming() -> str:
     found = version("llama-index-core")
     if found in COLLECTING:
+        others = next(each for each in _requirements() if each.name == "llama-index-core")
         raise Trouble(
             f"llama-index-core {found} gives every streamed answer in one chunk",
-            "pip install --upgrade llama-index-core, then restart the kernel",
+            f'pip install "{others}", then restart the kernel',
         )
     return f"LlamaIndex {found} passes chunks on as they come"
 

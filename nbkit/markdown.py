@@ -18,10 +18,14 @@ _TAGS = {
 }
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
 _LINK = r"https?://|mailto:"
-_OTHER_LINK = re.compile(rf"\]([(:])(?!\s*<?(?:{_LINK}))")
+_OTHER_LINK = re.compile(rf"\]([(:])(?!\s*(?:{_LINK}|<(?:{_LINK})[^\s<>]*>))")
 _LESS_THAN = re.compile(rf"(?<!\\)((?:\\\\)*)\\?<(?!(?:{_LINK})[^\s<>]*>)")
+_ADDRESS_AND_CODE = re.compile(r"(?i)(?:(?:https?|ftp)://|www\.)\S*`")
+"""Where front ends that make links of bare addresses take a backtick for a part of one."""
 _CODE = re.compile(r'<(pre|code) data-sourcepos="(\d+):(\d+)-(\d+):(\d+)"')
-_OMITTED = "<!-- raw HTML omitted -->"
+_ACTIVE = re.compile(rf'<!-- raw HTML omitted -->|<img |href="(?!{_LINK})')
+_PLAIN = "\x01"
+"""Stands for a character of meaning: one byte, as it is, and no sign of Markdown."""
 _IMAGE = re.compile(r'<img [^>]*?alt="([^"]*)"[^>]*>')
 # A pair of dollars is mathematics by pandoc's rule (no space just inside, no digit just after) if
 # it holds a sign of TeX between: "$3 and ¥7, 人民币$" holds none. `$$` always is.
@@ -56,13 +60,36 @@ def without_html(text: str) -> str:
     letter.
     """
     text = _encodable(text)
+    blocks = _ADDRESS_AND_CODE.search(text) is not None
+    code = _code_in(_inert(text), only_blocks=blocks)
     done, parts = 0, []
-    for begin, end in _code_in(text):
+    for begin, end in code:
         parts += [_as_text(text[done:begin]), text[begin:end]]
         done = end
     guarded = "".join([*parts, _as_text(text[done:])])
+    kept = [text[begin:end] for begin, end in code]
+    found = [guarded[begin:end] for begin, end in _code_in(guarded, only_blocks=blocks)]
     # Should the parser be wrong about where code is, nothing stays as it is.
-    return _as_text(text) if _OMITTED in comrak.render_markdown(guarded) else guarded
+    return guarded if kept == found and not _acts(guarded) else _as_text(text)
+
+
+def _inert(markdown: str) -> str:
+    """Put out of effect all that `_as_text` will change, without moving a character.
+
+    A tag or a link hides the backticks within it: once it is text, they may begin or end code.
+    """
+    links = _OTHER_LINK.sub(f"]{_PLAIN}", markdown)
+    return _LESS_THAN.sub(lambda found: found[0][:-1] + _PLAIN, links).replace("![", f"!{_PLAIN}")
+
+
+def _acts(markdown: str) -> bool:
+    """Whether a front end, with tables or without, would find HTML, an image or another link."""
+    tables = comrak.ExtensionOptions()
+    tables.table = True
+    return any(
+        _ACTIVE.search(comrak.render_markdown(markdown, extension_options=extensions))
+        for extensions in (tables, comrak.ExtensionOptions())
+    )
 
 
 def _as_text(markdown: str) -> str:
@@ -70,7 +97,7 @@ def _as_text(markdown: str) -> str:
     return _LESS_THAN.sub(r"\1&lt;", links).replace("![", "!\\[")
 
 
-def _code_in(text: str) -> list[tuple[int, int]]:
+def _code_in(text: str, *, only_blocks: bool = False) -> list[tuple[int, int]]:
     """Where code stands in a text: from where to where, in characters, in order."""
     if "`" not in text and "~" not in text and "    " not in text and "\t" not in text:
         return []
@@ -87,7 +114,7 @@ def _code_in(text: str) -> list[tuple[int, int]]:
         first, left, last, right = (int(code[number]) for number in range(2, 6))
         if code[1] == "pre":
             found.append((starts[first - 1], min(starts[last if right else last - 1], len(text))))
-        elif not found or place(first, left - 1) >= found[-1][1]:
+        elif not only_blocks and (not found or place(first, left - 1) >= found[-1][1]):
             found.append((place(first, left - 1), place(last, right)))
     return found
 

@@ -59,8 +59,7 @@ class SLO:
         Raises `NotMeasured` for a limit on TPOT where the server did not count tokens. An answer
         in one piece, or of one token, has no TPOT: no reader waited between its tokens.
         """
-        written = trace.tokens is None or trace.tokens > 1
-        if self.tpot is not None and trace.tpot is None and trace.chunks > 1 and written:
+        if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
                 "The server did not report how many tokens it streamed, so TPOT is not known — ask "
                 'it for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 import nbkit
 from nbkit import environment_check
 from nbkit.environment_check import SETTINGS, EnvironmentCheck, Finding
+from nbkit.errors import NbkitError
 from nbkit.models import embedding, simulator
 from nbkit.models.simulator import process
 from nbkit.plots import fonts
@@ -64,17 +65,22 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_releases_that_do_not_stream_are_named(
     release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A LlamaIndex that gives a stream in one chunk is told, with a fix, and never installed."""
+    """A LlamaIndex that gives a stream in one chunk is told, and the command for others."""
     monkeypatch.setattr(environment_check, "version", lambda _: release)
     finding = _look("streaming", monkeypatch)
     assert f"llama-index-core {release} gives every streamed answer in one chunk" in finding.words
-    assert "pip install --upgrade llama-index-core" in finding.fix
-    needed = next(
-        Requirement(line)
-        for line in metadata.requires(environment_check.DISTRIBUTION) or []
-        if line.startswith("llama-index-core")
-    )
-    assert not needed.specifier.contains(release)
+    assert re.search(r'pip install "llama-index-core.*<0\.15', finding.fix)
+    assert f"!={release}" in finding.fix
+
+
+@pytest.mark.parametrize("file", ["pyproject.toml", "environment.yml"])
+def test_what_is_installed_and_what_is_named_agree(file: str) -> None:
+    """The releases that `check` names are those that an installation leaves out."""
+    text = (Path(__file__).parent.parent / file).read_text(encoding="utf-8")
+    line = re.search(r"llama-index-core[!<>=.,\d]+", text)
+    assert line
+    left_out = {each.version for each in Requirement(line[0]).specifier if each.operator == "!="}
+    assert left_out == set(environment_check.COLLECTING)
 
 
 def test_packages_missing_or_out_of_range(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +153,17 @@ def test_a_simulator_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> Non
     assert simulator.current is process.current
 
 
+def test_a_dash_in_a_message_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program said is told whole, and the advice apart from it."""
+
+    def broken() -> str:
+        raise NbkitError("It said (code 7 — no such device)", "plug it in.")
+
+    monkeypatch.setitem(environment_check._LOOKS, "simulator", broken)
+    finding = _look("simulator", monkeypatch)
+    assert (finding.words, finding.fix) == ("It said (code 7 — no such device)", "plug it in.")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words", "fix"),
     [
@@ -161,8 +178,9 @@ def test_a_model_that_cannot_be_had(
     """A setting under which `connect()` fails is told with `connect`'s own words."""
     monkeypatch.setenv(name, value)
     finding = _look("model", monkeypatch)
+    assert finding.mark == "✗"
     assert words in finding.words
-    assert fix in finding.fix
+    assert fix in f"{finding.words} {finding.fix}"
 
 
 def test_a_model_that_is_not_what_a_lesson_expects(monkeypatch: pytest.MonkeyPatch) -> None:

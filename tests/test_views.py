@@ -68,6 +68,17 @@ def rendered_elsewhere(markdown: str) -> list[str]:
         '<https://a.example/"onmouseover=alert(1)>',
         "    code\n<script>",
         "1. ```\n   <b>\n<script>",
+        '<a title="`"> `[x](javascript:alert(1))`',
+        '<a title="`"> `![x](http://a.example/p.png)`',
+        "[a](/b`) `[x](javascript:alert(1))`",
+        "[a]: /b`\n\n`[x](javascript:alert(1))` `",
+        "![a](/b`) `[x](/logout)`",
+        "`a\n<script>alert(1)</script>\nb`",
+        "http://a.example/`<script>alert(1)</script>`",
+        "www.a.example`x y` z `<script>alert(1)</script>`",
+        "http://a.example/<b`<script>alert(1)</script>`",
+        "[x](<http://a.example`](<javascript:alert(1)>)",
+        "| a\\|\\|\\|\\|\\|\\|\\|\\|b `code of a good length` [x](javascript:alert(1)) |\n|---|",
     ],
 )
 def test_markdown_of_an_answer_is_harmless(attack: str) -> None:
@@ -88,6 +99,7 @@ def test_markdown_of_an_answer_is_harmless(attack: str) -> None:
         "    indented <code>\n\nand [link](https://a.example/x?a=1&b=2), <https://a.example>",
         "- in a list:\n\n  ```\n  <tag>\n  ```\n",
         "| code | in a table |\n|---|---|\n| `a<b>` | `file:` |",
+        '```\n[x](/y) ![z](w)\n<a title="`">\n```\n\n`[x](/y)`',
     ],
 )
 def test_markdown_in_the_file_is_what_was_said(said: str) -> None:

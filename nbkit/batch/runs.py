@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, Literal
 
+from nbkit.agents import is_of_agent
 from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import AutoSeats, Sample, Seats
@@ -232,7 +233,7 @@ def _no_items(items: Any) -> BatchMisused:
 def _check(
     fn: Any, max_concurrency: Any, attempts: Any, timeout: Any, rate: Any, on_error: Any
 ) -> None:
-    if not callable(fn):
+    if not callable(fn) and not is_of_agent(fn):
         raise BatchMisused(
             f"Got {type(fn).__name__} where a function was expected — pass an async function of "
             "one item, such as `engine.aquery`, without calling it."

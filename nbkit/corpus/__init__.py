@@ -64,7 +64,7 @@ def load_questions(language: str = "en") -> list[Question]:
     for word in its `file`. Raises `CorpusError`.
     """
     if language not in BUNDLED:
-        raise CorpusError(f'There are no questions for {language!r} — ask for "en" or "zh".')
+        raise CorpusError(f"There are no questions for {language!r}", 'ask for "en" or "zh".')
     path = bundled_data() / "questions" / f"{language}.jsonl"
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     return [Question(*(row[field] for field in Question._fields)) for row in rows]

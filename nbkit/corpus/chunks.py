@@ -18,7 +18,7 @@ _HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*")
 _FENCE = re.compile(r"\s*(?P<mark>`{3,}(?=[^`]*$)|~{3,})")
 """CommonMark: nothing after the opening backticks of a block may be a backtick."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
-_SENTENCE = re.compile(r".+?(?:[.!?;]+\s+|[。！？；…]+[”’」』）]*\s*|\n+|\Z)", re.DOTALL)
+_SENTENCE = re.compile(r".+?(?:[.!?;]\s+|[。！？；…]+[”’」』）]*\s*|\n+|\Z)", re.DOTALL)
 
 
 _LONGEST = CHUNK_SIZE // 2

