@@ -4,9 +4,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nbkit.surrogates import whole_characters
 from nbkit.timing import Trace
 
 _EXCERPT = 220
+NOTHING_FOUND = "no document matched, no model was asked"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Answer:
     """The model or the connection ended before the answer did."""
     error: BaseException | None = None
     """What went wrong, if something did; the text is what had arrived by then."""
+    nothing_found: bool = False
+    """No document matched, so no model was asked: the text is LlamaIndex's stand-in."""
 
     def __str__(self) -> str:
         return self.text
@@ -44,6 +48,7 @@ class Answer:
     def __repr__(self) -> str:
         opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
         state = "" if self.state == "done" else f" · {self.state}"
+        state += f" · {NOTHING_FOUND}" if self.nothing_found else ""
         return f"<Answer {opening!r} · {self.trace.caption}{state}>"
 
 
@@ -61,7 +66,7 @@ def named_sources(nodes: list[Any]) -> list[Source]:
     for source in nodes:
         metadata = source.node.metadata
         name = metadata.get("file_name") or metadata.get("title") or source.node.node_id
-        excerpt = " ".join(source.node.get_content().split())
+        excerpt = whole_characters(" ".join(source.node.get_content().split()))
         cut = excerpt[:_EXCERPT] + ("…" if len(excerpt) > _EXCERPT else "")
-        rows.append(Source(str(name), source.score, cut))
+        rows.append(Source(whole_characters(str(name)), source.score, cut))
     return rows

@@ -12,10 +12,32 @@ from functools import wraps
 from typing import Any, Self
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.memory import BaseMemory, Memory
+from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
+from nbkit.stream_errors import StreamBroken, StreamError
+
 _INTERRUPTED = "[interrupted]"
+_REFUSED = {400, 413, 422}
+"""HTTP statuses by which a server refuses what was asked, and would refuse it again."""
+
+
+class MemoryNotWritten(StreamBroken):
+    """The memory of a chat failed, and may lack the turn; `__cause__` is its error.
+
+    Taught in notebook 02.
+    """
+
+    @classmethod
+    def by(cls, error: Exception, before: StreamError | None) -> Self:
+        """Say so, after what had gone wrong before it."""
+        told = f"{before} Then also the " if before else "The "
+        failed = cls(
+            f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
+            "what had arrived is in `.answer`; repair the memory, or give the engine another.",
+        )
+        failed.__cause__ = error
+        return failed
 
 
 @dataclass
@@ -27,6 +49,8 @@ class ChatTurn:
     """The question; `None` if it was put before anybody listened."""
     asked: bool = False
     """LlamaIndex has stored the question and is writing the answer."""
+    answered: bool = False
+    """The model has ended, and the memory is all that is left to be written."""
 
     def __post_init__(self) -> None:
         if isinstance(self.memory, Memory) and not isinstance(self.memory.sql_store, _Finishing):
@@ -38,6 +62,33 @@ class ChatTurn:
         # Private, but the same in all of LlamaIndex's engines; what they publish is a copy.
         memory = getattr(engine, "_memory", None)
         return cls(memory, str(message)) if isinstance(memory, BaseMemory) else None
+
+    async def close(self, seen: str, complaint: StreamError | None) -> StreamError | None:
+        """Make the memory agree with what was read of an answer that was stopped or failed.
+
+        Gives what is to be said of it: the same complaint, or one that tells of the memory too.
+        """
+        try:
+            if complaint is not None and not seen and was_refused(complaint):
+                await self.take_back()
+                complaint.args = (f"{complaint} (The chat does not remember this message.)",)
+            else:
+                await self.end_early(seen)
+        except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise
+            return MemoryNotWritten.by(failure, complaint)
+        return complaint
+
+    async def take_back(self) -> None:
+        """Make the memory as it was before a message that was refused.
+
+        It would be sent, and refused, again with every message after it.
+        """
+        history = await self.memory.aget_all()
+        last = history[-1] if history else None
+        if last is None or last.role != "user":
+            return
+        if self.asked or last.content == self.message:
+            await _set(self.memory, history[:-1])
 
     async def end_early(self, seen: str) -> None:
         """Make the memory hold the question, and of its answer what was seen, marked as partial.
@@ -55,6 +106,28 @@ class ChatTurn:
             await _set(self.memory, [*history[:-1], reply])
         elif self.message is not None and not self.asked:
             await self.memory.aput_messages([ChatMessage(role="user", content=self.message), reply])
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Tell whether it was the message itself that failed: one too long for the model, say."""
+    while error is not None:
+        # LlamaIndex's own check of the context window raises a bare ValueError.
+        if getattr(error, "status_code", None) in _REFUSED or type(error) is ValueError:
+            return True
+        if getattr(error, "code", None) == "context_length_exceeded":
+            return True
+        error = error.__cause__
+    return False
+
+
+async def forgotten(memory: Any) -> int:
+    """Count the oldest messages that a memory keeps, but no longer gives to the model."""
+    if isinstance(memory, Memory):
+        return len(await memory.aget_all(status=MessageStatus.ARCHIVED))
+    # Others may ask a model for a summary when they are read.
+    if type(memory) is ChatMemoryBuffer:
+        return len(await memory.aget_all()) - len(await memory.aget())
+    return 0
 
 
 async def _set(memory: BaseMemory, history: list[ChatMessage]) -> None:

@@ -1,15 +1,18 @@
 """A conversation with a chat engine, whose history stays right whatever happens to a turn."""
 
+import contextlib
 import threading
 from typing import Any
 from weakref import WeakValueDictionary
 
 from llama_index.core.chat_engine.types import BaseChatEngine
 
-from nbkit.chat_memory import ChatTurn
+from nbkit.agents import is_of_agent, refuse
+from nbkit.chat_memory import ChatTurn, forgotten
 from nbkit.errors import NbkitError
 from nbkit.stream_errors import StreamMisused
 from nbkit.streams import TokenStream
+from nbkit.surrogates import whole_characters
 
 
 class NotAChatEngine(NbkitError, TypeError):
@@ -25,7 +28,9 @@ class Conversation:
 
     When a turn has ended, whether done, stopped or failed, at any moment, the engine's own memory
     holds what it held before, the message, and the answer as far as it was read; a partial answer
-    ends with "[interrupted]", and one of which nothing was read is that mark alone.
+    ends with "[interrupted]", and one of which nothing was read is that mark alone. Only a message
+    that was refused, because it is too long for the model, say, is not kept: it would be sent and
+    refused again with every later one.
 
     An engine takes one turn at a time, over all conversations with it and from any thread:
     LlamaIndex's memory loses messages of turns that overlap. Raises `NotAChatEngine` for an
@@ -35,12 +40,17 @@ class Conversation:
     """
 
     def __init__(self, engine: BaseChatEngine) -> None:
+        if is_of_agent(engine):
+            raise NotAChatEngine(refuse(engine))
         if not isinstance(engine, BaseChatEngine):
             raise NotAChatEngine(
                 f"Got {type(engine).__name__}, which is not a chat engine — make one from an "
                 'index: `index.as_chat_engine(chat_mode="context", llm=llm)`.'
             )
         self.engine = engine
+        self.forgotten = 0
+        """How many of the oldest messages the memory no longer gives to the model because it has no
+        room, though `history` has them; as of the last turn's end."""
 
     def turn(self, message: str) -> TokenStream:
         """Say something; gives the answer as a `TokenStream`, to be shown, awaited or cancelled.
@@ -53,7 +63,7 @@ class Conversation:
             raise StreamMisused(
                 f'Got {message!r} for a message — say something, as in `turn("your question")`.'
             )
-        turn = _Turn(self.engine, message)
+        turn = _Turn(self, whole_characters(message))
         turn.claim()
         return turn
 
@@ -76,6 +86,7 @@ class Conversation:
         """Forget all turns; raises `TurnRunning` during one."""
         self._rest()
         self.engine.reset()
+        self.forgotten = 0
 
     def _rest(self) -> None:
         if (turn := _turn_on(self.engine)) is not None:
@@ -85,11 +96,14 @@ class Conversation:
 class _Turn(TokenStream):
     """One turn's stream, which holds the engine until it is over."""
 
-    def __init__(self, engine: BaseChatEngine, message: str) -> None:
+    def __init__(self, conversation: Conversation, message: str) -> None:
+        engine = conversation.engine
+
         async def ask() -> Any:
             return await engine.astream_chat(message)
 
         super().__init__(ask)
+        self._conversation = conversation
         self._engine = engine
         self._message = message
 
@@ -125,6 +139,10 @@ class _Turn(TokenStream):
         if self._heard.turn is None:  # stopped before the engine was asked
             self._heard.turn = ChatTurn.of(self._engine, self._message)
         await super()._settle(error)
+        if self._heard.turn is not None:
+            # What could not be counted is no reason to fail a turn that is over.
+            with contextlib.suppress(Exception):
+                self._conversation.forgotten = await forgotten(self._heard.turn.memory)
 
 
 _claiming = threading.Lock()

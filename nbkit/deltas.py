@@ -7,7 +7,7 @@ blocks the event loop, with a `stop()` that really ends generation at the model.
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sized
 from contextlib import aclosing, suppress
 from contextvars import copy_context
 from typing import Any
@@ -20,8 +20,12 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+from pydantic import BaseModel
 
+from nbkit.agents import is_of_agent, refuse
+from nbkit.blocking_calls import SourceExited
 from nbkit.connections import close_connection
+from nbkit.stream_errors import StreamMisused
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
@@ -110,10 +114,14 @@ class _Blocking(Reader):
                 deliver(delta_of(item))
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             deliver(error)
+        except BaseException as error:  # noqa: BLE001 - it would end this thread and no more
+            deliver(SourceExited.by(type(error).__name__))
         finally:
-            if self._halt.is_set():
-                self._close(items)
-            deliver(_END)
+            try:
+                if self._halt.is_set():
+                    self._close(items)
+            finally:
+                deliver(_END)
 
     @staticmethod
     def _close(items: Any) -> None:
@@ -154,8 +162,11 @@ class _BlockingChat(_Blocking):
         response.queue = self._queue
         super().__init__(self._drain(), from_model=True)
 
-    def _drain(self) -> Iterable[str]:
-        while self._writer is not None and self._writer.is_alive():
+    def _drain(self) -> Iterable[Any]:
+        if self._writer is None:
+            yield from self._response.chat_stream or ()
+            return
+        while self._writer.is_alive():
             try:
                 # The writer may have fetched the first queue just before it was replaced.
                 yield self._first.get_nowait()
@@ -170,6 +181,8 @@ class _BlockingChat(_Blocking):
         yield from self._leftovers(self._queue)
         if self._response.exception is not None:
             raise self._response.exception
+        if not self._response.is_done and not self._queue.halt.is_set():
+            raise SourceExited.by("the end of the thread that reads the model")
 
     @staticmethod
     def _close(items: Any) -> None:
@@ -204,6 +217,7 @@ class _AsyncChat(Reader):
     def __init__(self, response: StreamingAgentChatResponse) -> None:
         self._response = response
         self._writer = response.awrite_response_to_history_task
+        self._stopped = False
 
     async def __aiter__(self) -> AsyncIterator[str]:
         writer = self._writer
@@ -216,10 +230,14 @@ class _AsyncChat(Reader):
         writer.add_done_callback(lambda _: arrived.put_nowait(_END))
         while (delta := await arrived.get()) is not _END:
             yield delta or ""
-        if not writer.cancelled() and (error := writer.exception()) is not None:
+        if writer.cancelled():
+            if not self._stopped:
+                raise SourceExited.by("somebody who cancelled LlamaIndex's task")
+        elif (error := writer.exception()) is not None:
             raise error
 
     def stop(self) -> None:
+        self._stopped = True
         if self._writer is not None:
             self._writer.cancel()
 
@@ -231,8 +249,10 @@ class _AsyncChat(Reader):
 def open_deltas(answer: Any) -> Reader:
     """Return a `Reader` for any answer of LlamaIndex's, or any (async) iterable of text.
 
-    Raises `NotAnAnswer` for an object that is none of these.
+    Raises `NotAnAnswer` for an object that is none of these, `StreamMisused` for an agent's.
     """
+    if is_of_agent(answer):
+        raise StreamMisused(refuse(answer))
     if isinstance(answer, StreamingAgentChatResponse):
         return _AsyncChat(answer) if _is_async_chat(answer) else _BlockingChat(answer)
     if isinstance(answer, AsyncStreamingResponse):
@@ -243,9 +263,16 @@ def open_deltas(answer: Any) -> Reader:
         return _Whole(_text_of(answer))
     if hasattr(answer, "__aiter__"):
         return _Async(answer)
-    if isinstance(answer, Iterable) and not isinstance(answer, str | bytes | dict):
+    if _is_stream(answer):
         return _Blocking(answer)
     raise NotAnAnswer(type(answer).__name__)
+
+
+def _is_stream(answer: Any) -> bool:
+    """Tell streams from containers, which are iterable too: sets, mappings, arrays, models."""
+    if isinstance(answer, list | tuple):
+        return True
+    return isinstance(answer, Iterable) and not isinstance(answer, Sized | BaseModel)
 
 
 def sources_of(answer: Any) -> list[Any]:
@@ -261,8 +288,11 @@ def delta_of(item: Any) -> str:
     """The text one item of a stream adds: a `str`, or a LlamaIndex response with a delta."""
     if isinstance(item, str):
         return item
-    if hasattr(item, "delta"):
-        return item.delta or ""
+    delta = getattr(item, "delta", _END)
+    if delta is None or isinstance(delta, str):
+        return delta or ""
+    if is_of_agent(item):
+        raise StreamMisused(refuse(item))
     raise NotAnAnswer(type(item).__name__)
 
 

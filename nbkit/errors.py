@@ -2,6 +2,8 @@
 
 from types import TracebackType
 
+from nbkit.surrogates import whole_characters
+
 
 class NbkitError(Exception):
     """Something the reader can put right; the message says what happened, then what to do.
@@ -13,7 +15,9 @@ class NbkitError(Exception):
     """What to do; `None` where it is not told apart from the message."""
 
     def __init__(self, happened: str = "", advice: str | None = None) -> None:
-        super().__init__(happened if advice is None else f"{happened} — {advice}")
+        # A message may quote a server; one that cannot be encoded could not be shown.
+        message = whole_characters(happened if advice is None else f"{happened} — {advice}")
+        super().__init__(message)
         self.advice = advice
 
     @property

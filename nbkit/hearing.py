@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -24,10 +24,14 @@ from llama_index.core.instrumentation.events.llm import (
     LLMCompletionInProgressEvent,
     LLMCompletionStartEvent,
 )
+from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent
 from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.memory import BaseMemory
 
 from nbkit.chat_memory import ChatTurn
+from nbkit.chat_stream import watch_answer
+from nbkit.model_names import shown_name
+from nbkit.timing import Trace
 
 _STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
 _RESPONSES = (
@@ -36,6 +40,10 @@ _RESPONSES = (
     LLMChatEndEvent,
     LLMCompletionEndEvent,
 )
+
+_COUNTS = ("tokens", "reasoning_tokens", "prompt_tokens")
+_EMPTY_RESPONSE = "Empty Response"
+"""What LlamaIndex says in place of an answer, unless told otherwise."""
 
 
 @dataclass
@@ -47,19 +55,59 @@ class Hearing:
     model: str | None = None
     finish_reason: str | None = None
     tokens: int | None = None
+    reasoning_tokens: int | None = 0
     prompt_tokens: int | None = None
     speaks_openai: bool = False
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
+    counted: bool = False
+    """The chunk with the usage alone has come, which only an answer that is over has."""
+    wrote: bool = False
+    """The model has written text."""
+    thought: str = ""
+    refusal: str = ""
+    tools: list[str] = field(default_factory=list)
+    """Names of the tools that the model called."""
     chat_response: Any = None
     """LlamaIndex's streaming chat response, once its history writer has begun."""
     turn: ChatTurn | None = None
     """The turn of a chat that this answer belongs to."""
+    retrieved: int | None = None
+    """How many nodes all retrievals gave together; `None` before any."""
+    asked_since: bool = False
+    """A model was asked after the last retrieval."""
+    _last: Any = None
 
     def call_begins(self, model: str | None) -> None:
         """Forget the previous model call: only the last one's answer is streamed."""
         self.requested = time.perf_counter()
         self.model = model
         self.finish_reason = self.tokens = self.prompt_tokens = None
+        self.counted = self.wrote = False
+        self.thought, self.refusal, self.tools = "", "", []
+        self._last = None
+        self.reasoning_tokens = 0
+        self.asked_since = True
+
+    def retrieval_ends(self, nodes: int) -> None:
+        """Note how many nodes a retriever found."""
+        self.retrieved = (self.retrieved or 0) + nodes
+        self.asked_since = False
+
+    def tell(self, trace: Trace) -> None:
+        """Write down on a trace what was heard of the last model call."""
+        for name in ("requested", "model", "finish_reason", *_COUNTS):
+            setattr(trace, name, getattr(self, name))
+
+    def found_nothing(self, response: Any, text: str) -> bool:
+        """Tell whether no document matched, so that LlamaIndex answered without a model."""
+        if self.retrieved is not None:
+            return self.retrieved == 0 and not self.asked_since
+        # Made before anybody listened: LlamaIndex's stand-in, on no source at all.
+        return (
+            self.requested is None
+            and getattr(response, "source_nodes", None) == []
+            and text.strip() == _EMPTY_RESPONSE
+        )
 
     def raw_arrives(self, raw: Any) -> None:
         """Note finish reason and usage from a raw OpenAI chunk or completion."""
@@ -67,12 +115,35 @@ class Hearing:
         if choices is None:
             return
         self.speaks_openai = True
-        if choices and choices[0].finish_reason:
-            self.finish_reason = choices[0].finish_reason
+        # The last chunk is heard of again when LlamaIndex's call ends.
+        if choices and raw is not self._last:
+            self._choice_arrives(choices[0])
+        self._last = raw
         usage = getattr(raw, "usage", None)
         if usage is not None:
-            self.tokens = usage.completion_tokens
-            self.prompt_tokens = usage.prompt_tokens
+            self.counted = self.counted or not choices
+            self.tokens = getattr(usage, "completion_tokens", None)
+            self.prompt_tokens = getattr(usage, "prompt_tokens", None)
+            details = getattr(usage, "completion_tokens_details", None)
+            reasoning = getattr(details, "reasoning_tokens", None)
+            self.reasoning_tokens = reasoning or self.reasoning_tokens
+
+    def _choice_arrives(self, choice: Any) -> None:
+        self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+        part = getattr(choice, "delta", None) or getattr(choice, "message", None)
+        if part is None:
+            return
+        thought = getattr(part, "reasoning_content", None) or getattr(part, "reasoning", None)
+        if thought:
+            self.reasoning_tokens = None  # how many it took, only the usage tells
+        if getattr(part, "content", None):
+            self.wrote = True
+            return
+        self.refusal += getattr(part, "refusal", None) or ""
+        self.thought += thought if isinstance(thought, str) else ""
+        for call in getattr(part, "tool_calls", None) or ():
+            if name := getattr(getattr(call, "function", None), "name", None):
+                self.tools.append(name)
 
 
 _current: ContextVar[Hearing | None] = ContextVar("nbkit_hearing", default=None)
@@ -96,7 +167,10 @@ class _Events(BaseEventHandler):
                 hearing.raw_arrives(event.response.raw)
         elif isinstance(event, _STARTS):
             payload = event.model_dict
-            hearing.call_begins(payload.get("model_name") or payload.get("model"))
+            model = payload.get("model_name") or payload.get("model")
+            hearing.call_begins(shown_name(model) if isinstance(model, str) else None)
+        elif isinstance(event, RetrievalEndEvent):
+            hearing.retrieval_ends(len(event.nodes))
 
 
 class _Spans(NullSpanHandler):
@@ -143,6 +217,7 @@ def _writer_begins(response: StreamingAgentChatResponse, memory: BaseMemory) -> 
     hearing.chat_response = response
     hearing.turn = hearing.turn or ChatTurn(memory)
     hearing.turn.asked = True
+    watch_answer(response, hearing.turn)
     response.nbkit_hearing = hearing  # type: ignore[attr-defined]
 
 

@@ -8,9 +8,11 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 INTERVAL = 0.02
+_BREATHLESS = 1.5 * INTERVAL
+"""Seconds without a heartbeat after which a task that never waits must let the loop turn."""
 
 
 class Heartbeat:
@@ -18,16 +20,38 @@ class Heartbeat:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.felt = time.perf_counter()
-        self._loop = loop
+        # Held strongly, a loop that is closed between two beats would stay in `_hearts` for good.
+        self._loop = ref(loop)
         self.needed = 0
 
     def beat(self) -> None:
         """Beat until nobody needs it."""
         self.felt = time.perf_counter()
+        loop = self._loop()
+        if loop is None:
+            return
         if self.needed > 0:
-            self._loop.call_later(INTERVAL, self.beat)
+            loop.call_later(INTERVAL, self.beat)
         else:
-            _hearts.pop(self._loop, None)
+            _hearts.pop(loop, None)
+
+
+class Breath:
+    """Tells a task that may never wait for anything when its loop must turn."""
+
+    def __init__(self, heart: Heartbeat) -> None:
+        self._heart = heart
+        self._felt = self._turned = 0.0
+
+    def is_short(self, now: float) -> bool:
+        """Whether the loop has not turned for too long, as of a reading of perf_counter."""
+        if self._heart.felt != self._felt:
+            self._felt, self._turned = self._heart.felt, now
+            return False
+        if now - self._turned <= _BREATHLESS:
+            return False
+        self._turned = now
+        return True
 
 
 _hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDictionary()

@@ -66,11 +66,8 @@ class Sample:
         found = len(self.names)
         if found >= FEWEST:
             return None
-        if self.grouped and len(self.values) > found:
-            return (
-                f"{found} different questions are too few for an interval ({FEWEST} are needed): "
-                "asking them again tells nothing about other questions"
-            )
+        if self.grouped and (why := too_few_questions(found, len(self.values))):
+            return why
         return f"{found} measured is too few for an interval ({FEWEST} are needed)"
 
     def by_group(self) -> dict[Hashable, float]:
@@ -89,6 +86,16 @@ class Sample:
             below, above = (reached >= middle).argmax(axis=1), (reached > middle).argmax(axis=1)
             found.append((self._sorted[below] + self._sorted[above]) / 2)
         return np.concatenate(found)
+
+
+def too_few_questions(found: int, n: int) -> str | None:
+    """Say why n measurements of so many different questions give no interval, if they don't."""
+    if not 1 < found < FEWEST or n == found:
+        return None
+    return (
+        f"{found} different questions are too few for an interval ({FEWEST} are needed): asking "
+        "them again tells nothing about other questions"
+    )
 
 
 def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:

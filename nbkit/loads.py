@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from nbkit.measured import NotMeasured, Row, end_of, start_of, windows_of
+from nbkit.measured import NotMeasured, Row, windows_of
 from nbkit.percentiles import Spread, Summary, values_of
 from nbkit.service_levels import SLO, Goodput, judged
 
@@ -53,20 +53,22 @@ class LoadPoint:
 
     @property
     def throughput(self) -> float:
-        """Complete answers a second, of those that ended while the load was full.
+        """Complete answers a second while the load was full, those partly within it by that part.
 
         The vLLM benchmark divides all answers by all seconds, idle start and end included.
         """
-        ended = sum(row.complete for row in self._ended())
-        return ended / self.seconds if self.seconds > 0 else 0.0
+        answers = sum(share for row, share in self._shares() if row.complete)
+        return answers / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def token_throughput(self) -> float | None:
         """Tokens a second, of the same answers; `None` where the server counted none."""
-        tokens = [row.trace.tokens for row in self._ended() if row.complete and row.trace]
-        if not tokens or self.seconds <= 0 or None in tokens:
+        written = [
+            (row.trace.tokens, share) for row, share in self._shares() if row.complete and row.trace
+        ]
+        if not written or self.seconds <= 0 or any(tokens is None for tokens, _ in written):
             return None
-        return sum(number for number in tokens if number) / self.seconds
+        return sum(share * (tokens or 0) for tokens, share in written) / self.seconds
 
     @property
     def in_flight(self) -> float:
@@ -74,11 +76,8 @@ class LoadPoint:
 
         Little's law (J. D. C. Little, "A proof for the queuing formula L = λW", 1961).
         """
-        taken = sum(
-            max(min(end_of(row), window.end) - max(start_of(row), window.begin), 0.0)
-            for window in windows_of(self.rows)
-            for row in window.rows
-        )
+        windows = windows_of(self.rows)
+        taken = sum(window.taken(row) for window in windows for row in window.rows)
         return taken / self.seconds if self.seconds > 0 else 0.0
 
     def spread(self, metric: str) -> Spread:
@@ -93,8 +92,9 @@ class LoadPoint:
         """How many of the requests met an objective."""
         return judged(self.rows, slo)
 
-    def _ended(self) -> list[Row]:
-        return [row for window in windows_of(self.rows) for row in window.ended]
+    def _shares(self) -> list[tuple[Row, float]]:
+        windows = windows_of(self.rows)
+        return [(row, window.share(row)) for window in windows for row in window.rows]
 
 
 def read_points(measured: Any) -> list[LoadPoint]:

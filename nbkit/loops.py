@@ -5,11 +5,13 @@ Taught in notebook 03.
 
 import asyncio
 import atexit
+import contextlib
 import inspect
 import os
 import sys
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from concurrent.futures import Future
 from functools import cache
 from types import FrameType
 from typing import Any, TypeVar
@@ -59,6 +61,30 @@ class _SharedLoop:
             self.loop.run_until_complete(wind_up())
             self.loop.close()
 
+    def send(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Hand over a coroutine; the future stays pending if the loop has ended meanwhile."""
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:
+            coroutine.close()
+            return Future()
+
+    def wait(self, finished: threading.Event) -> None:
+        """Wait until something has finished, or the loop has ended without it.
+
+        In slices: on Windows Ctrl-C does not reach a wait without an end.
+        """
+        while not finished.wait(_PULSE) and self.thread.is_alive():
+            pass
+
+    def cancel(self, starting: "Future[asyncio.Task[Any]]") -> bool:
+        """Cancel a task; False if it had not begun, and never will."""
+        if starting.cancel() or starting.cancelled():
+            return False
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
+            self.loop.call_soon_threadsafe(starting.result().cancel)
+        return True
+
     def _close(self) -> None:
         if not self.stopped:
             self.loop.call_soon_threadsafe(self.loop.stop)
@@ -67,10 +93,11 @@ class _SharedLoop:
 
 async def wind_up() -> None:
     """Do as `asyncio.run` does at its end, but start no thread: Python may be shutting down."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    # Again and again: other threads may have sent work that only begins now.
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
@@ -111,20 +138,23 @@ def run(awaitable: Awaitable[T]) -> T:
     """
     _check(awaitable)
     shared, finished = _shared_loop(), threading.Event()
-    starting = asyncio.run_coroutine_threadsafe(_start(awaitable, finished), shared.loop)
+    starting = shared.send(_start(awaitable, finished))
     try:
-        _wait(finished)
+        shared.wait(finished)
     except KeyboardInterrupt:
-        shared.loop.call_soon_threadsafe(starting.result().cancel)
-        _wait(finished)
+        if shared.cancel(starting):
+            shared.wait(finished)
         raise
+    if not starting.done() or starting.cancelled():
+        return run(awaitable)  # another run stopped the loop before this one began
     try:
         return starting.result().result()
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, asyncio.InvalidStateError):
         if shared.stopped:
             raise LoopMisused(
-                "The coroutine stopped the event loop it ran on — let it return instead of "
-                "calling `loop.stop()`; the next `run` starts a new loop."
+                "Somebody stopped the event loop that all `run` calls share, while this coroutine "
+                "ran on it — let coroutines return instead of calling `loop.stop()`; the next "
+                "`run` starts a new loop."
             ) from None
         raise
     except RuntimeError as error:
@@ -144,12 +174,6 @@ async def _start(awaitable: Awaitable[T], finished: threading.Event) -> "asyncio
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
-
-
-def _wait(finished: threading.Event) -> None:
-    """Wait in slices: on Windows Ctrl-C does not reach a wait without an end."""
-    while not finished.wait(_PULSE):
-        pass
 
 
 def _check(awaitable: Any) -> None:

@@ -34,6 +34,8 @@ class Row:
     """Which run of an experiment it belongs to."""
     ramp: bool = False
     """It was among the first of its run, which met an idle server."""
+    late: float = 0.0
+    """Seconds from `trace.start`, when it was due, until it was made."""
 
     @property
     def counts(self) -> bool:
@@ -68,10 +70,17 @@ class Window(NamedTuple):
         """How long it is."""
         return self.end - self.begin
 
-    @property
-    def ended(self) -> list[Row]:
-        """What ended within it."""
-        return [row for row in self.rows if self.begin <= end_of(row) <= self.end]
+    def taken(self, row: Row) -> float:
+        """How many seconds of it a request took."""
+        return max(min(end_of(row), self.end) - max(start_of(row), self.begin), 0.0)
+
+    def share(self, row: Row) -> float:
+        """What share of a request belongs to it, 0 to 1.
+
+        Whole requests would count too many: those in flight as it begins end together, soon after.
+        """
+        whole = end_of(row) - start_of(row)
+        return self.taken(row) / whole if whole > 0 else float(self.begin <= end_of(row))
 
 
 def windows_of(rows: Sequence[Row]) -> list[Window]:
@@ -160,6 +169,7 @@ def _row(label: str, item: Any) -> Row:
         origin=getattr(item, "origin", None),
         repetition=getattr(item, "repetition", 0),
         ramp=getattr(item, "ramp", False),
+        late=getattr(item, "late", 0.0),
     )
 
 

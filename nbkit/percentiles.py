@@ -1,4 +1,4 @@
-"""Latency over many requests: percentiles with their n, and none that n cannot bear."""
+"""Latency over many requests: percentiles with their n, and none for which n is too small."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -64,7 +64,11 @@ class Spread:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the median; `None` where `lacks` says why."""
+        """The 95 % interval of the median; `None` where `lacks` says why.
+
+        Of other questions like these, too; where requests wait for each other, of these alone:
+        others, with longer answers, would make a longer queue.
+        """
         return median_interval(self._sample)
 
     @property
@@ -151,7 +155,7 @@ def summary(answers: Any) -> Summary:
     like these: other questions of the kind, or, where one question was asked again and again, that
     question. Only complete answers with text are in the figures, and of an experiment only those
     after the ramp; how many are not, and why, is told beside them. A percentile that n
-    cannot bear is refused: p90 below 10 measurements, p99 below 100.
+    is too small for is refused: p90 below 10 measurements, p99 below 100.
 
     Raises `NotMeasured` for anything else, and if no answer is complete.
 
@@ -167,7 +171,7 @@ def summary(answers: Any) -> Summary:
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """Say what is not in the figures, and what they do not bear."""
+    """Say what is not in the figures, and which figures n is too small for."""
     timed = [row for row in rows if row.trace is not None]
     suspended = sum(row.trace.suspended for row in timed if row.trace)
     failed = sum(row.state != "done" for row in rows)
@@ -184,8 +188,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         "meanwhile.": suspended,
         f"{count(ramp, 'request')} left out: the first of each run met an idle server.": ramp,
         f"{lacks}.": lacks is not None and counted >= FEWEST,
-        f"n = {counted} bears no p99 (100 are needed)"
-        + (", and no p90 (10)." if counted < 10 else "."): 0 < counted < 100,
+        f"n = {counted} is too few for a p99 (100 are needed)"
+        + (", and for a p90 (10)." if counted < 10 else "."): 0 < counted < 100,
         f"Answers of several models are mixed here: {', '.join(models)}.": len(models) > 1,
         f"Several labels or loads are mixed here: {', '.join(origins)}.": len(origins) > 1,
     }

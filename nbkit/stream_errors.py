@@ -4,6 +4,9 @@ import inspect
 from typing import Any, Self
 
 from nbkit.errors import NbkitError
+from nbkit.finish_reasons import ending
+from nbkit.server_errors import judge, status_of
+from nbkit.server_words import hide_keys
 from nbkit.timing import count
 
 _ASYNC_TWIN = {
@@ -42,34 +45,79 @@ class StreamBroken(StreamError):
 class AnswerTruncated(StreamError):
     """The answer ended before it was complete, and LlamaIndex raised nothing."""
 
+    later = False
+    """The same question may get a whole answer a little later."""
+
     @classmethod
-    def by_model(cls, reason: str) -> Self:
-        """Finish reason "length" or "content_filter"."""
-        if reason == "length":
-            return cls(
-                "The answer was cut at its token limit (finish reason 'length') — raise "
-                "`max_tokens` of the model, or ask for a shorter answer."
-            )
+    def by_model(cls, reason: str) -> Self | None:
+        """What a finish reason says against the answer; `None` if the model was done."""
+        match ending(reason):
+            case "good":
+                return None
+            case "limit":
+                return cls(
+                    f"The answer was cut at its token limit (finish reason {reason!r}) — raise "
+                    "`max_tokens` of the model, or ask for a shorter answer."
+                )
+            case "filter":
+                return cls(
+                    f"The model's provider cut the answer (finish reason {reason!r}) — rephrase "
+                    "the question."
+                )
+            case "passing":
+                cut = cls(
+                    f"The model's server could not finish the answer (finish reason {reason!r}) — "
+                    "the partial answer is kept in `.answer`; ask again."
+                )
+                cut.later = True
+                return cut
         return cls(
-            f"The model's provider cut the answer (finish reason {reason!r}) — rephrase the "
-            "question."
+            f"The model ended with finish reason {reason!r}, so the answer may not be whole — it "
+            "is kept in `.answer`; the server's manual says what this reason means."
         )
 
     @classmethod
     def by_connection(cls, chunks: int) -> Self:
-        """The connection closed in good order, but no finish reason had come."""
-        return cls(
+        """The connection closed in good order, but nothing had said that the answer was over."""
+        cut = cls(
             f"The connection closed after {count(chunks, 'chunk')}, before the model said it had "
             "finished — the partial answer is kept in `.answer`; ask again."
         )
+        cut.later = True
+        return cut
+
+
+class NoAnswer(AnswerTruncated):
+    """The model's reply holds no answer: it is empty, or only a thought, refusal or tool call."""
+
+    kept = ""
+    """The thought or the refusal, whole."""
 
     @classmethod
-    def no_stream(cls) -> Self:
-        """A model was called and nothing at all arrived."""
-        return cls(
-            "The model's server sent no stream: it probably ignores `stream: true` — use an "
-            "engine with `streaming=False`, or another server."
-        )
+    def of(cls, *, refusal: str, tools: list[str], thought: str, reason: str | None) -> Self:
+        """Say what there was in place of an answer."""
+        ended = f" (finish reason {reason!r})" if reason else ""
+        if refusal:
+            error = cls(f"The model refused to answer: {_excerpt(refusal)} — rephrase it.")
+        elif tools:
+            error = cls(
+                f"The model called {', '.join(f'`{name}`' for name in tools)} instead of answering "
+                "— give the question to an agent, which runs the tools of a model."
+            )
+        elif thought:
+            error = cls(
+                f"The model thought and then gave no answer{ended}: {_excerpt(thought)} — ask "
+                "again, or for less at once; the whole thought is in `.kept`."
+            )
+        elif reason:
+            error = cls(f"The model gave an empty answer{ended} — ask again, or rephrase.")
+        else:
+            error = cls(
+                "The model sent no text — ask again, or ask the model itself (`llm.complete`) to "
+                "see what it does."
+            )
+        error.kept = refusal or thought
+        return error
 
 
 def check_source(source: Any) -> None:
@@ -125,46 +173,39 @@ def not_an_answer(error: Exception) -> StreamMisused:
 def explain(error: BaseException, chunks: int) -> str:
     """Say in one sentence what an upstream error means and what to do about it.
 
-    `chunks` is how many had arrived. Judged by the error's name and HTTP status, so that the
-    openai, httpx and aiohttp clients are all understood without importing any.
+    The server's own words come first. `chunks` is how many had arrived.
     """
-    names = {cls.__name__ for cls in type(error).__mro__}
-    status = getattr(error, "status_code", None)
+    trouble = judge(error)
     if chunks:
-        detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        if names & {"TransportError", "ClientError"}:
-            detail = "the connection was lost"
         return (
-            f"The stream broke after {count(chunks, 'chunk')} ({detail}) — the partial answer is "
-            "kept in `.answer`; ask again."
+            f"The stream broke after {count(chunks, 'chunk')} ({trouble.happened}) — the partial "
+            f"answer is kept in `.answer`; {trouble.advice}."
         )
+    if known := _in_own_words(error):
+        return known
+    return f"{trouble.happened} — {trouble.advice}."
+
+
+def _in_own_words(error: BaseException) -> str | None:
     if isinstance(error, NbkitError):
-        return str(error)
-    if status in (401, 403):
-        return "The server refused the API key — check the key, or use `nbkit.connect()`."
-    if status == 429:
-        return "The server's rate limit was hit — wait a moment, or ask fewer at once."
-    if status is not None and status >= 500:
-        return f"The model's server failed (HTTP {status}) — ask again."
-    if status is not None:
-        return f"The server refused the request (HTTP {status}): {error} — change the request."
-    if names & {"APITimeoutError", "TimeoutException", "TimeoutError"} and not _is_refused(error):
-        return "The model's server did not answer in time — ask again, or raise `timeout`."
-    if names & {"APIConnectionError", "TransportError", "ConnectionError"}:
+        return hide_keys(str(error), error)
+    if "available context size" in str(error):  # LlamaIndex's check, before it asks the model
         return (
-            "The model's server cannot be reached — is it running? For the simulated model, "
-            "`nbkit.connect()` starts a new one; make the engine again with it."
+            "The question, with what belongs to it, does not fit into the model's context window "
+            "— ask something shorter, lower `similarity_top_k`, or take a model with a larger one."
         )
-    return f"{type(error).__name__}: {error} — nothing had arrived yet; mend this and ask again."
+    return None
 
 
-def _is_refused(error: BaseException) -> bool:
-    """httpx-aiohttp reports dropped connections as connect timeouts; the cause tells."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ConnectionError | OSError) and not isinstance(cause, TimeoutError):
-            return True
-        if type(cause).__name__ in {"ServerDisconnectedError", "ClientConnectorError"}:
-            return True
-        cause = cause.__cause__
-    return False
+def in_words(error: Exception) -> Exception:
+    """Give a server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
+    if isinstance(error, NbkitError) or status_of(error) is None:
+        return error
+    broken = StreamBroken(explain(error, 0))
+    broken.__cause__ = error
+    return broken
+
+
+def _excerpt(text: str) -> str:
+    text = " ".join(text.split())
+    return repr(text if len(text) <= 200 else f"{text[:199]}…")

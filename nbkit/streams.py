@@ -7,12 +7,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Self
 
+from llama_index.core.chat_engine.types import AgentChatResponse
+
 from nbkit import hearing
+from nbkit.agents import is_of_agent, refuse
 from nbkit.answer import Answer
+from nbkit.blocking_calls import call
+from nbkit.chat_memory import MemoryNotWritten
 from nbkit.deltas import NotAnAnswer, Reader, open_deltas, sources_of
-from nbkit.heartbeat import INTERVAL, Heartbeat, keep_waking
+from nbkit.heartbeat import Breath, Heartbeat, keep_waking
+from nbkit.reply_faults import fault_of
 from nbkit.stream_errors import (
     AnswerTruncated,
+    NoAnswer,
     StreamBroken,
     StreamError,
     StreamMisused,
@@ -20,13 +27,12 @@ from nbkit.stream_errors import (
     explain,
     not_an_answer,
 )
+from nbkit.surrogates import joined
 from nbkit.timing import Trace, clock_offset
 
 _SETTLE_SECONDS = 2.0
 _ENDLESS = 10_000
 """Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
-_BREATHLESS = 1.5 * INTERVAL
-"""Seconds without a heartbeat after which a source that never waits must let the loop turn."""
 _END = object()
 
 
@@ -167,6 +173,9 @@ class TokenStream:
             self._stopping = True
         except Exception as raised:  # noqa: BLE001 - kept, with the partial answer, for the reader
             error = raised
+        except (SystemExit, KeyboardInterrupt) as raised:
+            error = raised
+            raise
         finally:
             self._pumping = False
             self.trace.end = time.perf_counter()
@@ -178,22 +187,23 @@ class TokenStream:
         if inspect.iscoroutinefunction(answer):
             answer = answer()
         elif callable(answer):
-            answer = await asyncio.to_thread(answer)
-        if inspect.isawaitable(answer):
+            answer = await asyncio.to_thread(call, answer)
+        if inspect.isawaitable(answer) and not is_of_agent(answer):
             answer = await answer
         self._response = answer
         self._heard = hearing.of(answer) or self._heard
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
+        if isinstance(answer, AgentChatResponse) and self._heard.turn is not None:
+            self._heard.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
         self.opened.set()
 
     async def _drain(self) -> None:
         assert self._reader is not None
         assert self._heart is not None
-        heart, felt, turned = self._heart, 0.0, 0.0
-        skipped = 0
-        async for delta in self._reader:
+        breath, skipped = Breath(self._heart), 0
+        async for delta in joined(self._reader):
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection; a
                 # source that never waits has none.
@@ -210,10 +220,7 @@ class TokenStream:
             self._hear(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
-            if heart.felt != felt:
-                felt, turned = heart.felt, now
-            elif now - turned > _BREATHLESS:
-                turned = now
+            if breath.is_short(now):
                 # The loop must turn though the source delivers without ever suspending.
                 await self._pause(asyncio.sleep(0))
 
@@ -240,16 +247,16 @@ class TokenStream:
 
     async def _settle(self, error: BaseException | None) -> None:
         trace, heard = self.trace, self._heard
-        trace.requested, trace.model = heard.requested, heard.model
-        trace.finish_reason = heard.finish_reason
-        trace.tokens, trace.prompt_tokens = heard.tokens, heard.prompt_tokens
+        heard.tell(trace)
         stopped = self._stopping
         complaint = None if stopped else self._complaint(error)
+        if isinstance(complaint, NoAnswer):
+            self._parts.clear()
         if stopped or complaint is not None:
             if self._reader is not None:
                 await self._reader.stopped()
             if heard.turn is not None:
-                await heard.turn.end_early(self.text)
+                complaint = await heard.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
@@ -258,6 +265,9 @@ class TokenStream:
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
+            nothing_found=not stopped
+            and complaint is None
+            and heard.found_nothing(self._response, self.text),
         )
         if complaint is not None:
             complaint.answer = self.answer
@@ -266,21 +276,18 @@ class TokenStream:
 
     def _complaint(self, error: BaseException | None) -> StreamError | None:
         """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
+        if isinstance(error, StreamMisused) and error.answer is None:
+            return error
+        if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
+            return MemoryNotWritten.by(error, None)
         if isinstance(error, NotAnAnswer):
             return not_an_answer(error)
         if error is not None:
             broken = StreamBroken(explain(error, self.trace.chunks))
             broken.__cause__ = error
             return broken
-        heard, reason = self._heard, self._heard.finish_reason
-        if reason in ("length", "content_filter"):
-            return AnswerTruncated.by_model(reason)
-        called = heard.requested is not None or (self._reader and self._reader.from_model)
-        if called and not self._parts and reason is None:
-            return AnswerTruncated.no_stream()
-        if heard.speaks_openai and reason is None:
-            return AnswerTruncated.by_connection(self.trace.chunks)
-        return None
+        streamed = self._reader is not None and self._reader.from_model
+        return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
 
 
 def stream(source: Any) -> TokenStream:
@@ -288,7 +295,8 @@ def stream(source: Any) -> TokenStream:
 
     `source` is a coroutine (`engine.aquery(q)`, `chat.astream_chat(q)`, `llm.astream_complete(p)`),
     a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
-    async), or any (async) iterable of `str`. For a coroutine or callable the clock starts before
+    async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
+    array or model, and not yet an agent. For a coroutine or callable the clock starts before
     it runs, so TTFT includes retrieval; for an answer already made it starts here, and retrieval
     is not in it. Blocking sources are read in a worker thread, never on the event loop.
 
@@ -298,6 +306,8 @@ def stream(source: Any) -> TokenStream:
     """
     if isinstance(source, TokenStream):
         return source
+    if is_of_agent(source):
+        raise StreamMisused(refuse(source))
     check_source(source)
     return TokenStream(source)
 

@@ -53,6 +53,9 @@ class Trace:
     """The source was exhausted, failed or stopped; it may trail the last delta."""
     tokens: int | None = None
     """Completion tokens as the server counted them, where it reported usage."""
+    reasoning_tokens: int | None = 0
+    """Those of `tokens` that were spent on thoughts, which are not streamed as text; `None` if the
+    model thought and its server did not count them."""
     prompt_tokens: int | None = None
     """Prompt tokens as the server counted them, where it reported usage."""
     model: str | None = None
@@ -99,12 +102,21 @@ class Trace:
         """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
 
         The vLLM benchmark's definition, which leaves the first token out; guidellm's includes it.
-        `None` without a token count from the server, below two tokens, and for an answer in one
+        Tokens are those of the text: a model's thoughts were over when the first delta came.
+        `None` without a count of them from the server, below two tokens, and for an answer in one
         piece, whose tokens nobody timed.
         """
-        if self.chunks < 2 or self.tokens is None or self.tokens < 2:
+        tokens = self.text_tokens
+        if self.chunks < 2 or tokens is None or tokens < 2:
             return None
-        return (self.arrivals[-1] - self.arrivals[0]) / (self.tokens - 1)
+        return (self.arrivals[-1] - self.arrivals[0]) / (tokens - 1)
+
+    @property
+    def text_tokens(self) -> int | None:
+        """Completion tokens without those of thoughts; `None` where either was not counted."""
+        if self.tokens is None or self.reasoning_tokens is None:
+            return None
+        return self.tokens - self.reasoning_tokens
 
     @property
     def retrieval(self) -> float | None:
@@ -157,7 +169,8 @@ class Trace:
         a reader is the same.
         """
         size = sum(self.sizes)
-        enough = size >= _TELLING_CHARACTERS if not self.tokens else self.tokens >= _TELLING_TOKENS
+        tokens = self.text_tokens
+        enough = tokens >= _TELLING_TOKENS if tokens else size >= _TELLING_CHARACTERS
         if not size or not enough:
             return None
         begin, end, held = self._lump()

@@ -203,7 +203,7 @@ async def test_a_stop_with_the_last_chunk(index: VectorStoreIndex, mode: str) ->
     assert conversation.history == EARLIER + _turn(QUESTION, answer)
 
 
-@pytest.mark.parametrize("fault", ["cut", "close", "error_event", "no_stream", "error", "refuse"])
+@pytest.mark.parametrize("fault", ["cut", "close", "error_event", "error", "refuse"])
 @every_mode
 async def test_a_failed_turn(
     index: VectorStoreIndex, server: Simulator, mode: str, fault: str

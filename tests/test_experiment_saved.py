@@ -104,3 +104,13 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         Experiment.load(path)
     with pytest.raises(ExperimentError, match="There is no file"):
         Experiment.load(tmp_path / "other.jsonl")
+
+
+def test_files_from_before_reasoning_was_counted(tmp_path: Path) -> None:
+    """A file without the count of reasoning tokens loads as before; with it, it comes back."""
+    one = measurement()
+    one.trace.reasoning_tokens = 2
+    path = experiment([one]).save(tmp_path / "run.jsonl")
+    assert Experiment.load(path).results[0].trace.tpot == pytest.approx(one.trace.tpot)
+    path.write_text(path.read_text("utf-8").replace('"reasoning_tokens":2,', ""), "utf-8")
+    assert Experiment.load(path).results[0].trace.reasoning_tokens == 0

@@ -55,6 +55,7 @@ def test_loads_of_two_kinds_are_kept_apart() -> None:
         "4 requests at once",
         "4 requests arriving a second",
     ]
+    assert shown.load.label == "all loads"
     shown.load.value = ("rate", 4)
     shown.runs.value = ("closed: a",)
     assert set(shown.picture()) == {"text/plain", "text/html"}

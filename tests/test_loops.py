@@ -141,6 +141,26 @@ def test_a_stopped_loop_is_replaced() -> None:
     assert run(_running()) is not first
 
 
+def test_a_run_survives_that_another_stops_the_loop() -> None:
+    """A run that begins just as another one stops the loop they share still gives its result."""
+    results: list[int] = []
+    others = [
+        threading.Thread(target=lambda: results.append(run(_double(21))), daemon=True)
+        for _ in range(8)
+    ]
+
+    async def stops() -> None:
+        asyncio.get_running_loop().stop()
+        for other in others:
+            other.start()
+        others[0].join(0.2)  # the loop is busy meanwhile, and all of them are waiting for it
+
+    run(stops())
+    for other in others:
+        other.join(5)
+    assert results == [42] * len(others)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Have Ctrl-C raise KeyboardInterrupt, as it does not in a shell's background job."""

@@ -41,6 +41,27 @@ def test_same_arguments_same_object() -> None:
     assert other._get_aclient()._client is simulated()._get_aclient()._client
 
 
+def test_threads_get_what_they_ask_for() -> None:
+    """Eighty models connected at once by eight threads each run with their own settings."""
+    simulated(speed=0)
+    made: list[tuple[int, SimulatedOpenAI]] = []
+    together = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        together.wait()
+        seeds = range(1_000 + 10 * number, 1_010 + 10 * number)
+        made.extend((seed, simulated(speed=0, seed=seed)) for seed in seeds)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({llm.model for _, llm in made}) == len(made) == 80
+    for seed, llm in made:
+        assert llm.profile.seed == llm.simulator.profile(llm.model)["seed"] == seed
+
+
 def test_profiles_and_settings_arrive() -> None:
     """A named profile, with single settings changed, is what the server uses."""
     llm = simulated(profile="busy", slots=7, seed=5)

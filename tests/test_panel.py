@@ -62,7 +62,7 @@ async def test_every_request_fails_at_a_rate_of_one(llm: SimulatedOpenAI) -> Non
     """The failure rate is a share of requests, shown as a percentage."""
     slider = panel(llm).sliders["failure_rate"]
     slider.label = "100 %"
-    with pytest.raises(StreamBroken, match="server failed"):
+    with pytest.raises(StreamBroken, match="server had an error"):
         await _ttft(llm)
     slider.label = "0 %"
     await _ttft(llm)
@@ -73,7 +73,7 @@ async def test_the_rate_limit_refuses_the_next_request(llm: SimulatedOpenAI) -> 
     slider = panel(llm).sliders["requests_per_minute"]
     slider.value = 1
     await _ttft(llm)
-    with pytest.raises(StreamBroken, match="rate limit"):
+    with pytest.raises(StreamBroken, match="Rate limit reached"):
         await _ttft(llm)
     slider.label = "unlimited"
     await _ttft(llm)

@@ -88,7 +88,45 @@ def test_goodput_is_drawn_with_its_share() -> None:
     drawn = [tuple(container.lines[0].get_ydata()) for container in ax.containers]
     assert drawn == [pytest.approx((1, 2, 4, 0.15 * 4.2, 0))]
     assert "end-to-end ≤ 2.05 s" in ax.get_title()
-    assert legend(ax) == ["all complete answers", "a: within the promise"]
+    assert legend(ax) == ["all complete answers", "a: within the promise (n = 20)"]
+
+
+def test_lateness_is_not_taken_for_retrieval() -> None:
+    """What this machine was late with in an open loop is a part of its own, where it matters."""
+    late = [replace(row, late=0.05) for row in rows(20)]
+    plain, told = plots.breakdown(rows(20)), plots.breakdown(late)
+    words = [text.get_text() for text in told.get_legend().get_texts()]
+    assert "made late, by this machine" in words
+    assert len(plain.get_legend().get_texts()) == len(words) - 1
+    assert told.patches[0].get_width() == pytest.approx(0.05)
+    ends = [
+        max(bar.get_x() + bar.get_width() for bar in ax.patches if bar.get_y() < 0.5)
+        for ax in (plain, told)
+    ]
+    assert ends[0] == pytest.approx(ends[1])
+
+
+def test_figures_write_the_n_they_have() -> None:
+    """The knee of TPOT is of the answers that have one; goodput is of all requests, failed too."""
+    mixed = rows(20)
+    for row in mixed[:8]:
+        assert row.trace is not None
+        row.trace.tokens = None
+    mixed[-1] = replace(mixed[-1], state="failed")
+    point = LoadPoint("a", "concurrency", 1, mixed)
+    (knee,) = plots.knee([point], metric="tpot").get_legend().get_texts()
+    assert f"n = {point.spread('tpot').n}" in knee.get_text()
+    assert point.spread("tpot").n == 11
+    words = [text.get_text() for text in plots.slo([point], SLO(ttft=9)).get_legend().get_texts()]
+    assert "a: within the promise (n = 20)" in words
+
+
+def test_goodput_over_few_questions_has_no_whisker() -> None:
+    """Two questions asked again and again give a rate, but no interval to draw."""
+    few = [replace(row, question=place % 2) for place, row in enumerate(rows(20))]
+    ax = plots.slo([LoadPoint("a", "concurrency", 1, few)], SLO(end_to_end=9))
+    (whisker,) = ax.containers[0].lines[2][0].get_segments()
+    assert whisker[0][1] == whisker[1][1]
 
 
 def test_requests_that_took_no_time_have_no_rate() -> None:

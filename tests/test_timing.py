@@ -1,7 +1,9 @@
 import pytest
 
+import nbkit
 from nbkit import stream, streams
 from nbkit.timing import Trace
+from tests.wire import WORDS, Wire, chunk, serving
 
 
 def _trace(**fields: object) -> Trace:
@@ -133,3 +135,47 @@ def test_caption_names_the_model() -> None:
 def test_caption_of_an_answer_without_text() -> None:
     """A stream that failed before its first token says how long it was waited for."""
     assert Trace(start=1.0, end=3.5).caption == "no text after 2.50 s"
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "expected"), [(0, 0.3 / 4), (2, 0.3 / 2), (4, None), (5, None), (None, None)]
+)
+def test_tpot_counts_the_tokens_of_the_text(reasoning: int | None, expected: float | None) -> None:
+    """Tokens of thoughts were not streamed: they are left out, and uncounted ones leave none."""
+    tpot = _trace(tokens=5, reasoning_tokens=reasoning).tpot
+    assert tpot == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("thought", "details", "expected"),
+    [
+        (False, None, 0),
+        (False, {"reasoning_tokens": 30}, 30),
+        (True, {"reasoning_tokens": 30}, 30),
+        (True, {"reasoning_tokens": 0}, None),
+        (True, {}, None),
+        (True, None, None),
+    ],
+)
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_reasoning_is_heard(
+    field: str, thought: bool, details: dict[str, int] | None, expected: int | None
+) -> None:
+    """The server's count is taken; thoughts that came without a count make it unknown."""
+    wire = Wire()
+    if thought:
+        wire.chunks.insert(1, chunk({field: "Let me see."}))
+    wire.chunks[-1]["usage"] = {**wire.chunks[-1]["usage"], "completion_tokens_details": details}
+    async with serving(wire):
+        llm = nbkit.connect(wire.base_url, model="wire")
+        answer = await stream(llm.astream_complete("Why?"))
+    assert answer.text == "".join(WORDS)
+    assert answer.trace.tokens == len(WORDS)
+    assert answer.trace.reasoning_tokens == expected
+    assert (answer.trace.tpot is None) == (expected is None)
+
+
+def test_hidden_tokens_do_not_tell_of_buffering() -> None:
+    """A short text after a long thought is too little to tell a buffered answer by."""
+    trace = Trace(0.0, arrivals=[2.0], sizes=[4], tokens=1_001, reasoning_tokens=1_000)
+    assert trace.looks_buffered is None

@@ -84,6 +84,54 @@ class Wire:
         writer.write(b"content-length: %d\r\n\r\n%s" % (len(body), body))
 
 
+class Scripted(Wire):
+    """A server that gives every request the same bytes, be they right or wrong."""
+
+    def __init__(
+        self,
+        body: bytes | list[bytes] = b"",
+        status: int = 200,
+        kind: str = "text/event-stream",
+        headers: dict[str, str] | None = None,
+        ends: bool = True,
+    ) -> None:
+        super().__init__()
+        self.pieces = [body] if isinstance(body, bytes) else body
+        self.status = status
+        self.headers = {"content-type": kind, "transfer-encoding": "chunked", **(headers or {})}
+        self.ends = ends
+        """Whether the body has an end; if not, the connection stays open until it is closed."""
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until it is closed."""
+        self.connections.add(writer)
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+                self.bodies.append(await reader.readexactly(length))
+                fields = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+                writer.write(f"HTTP/1.1 {self.status} said\r\n{fields}\r\n".encode())
+                for piece in filter(None, self.pieces):
+                    writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                    await writer.drain()
+                if not self.ends:
+                    await reader.read()
+                    return
+                writer.write(b"0\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.connections.discard(writer)
+            writer.close()
+
+
+def events(*chunks: Any, done: bool = True) -> bytes:
+    """Give a stream of these chunks (or texts) as server-sent events."""
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in chunks]
+    return "".join(f"data: {text}\n\n" for text in [*texts, *["[DONE]"] * done]).encode()
+
+
 @asynccontextmanager
 async def serving(wire: Wire) -> AsyncIterator[Wire]:
     """Serve in this event loop."""

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from nbkit.agents import is_of_agent, refuse
 from nbkit.batch.outcome import BatchMisused
 
 
@@ -47,7 +48,9 @@ def warn_of_client_retries(fn: Callable[..., Any]) -> None:
 
 
 def check_async(fn: Callable[..., Any]) -> None:
-    """Raise `BatchMisused` for a method that has an async twin: `aquery` for `query`."""
+    """Raise `BatchMisused` for an agent, and a method with an async twin: `aquery` for `query`."""
+    if is_of_agent(fn):
+        raise BatchMisused(refuse(fn))
     if not inspect.iscoroutinefunction(fn) and _twin(fn):
         raise not_async(fn)
 

@@ -1,4 +1,4 @@
-"""Asking for one item until there is a value, or an error that waiting does not mend."""
+"""Asking for one item until there is a value, or an error that waiting does not cure."""
 
 import asyncio
 import inspect
@@ -18,13 +18,14 @@ from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgent
 from tenacity import AsyncRetrying, RetryCallState
 
 from nbkit import hearing
+from nbkit.agents import is_of_agent, refuse
 from nbkit.answer import Answer
 from nbkit.batch.asking import not_async
 from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
-from nbkit.stream_errors import StreamBroken, StreamError
+from nbkit.stream_errors import StreamBroken, StreamError, in_words
 from nbkit.streams import TokenStream
 from nbkit.timing import Trace
 
@@ -96,7 +97,7 @@ class Asker:
         except BatchMisused:
             raise
         except Exception as error:  # noqa: BLE001 - the outcome carries it
-            outcome.error = error
+            outcome.error = in_words(error)
 
     def _is_enough(self, state: RetryCallState) -> bool:
         outcome: Outcome = state.args[0]
@@ -181,11 +182,18 @@ async def _raise(error: BaseException) -> None:
 
 async def _called(fn: Callable[[Any], Any], item: Any) -> Any:
     value = fn(item)
-    if inspect.isawaitable(value):
-        return await value
-    if inspect.isasyncgen(value):
-        return value
+    if inspect.isawaitable(value) and not is_of_agent(value):
+        value = await value
+        return _no_agent(value)
+    if inspect.isasyncgen(value) or is_of_agent(value):
+        return _no_agent(value)
     raise not_async(fn)
+
+
+def _no_agent(value: Any) -> Any:
+    if is_of_agent(value):
+        raise BatchMisused(refuse(value))
+    return value
 
 
 def _is_answer(value: Any) -> bool:

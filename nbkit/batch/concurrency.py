@@ -1,4 +1,4 @@
-"""How many requests a batch keeps in flight: a fixed number, or what the server bears."""
+"""How many requests a batch keeps in flight: a fixed number, or what the server can take."""
 
 import asyncio
 import time

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from nbkit.batch.outcome import BatchError, Outcome, brief
 from nbkit.batch.records import answer_of, record_of
 from nbkit.paths import file_path
+from nbkit.surrogates import whole_characters
 
 _MARK = "nbkit_journal"
 _GROUP_SECONDS = 0.1
@@ -266,7 +267,7 @@ def check_item(item: Any) -> None:
 def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
     try:
         text = json.dumps(thing, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
-        return text.encode() + b"\n"
+        return whole_characters(text).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise JournalError(
             f"{what} cannot be written as JSON ({error}) — use text, numbers, lists and dicts, or "
@@ -294,7 +295,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
             raise ValueError
     except (ValueError, AttributeError):
         raise JournalError(
-            f"Line {number} of {path} is no record of a batch — mend or remove that line; the "
+            f"Line {number} of {path} is no record of a batch — correct or remove it; the "
             "others are good."
         ) from None
     return dict(record)

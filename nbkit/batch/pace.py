@@ -43,7 +43,7 @@ class Rate:
 
 
 class Pace:
-    """Starts the requests of all workers one after the other, no faster than the server can bear.
+    """Starts the requests of all workers one after the other, no faster than the server can take.
 
     A refusal (429) stops everybody for as long as the server asks, and tells that its allowance
     is used up at this moment. So it was at the refusal before: what passed in between is what the

@@ -10,7 +10,7 @@ from nbkit.batch.outcome import Outcome
 from nbkit.timing import Trace
 
 _KEYS = re.compile(r"(?i)\b(sk-|bearer\s+)[\w.-]{6,}")
-_NUMBERS = ("tokens", "prompt_tokens", "model", "finish_reason")
+_NUMBERS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reason")
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def answer_of(record: dict[str, Any]) -> Answer:
     start = time.perf_counter() - (time.time() - record["asked"])
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
     for name in _NUMBERS:
-        setattr(trace, name, record[name])
+        setattr(trace, name, record.get(name, getattr(trace, name)))
     return Answer(text=record["text"], trace=trace)
 
 

@@ -1,69 +1,40 @@
 """Which failures can succeed later, and when to try again."""
 
-import time
-from email.utils import parsedate_to_datetime
-from typing import Any
+import json
 
 from tenacity import RetryCallState, wait_random_exponential
 
+from nbkit.server_errors import judge, status_of
+from nbkit.server_waits import asked_wait
 from nbkit.stream_errors import AnswerTruncated, StreamBroken
 
-PATIENCE = 600.0
-"""Seconds; a server that asks for more wants another day, not another attempt."""
-_STATUSES = {408, 409, 425, 429}
-_NAMES = {
-    "TimeoutError",
-    "ConnectionError",
-    "TransportError",  # httpx
-    "ClientConnectionError",  # aiohttp
-    "ClientPayloadError",
-    "APIConnectionError",  # openai
-}
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
 
 def can_succeed_later(error: BaseException) -> bool:
     """Tell whether the same call may succeed a little later, with nothing changed.
 
-    So it is for timeouts, lost or refused connections, the HTTP statuses 408, 409, 425, 429 and
-    5xx, errors that a server sends inside a stream, and answers whose connection ended early; it
-    is not for a quota that is used up, a wait of more than `PATIENCE` seconds, or anything else.
-    Judged by name and status, so that the openai, httpx and aiohttp clients are understood
-    without importing any.
+    So it is for timeouts, lost or refused connections, servers that are busy or fail, and answers
+    that ended early; it is not for a quota that is used up, a wait of more than
+    `nbkit.server_waits.PATIENCE` seconds, a request that is wrong, or anything else: see
+    `nbkit.server_errors`.
     """
     if isinstance(error, AnswerTruncated):
-        answer = error.answer
-        return bool(answer and answer.text and answer.trace.finish_reason is None)
+        return error.later
     if isinstance(error, StreamBroken):
-        return error.__cause__ is not None and can_succeed_later(error.__cause__)
-    if (retry_after(error) or 0) > PATIENCE or _code(error) == "insufficient_quota":
-        return False
-    status = getattr(error, "status_code", None)
-    if status is not None:
-        return status in _STATUSES or status >= 500
-    # An error event inside a stream is openai's bare base class.
-    return type(error).__name__ == "APIError" or bool(_names(error) & _NAMES)
+        cause = error.__cause__
+        return cause is not None and (_is_broken_json(cause) or can_succeed_later(cause))
+    return not _is_broken_json(error) and judge(error).later
 
 
 def is_refusal(error: BaseException) -> bool:
     """Tell whether the server said 429: too many requests, from all of us together."""
-    return getattr(origin(error), "status_code", None) == 429
+    return status_of(origin(error)) == 429
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Give the seconds the server asks to wait (`Retry-After`, RFC 9110 10.2.3), if it does."""
-    headers = getattr(getattr(origin(error), "response", None), "headers", None) or {}
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
+    """Give the seconds the server asks to wait, if it does."""
+    return asked_wait(origin(error))
 
 
 def backoff(state: RetryCallState) -> float:
@@ -87,9 +58,6 @@ def origin(error: BaseException) -> BaseException:
     return error
 
 
-def _code(error: BaseException) -> Any:
-    return getattr(error, "code", None)
-
-
-def _names(error: BaseException) -> set[str]:
-    return {cls.__name__ for cls in type(error).__mro__}
+def _is_broken_json(error: BaseException) -> bool:
+    """In a stream, a piece that a proxy cut; anywhere else, a bug."""
+    return isinstance(error, json.JSONDecodeError)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, Literal
 
+from nbkit.agents import is_of_agent
 from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import AutoSeats, Sample, Seats
@@ -43,7 +44,7 @@ def run_batch(
     answers is read as a stream, to its end, and its `Outcome.value` is an `Answer`; anything else
     is kept as it is. An item that fails does not end the batch: its outcome holds the error.
 
-    - `max_concurrency`: items in flight at once, or "auto" to find the number the server bears.
+    - `max_concurrency`: items in flight at once, or "auto" to find the number the server can take.
     - `attempts`: how often an item is asked at most, while the failure is one that can succeed
       later (timeouts, lost connections, 429, 5xx, an answer cut short). Nothing of an answer is
       handed out before it is whole, so one that breaks in the middle is asked again too. A
@@ -199,7 +200,7 @@ class _Batch:
                         raise BatchStopped(
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
                             f"cancelled: {outcome.error} — what is done is kept in `.outcomes` and "
-                            "in the journal; mend this, then await the batch again."
+                            "in the journal; put that right, then await the batch again."
                         ) from outcome.error
 
     async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
@@ -232,7 +233,7 @@ def _no_items(items: Any) -> BatchMisused:
 def _check(
     fn: Any, max_concurrency: Any, attempts: Any, timeout: Any, rate: Any, on_error: Any
 ) -> None:
-    if not callable(fn):
+    if not callable(fn) and not is_of_agent(fn):
         raise BatchMisused(
             f"Got {type(fn).__name__} where a function was expected — pass an async function of "
             "one item, such as `engine.aquery`, without calling it."

@@ -5,7 +5,7 @@ in a new thread, and into copying prompts. `python -m tests.benchmarks.aquery_cp
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,8 +25,13 @@ from llama_index.core.prompts.default_prompt_selectors import (
     DEFAULT_TEXT_QA_PROMPT_SEL,
 )
 from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.response_synthesizers import ResponseMode
+from llama_index.core.response_synthesizers.context_only import ContextOnly
+from llama_index.core.response_synthesizers.no_text import NoText
 from llama_index.core.utilities.token_counting import TokenCounter
 from llama_index.core.utils import get_tokenizer
+
+from nbkit.corpus.reading import CorpusError
 
 # What as_query_engine() hands on to the response synthesizer that it makes.
 _SYNTHESIS = (
@@ -42,9 +47,17 @@ class LeanIndex(VectorStoreIndex):
     """
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
-        """Make a query engine; takes what LlamaIndex's `as_query_engine` takes."""
+        """Make a query engine; takes what LlamaIndex's `as_query_engine` takes.
+
+        Raises CorpusError for a response mode that does not exist, or that cannot stream.
+        """
         llm = resolve_llm(llm, callback_manager=self._callback_manager) if llm else Settings.llm
         if kwargs.get("response_synthesizer") is None:
+            mode = _mode(kwargs)
+            if mode in _WITHOUT_LLM:
+                # LlamaIndex forgets the LLM here, looks for OpenAI's, and wants a key for it.
+                kwargs["response_synthesizer"] = _WITHOUT_LLM[mode](llm=llm)
+                return super().as_query_engine(llm=llm, **kwargs)
             given = {name: kwargs[name] for name in _SYNTHESIS & kwargs.keys()}
             given["text_qa_template"] = given.get("text_qa_template") or _TEXT_QA
             given["refine_template"] = given.get("refine_template") or _REFINE
@@ -55,6 +68,25 @@ class LeanIndex(VectorStoreIndex):
                 **given,
             )
         return super().as_query_engine(llm=llm, **kwargs)
+
+
+_WITHOUT_LLM = {ResponseMode.NO_TEXT: NoText, ResponseMode.CONTEXT_ONLY: ContextOnly}
+_SEVERAL_ANSWERS = (ResponseMode.ACCUMULATE, ResponseMode.COMPACT_ACCUMULATE)
+
+
+def _mode(settings: Mapping[str, Any]) -> ResponseMode:
+    asked = settings.get("response_mode") or ResponseMode.COMPACT
+    try:
+        mode = ResponseMode(asked)
+    except ValueError:
+        names = ", ".join(mode.value for mode in ResponseMode)
+        raise CorpusError(f"There is no response mode {asked!r}", f"choose from {names}.") from None
+    if mode in _SEVERAL_ANSWERS and settings.get("streaming"):
+        raise CorpusError(
+            f"{mode.value} asks the model several times and joins the answers, so it cannot stream",
+            'leave out streaming=True, or use response_mode="tree_summarize".',
+        )
+    return mode
 
 
 class LeanPromptHelper(PromptHelper):

@@ -10,6 +10,7 @@ from typing import Any
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.targets import Target
 from nbkit.loads import Kind
+from nbkit.surrogates import whole_characters
 
 _ROUNDS = 10
 """Requests made in a closed loop for each that is in flight; the first of them are the ramp."""
@@ -92,11 +93,11 @@ def _enough(kind: Kind, load: float, questions: int) -> int:
 def read_questions(questions: Any) -> list[str]:
     """Give the questions as a list; raises `ExperimentError` if they are none."""
     if isinstance(questions, str):
-        return [questions]
+        questions = [questions]
     listed = list(questions) if isinstance(questions, Iterable) else []
     if not listed or not all(isinstance(one, str) for one in listed):
         raise ExperimentError("There is nothing to ask — pass a list of questions, as text.")
-    return listed
+    return [whole_characters(one) for one in listed]
 
 
 def read_loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:

@@ -42,6 +42,10 @@ def notes_on(experiment: "Experiment") -> Iterator[str]:
     lacking = (point.spread("ttft").lacks for point in experiment.points if point.n >= FEWEST)
     for lacks in dict.fromkeys(why for why in lacking if why):
         yield f"{lacks}."
+    some = [(point.spread("tpot").n, point.n) for point in experiment.points]
+    if any(0 < known < n for known, n in some):
+        known, n = (sum(each) for each in zip(*some, strict=True))
+        yield f"TPOT is of {known} of {count(n, 'answer')}: the others have none."
     for label in experiment.labels:
         told = [one.trace.looks_buffered for one in results if one.label == label]
         if any(told):

@@ -116,9 +116,8 @@ class Experiment:
         TTFT and end-to-end latency, median TPOT; `throughput` in answers a second, `tokens_per_s`
         and the requests `in_flight` on average, while the load was full. With an SLO also
         `slo_share`, the share that met it of `slo_n` requests (errors are among these), and
-        `goodput`, how many a second did. What n cannot
-        bear (p90 below 10, p99 below 100) or the server did not report is <NA>, and where that is
-        so in all rows, the column is left out.
+        `goodput`, how many a second did. What n is too small for (p90 below 10, p99 below 100) or
+        the server did not report is <NA>, and where that is so in all rows, the column is left out.
         """
         import pandas as pd
 

@@ -222,4 +222,6 @@ def _missing(answer: Answer) -> StreamBroken | None:
     """Give the error of an answer that was stopped, or that has no text; `None` if it is whole."""
     if answer.stopped:
         return StreamBroken("The call was cancelled by somebody else — ask again.")
+    if answer.nothing_found:
+        return StreamBroken("No document matched, so no model was asked — look at the retriever.")
     return None if answer.text else StreamBroken("The answer has no text — look at the model.")

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.results import Experiment
+from nbkit.surrogates import whole_characters
 from nbkit.timing import Trace
 
 _MARK = "nbkit_experiment"
 _FORMAT = 2
 """1 had the clock of an open loop start where the request was sent."""
 _MOMENTS = ("responded", "requested", "end")
-_FACTS = ("tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
+_FACTS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
 _HEADER = ("kind", "planned", "parameters", "made")
 
 Kept = TypeVar("Kept", bound=Experiment)
@@ -33,7 +34,8 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
             for line in (header, *records):
-                file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+                text_line = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+                file.write(whole_characters(text_line) + "\n")
         draft.replace(path)
     except OSError as error:
         raise ExperimentError(
@@ -111,7 +113,7 @@ def _measurement(record: dict[str, Any], written: int) -> Measurement:
     for name in _MOMENTS:
         setattr(trace, name, None if record[name] is None else start + record[name])
     for name in _FACTS:
-        setattr(trace, name, record[name])
+        setattr(trace, name, record.get(name, getattr(trace, name)))
     return Measurement(
         **{name: record[name] for name in ("label", "load", "repetition", "question", "state")},
         error=record["error"],

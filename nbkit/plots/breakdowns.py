@@ -3,16 +3,26 @@
 import math
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from nbkit.loads import read_points
 from nbkit.measured import NotMeasured, Row
 from nbkit.percentiles import enough_for
 from nbkit.plots.reading import PlotError, read_groups, read_rows
-from nbkit.plots.style import BLUE, ORANGE, canvas, duration, grid, legend_below, one_line
-from nbkit.timing import Trace
+from nbkit.plots.style import (
+    BLUE,
+    ORANGE,
+    VERMILION,
+    canvas,
+    duration,
+    grid,
+    legend_below,
+    one_line,
+)
 
 _PHASES: dict[str, dict[str, Any]] = {
+    "made late, by this machine": {"facecolor": VERMILION},
     "retrieval, and calls before the last": {
         "facecolor": "#E5E5E5",
         "hatch": "////",
@@ -24,6 +34,7 @@ _PHASES: dict[str, dict[str, Any]] = {
 _BAND = 5.0
 """Percentile points to either side of the one that is drawn."""
 _MOST_ROWS = 16
+_LEAST = 0.01
 
 
 def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
@@ -32,14 +43,15 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     `measured` is an `Experiment` or its `points`, a list of answers, or a dict of such lists by
     label. Requests are ranked by end-to-end latency; a bar is the mean of those within 5 percentile
     points of the 50th or 95th, so its parts add up to a latency that was really met (percentiles of
-    the parts would not). Below 20 requests there is no p95.
+    the parts would not). Below 20 requests there is no p95. By how much this
+    machine made requests of an open loop too late is a part of its own, from 1 % of a bar on.
 
     Raises `PlotError` for anything else, and where nothing is complete.
 
     Taught in notebook 08.
     """
     bars = [
-        (f"{one_line(label)}  {name}".strip(), _mean_phases(chosen), len(chosen))
+        (f"{one_line(label)}  {name}".strip(), _mean_phases(chosen))
         for label, rows in _groups(measured).items()
         for name, chosen in _ranked(rows)
     ]
@@ -50,11 +62,15 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
             f"{len(bars)} bars are too many to read — pass fewer: "
             '`plots.breakdown(experiment.of("label", at=4))`.'
         )
-    labels = [label for label, _, _ in bars]
+    labels = [label for label, _ in bars]
+    looks = list(_PHASES.items())
+    if all(phases[0] <= _LEAST * sum(phases) for _, phases in bars):
+        looks = looks[1:]
+        bars = [(name, [late + early, *rest]) for name, (late, early, *rest) in bars]
     with canvas(ax, height=2.6 + 0.5 * len(bars), texts=labels) as ax:
-        for place, (_, phases, _) in enumerate(bars):
+        for place, (_, phases) in enumerate(bars):
             left = 0.0
-            for (phase, look), seconds in zip(_PHASES.items(), phases, strict=True):
+            for (phase, look), seconds in zip(looks, phases, strict=True):
                 name = None if place else phase
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
@@ -64,7 +80,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
         ax.set_yticks(range(len(bars)), labels, parse_math=False)
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(len(bars) - 0.5, -0.5)
-        ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases, _ in bars))
+        ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))
         ax.set_xlabel("seconds since the question")
         ax.set_title("What is the waiting made of, usually and when it is slow?")
         grid(ax, "x")
@@ -87,29 +103,39 @@ def _groups(measured: Any) -> dict[str, list[Row]]:
     return {str(label): read_rows(group) for label, group in read_groups(measured).items()}
 
 
-def _ranked(rows: list[Row]) -> list[tuple[str, list[Trace]]]:
-    """The traces about the median and about the 95th percentile, where there are enough."""
-    traces = [row.trace for row in rows if row.counts and row.trace]
-    traces.sort(key=lambda trace: trace.end_to_end or 0.0)
-    n = len(traces)
+def _ranked(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows about the median and about the 95th percentile, where there are enough."""
+    counting = sorted((row for row in rows if row.counts), key=_end_to_end)
+    n = len(counting)
     if not n:
         return []
-    found = [(f"p50 (n = {n})", _band(traces, 50))]
+    found = [(f"p50 (n = {n})", _band(counting, 50))]
     if n >= enough_for(95):
-        found.append(("p95", _band(traces, 95)))
+        found.append(("p95", _band(counting, 95)))
     return found
 
 
-def _band(traces: list[Trace], percent: float) -> list[Trace]:
-    n = len(traces)
+def _end_to_end(row: Row) -> float:
+    return (row.trace and row.trace.end_to_end) or 0.0
+
+
+def _band(rows: list[Row], percent: float) -> list[Row]:
+    n = len(rows)
     low = math.floor(n * (percent - _BAND) / 100)
     high = math.ceil(n * (percent + _BAND) / 100)
-    return traces[low : max(high, low + 1)]
+    return rows[low : max(high, low + 1)]
 
 
-def _mean_phases(traces: list[Trace]) -> list[float]:
-    totals = [0.0, 0.0, 0.0]
-    for trace in traces:
-        parts = (trace.before_call, trace.first_token_wait, trace.streaming)
-        totals = [total + (part or 0.0) for total, part in zip(totals, parts, strict=True)]
-    return [total / len(traces) for total in totals]
+def _mean_phases(rows: list[Row]) -> list[float]:
+    parts = np.array([_phases(row) for row in rows])
+    return [float(mean) for mean in parts.mean(axis=0)]
+
+
+def _phases(row: Row) -> tuple[float, float, float, float]:
+    trace = row.trace
+    assert trace is not None
+    before, wait = trace.before_call or 0.0, trace.first_token_wait or 0.0
+    # Where no call to a model was seen, all of TTFT is waiting for the first token.
+    late = min(row.late, before or wait)
+    early = (before - late, wait) if before else (0.0, wait - late)
+    return (late, *early, trace.streaming or 0.0)

@@ -76,8 +76,8 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
     """Draw goodput against load: how many answers a second kept the promise.
 
     `measured` is an `Experiment`, or a list of its `points`; whiskers are the 95 % intervals of the
-    share that met the objective. The thin grey line of each curve is its throughput: all complete
-    answers, the late ones too.
+    share that met the objective, of n requests, failed ones too. The thin grey line of each curve
+    is its throughput: all complete answers, the late ones too.
 
     Raises `PlotError` for anything else, and where the objective cannot be judged.
 
@@ -109,8 +109,9 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
                 label=None if place else "all complete answers",
             )
             up = [good.rate for _, good in mine]
-            ends = [good.rate_interval for _, good in mine]
-            _curve(ax, place, across, up, ends, f"{one_line(name)}: within the promise")
+            ends = [good.rate_interval or (good.rate, good.rate) for _, good in mine]
+            told = f"{one_line(name)}: within the promise ({_sizes([good.n for _, good in mine])})"
+            _curve(ax, place, across, up, ends, told)
             for x, (_, good), y in zip(across, mine, up, strict=True):
                 _write(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
         ax.set_ylim(bottom=0)
@@ -186,12 +187,16 @@ def _curves(measured: Any, metric: str) -> dict[str, list[LoadPoint]]:
 
 def _knee_in_words(curve: list[LoadPoint], metric: str) -> str:
     at = knee_of(curve, metric)
-    fewest, most = min(point.n for point in curve), max(point.n for point in curve)
-    n = f"n = {most}" if fewest == most else f"n = {fewest}–{most}"
+    n = _sizes([point.spread(metric).n for point in curve])
     if at is not None:
         return f"knee at {at.load:g} ({n})"
     found = f"no knee up to {curve[-1].load:g}" if len(curve) > 1 else "one load has no knee"
     return f"{found} ({n})"
+
+
+def _sizes(each: list[int]) -> str:
+    fewest, most = min(each), max(each)
+    return f"n = {most}" if fewest == most else f"n = {fewest}–{most}"
 
 
 def _load_axis(ax: Axes, loads: list[float], point: LoadPoint) -> None:

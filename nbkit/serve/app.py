@@ -16,6 +16,7 @@ from nbkit.serve.page import page
 from nbkit.serve.schema import REFUSALS, Refusal, describe
 from nbkit.serve.sessions import Sessions
 from nbkit.streams import stream
+from nbkit.surrogates import whole_characters
 
 MOST_SESSIONS = 100
 IDLE_SECONDS = 1800.0
@@ -116,4 +117,5 @@ def _say_invalid(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _say_failed(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": f"The server failed ({type(error).__name__}: {error})."}, 500)
+    said = whole_characters(f"The server failed ({type(error).__name__}: {error}).")
+    return JSONResponse({"detail": said}, 500)

@@ -7,14 +7,14 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from nbkit.answer import Answer, named_sources
 from nbkit.stream_errors import AnswerTruncated, StreamError
+from nbkit.surrogates import whole_characters
 from nbkit.timing import Trace
 
 MOST_CHARACTERS = 4_000
 """The longest question, in characters."""
 
-# Half a surrogate pair cannot be encoded, and a model may send the halves in two deltas; the others
-# Python's readers of lines, httpx's among them, take for line ends.
-_ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029, *range(0xD800, 0xE000))}
+# Python's readers of lines, httpx's among them, take these for line ends.
+_ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_CHARACTERS)
@@ -123,4 +123,5 @@ class Failed(Timing):
 
 def as_json(data: BaseModel) -> str:
     """Give an event's data as JSON that stands on one line for every reader."""
-    return json.dumps(data.model_dump(), ensure_ascii=False).translate(_ESCAPED)
+    text = json.dumps(data.model_dump(), ensure_ascii=False)
+    return whole_characters(text).translate(_ESCAPED)

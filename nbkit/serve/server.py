@@ -17,6 +17,7 @@ import uvicorn
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine.types import BaseChatEngine
 
+from nbkit.agents import is_of_agent, refuse
 from nbkit.errors import NbkitError
 from nbkit.loops import wind_up
 from nbkit.serve.app import ChatFactory, create_app
@@ -249,6 +250,9 @@ def serve(
 def _check(engine: Any, chat: Any) -> None:
     if engine is None and chat is None:
         raise ServeError("There is nothing to serve — pass a query engine, or chat=.")
+    for given in (engine, chat):
+        if is_of_agent(given):
+            raise ServeError(refuse(given))
     if engine is not None and not isinstance(engine, BaseQueryEngine):
         raise ServeError(
             f"Got {type(engine).__name__}, which is not a query engine — pass "

@@ -7,9 +7,12 @@ from typing import Any
 from nbkit.answer import Answer
 from nbkit.conversation import Conversation
 from nbkit.errors import NbkitError
+from nbkit.heartbeat import keep_waking
 from nbkit.kernels import kernel_shell, this_place
 from nbkit.stream_errors import StreamMisused
 from nbkit.streams import TokenStream
+from nbkit.surrogates import whole_characters
+from nbkit.timing import count
 from nbkit.views.live_widget import ChatWidget
 from nbkit.views.running import RunningView, need_loop
 from nbkit.views.screen import follow
@@ -73,7 +76,8 @@ class ChatView:
         if self._ended.is_set():
             raise StreamMisused(_ENDED)
         need_loop("chat.say")
-        return TurnView(self, message, self.conversation.turn(message))
+        turn = self.conversation.turn(message)
+        return TurnView(self, whole_characters(message), turn)
 
     def stop(self) -> None:
         """Stop the running turn, if there is one; what has arrived is kept, and remembered."""
@@ -102,7 +106,17 @@ class ChatView:
 
     def write(self) -> None:
         """Write the transcript, in its place, into the notebook."""
-        self._transcript.update(settled_chat(self.turns), raw=True)
+        self._transcript.update(settled_chat(self.turns, self._note), raw=True)
+
+    @property
+    def _note(self) -> str | None:
+        number = self.conversation.forgotten
+        if not number:
+            return None
+        return (
+            f"The model no longer sees the first {count(number, 'message')} of this conversation: "
+            "its memory has no room for more."
+        )
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Do what the page asks for; what goes wrong is said there."""
@@ -118,13 +132,16 @@ class ChatView:
                     self.end()
         except NbkitError as error:
             self.widget.notice(str(error))
+        except Exception as error:  # noqa: BLE001 - nobody else would see it
+            self.widget.notice(whole_characters(f"{type(error).__name__}: {error}"))
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()
 
     async def _wait(self) -> None:
         try:
-            await self._ended.wait()
+            with keep_waking(asyncio.get_running_loop()):
+                await self._ended.wait()
         finally:
             self.end()
 
@@ -139,8 +156,9 @@ def chat(engine: Any) -> ChatView:
     """Talk with any of LlamaIndex's chat engines: input box, live answers, Stop, sources, Clear.
 
     One turn at a time. After a stop or an error the engine's memory holds what the screen shows,
-    the partial answer marked. Other cells can run meanwhile; `await` the view to wait until the
-    chat is ended.
+    the partial answer marked; where it does not (a message too long for the model, early messages
+    for which it has no room, a disk that is full), the screen says so. Other cells can run
+    meanwhile; `await` the view to wait until the chat is ended.
 
     Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
 

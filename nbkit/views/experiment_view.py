@@ -61,7 +61,7 @@ class Explorer:
         )
         self.load = ipywidgets.Dropdown(
             options=[
-                (_ALL, None),
+                (_ALL, _ALL),
                 *((f"{load:g} {UNITS[kind]}", (kind, load)) for kind, load in sorted(loads)),
             ],
             description="Load",
@@ -145,5 +145,5 @@ def explore(experiments: Any) -> Explorer:
     return Explorer(several)
 
 
-def _requests(experiment: Any, label: str, at: tuple[str, float] | None) -> list[Any]:
-    return [one for one in experiment.of(label) if at in (None, (experiment.kind, one.load))]
+def _requests(experiment: Any, label: str, at: str | tuple[str, float]) -> list[Any]:
+    return [one for one in experiment.of(label) if at in (_ALL, (experiment.kind, one.load))]

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from inspect import iscoroutine
 from typing import Any
 
+from nbkit.agents import is_of_agent, refuse
 from nbkit.answer import Answer
 from nbkit.stream_errors import StreamMisused
 from nbkit.streams import TokenStream, stream
+from nbkit.surrogates import whole_characters
 from nbkit.views.running import RunningView, need_loop
 from nbkit.views.screen import follow, open_screen
 from nbkit.views.settled import settled_grid
@@ -92,13 +94,17 @@ def show_all(
         for source in given.values():
             if iscoroutine(source):
                 source.close()
+            elif is_of_agent(source):
+                refuse(source)  # and end its run
         raise
     return GridView(streams, race=race is not None)
 
 
 def _labelled(sources: Any) -> dict[str, Any]:
+    if is_of_agent(sources):
+        raise StreamMisused(refuse(sources))
     if isinstance(sources, Mapping):
-        return {str(label): source for label, source in sources.items()}
+        return {whole_characters(str(label)): source for label, source in sources.items()}
     if sources is None:
         return {}
     if isinstance(sources, Iterable) and not isinstance(sources, str | bytes):

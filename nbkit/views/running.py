@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Generator
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from nbkit.heartbeat import keep_waking
 from nbkit.kernels import Place, kernel_shell, this_place
 from nbkit.stream_errors import StreamMisused
 
@@ -39,7 +40,8 @@ class RunningView(Generic[Result]):
 
     async def _wait(self) -> Result:
         try:
-            await asyncio.wait({self._task})
+            with keep_waking(asyncio.get_running_loop()):
+                await asyncio.wait({self._task})
         except asyncio.CancelledError:
             self.stop()
             await asyncio.wait({self._task}, timeout=_SETTLE_SECONDS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from nbkit.answer import Answer, named_sources
+from nbkit.answer import NOTHING_FOUND, Answer, named_sources
 from nbkit.markdown import to_html, without_html
 from nbkit.timing import count
 from nbkit.views.live_cell import SHOWN
@@ -38,7 +38,8 @@ def source_rows(sources: list[Any]) -> list[dict[str, str]]:
 
 def caption(answer: Answer) -> str:
     """State and timing in one line, then what went wrong, if something did."""
-    line = f"{_MARKS[answer.state]} {answer.state} · {answer.trace.caption}"
+    found = f" · {NOTHING_FOUND}" if answer.nothing_found else ""
+    line = f"{_MARKS[answer.state]} {answer.state}{found} · {answer.trace.caption}"
     return line if answer.error is None else f"{line}\n{answer.error}"
 
 
@@ -73,16 +74,19 @@ def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle
     return {"text/html": table, **_as_text(rows)}
 
 
-def settled_chat(turns: Sequence[tuple[str, Answer]]) -> Bundle:
-    """A transcript: what was said, and each answer with its caption and sources."""
-    parts = [
+def settled_chat(turns: Sequence[tuple[str, Answer]], note: str | None = None) -> Bundle:
+    """A transcript: a note on it, what was said, and each answer with its caption and sources."""
+    parts = [f"<p><em>{escape(note)}</em></p>"] if note else []
+    parts += [
         f'<p style="margin: 0.8em 0 0.3em"><strong>{escape(said)}</strong></p>'
         f'<div style="{_FRAME}">{_html(answer)}</div>'
         for said, answer in turns
     ]
+    text = _as_text(turns)
     return {
         "text/html": f'<div class="{_SETTLED}">{"".join(parts)}</div>',
-        **_as_text(turns),
+        "text/markdown": "\n\n".join([*([_slanted(note)] if note else []), text["text/markdown"]]),
+        "text/plain": "\n\n".join([*([note] if note else []), text["text/plain"]]),
     }
 
 

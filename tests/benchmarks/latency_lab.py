@@ -89,7 +89,7 @@ async def _compare() -> None:
         (0.05, QUESTIONS, STREAMS, CROWD_ROUNDS),
     ):
         with wire.beside(gap) as base_url:
-            llm = compatible_llm(base_url, "wire", "none")
+            llm = compatible_llm(base_url, "wire", "none", context_window=32_768)
             await _turns(llm, questions[:ALONE], at_once, 1)  # warm up
             alone[at_once] = await _turns(llm, questions, at_once, rounds)
     print(f"{'':26}{'TTFT ms, 1 at once':>20}{f'answers/s, {STREAMS} at once':>26}")

@@ -122,3 +122,73 @@ def test_other_things_than_chat_engines_are_refused(ready: Kernel, wrong: Any) -
     """A query engine, an index or a model gets the call that makes a chat engine."""
     run = ready.follow(ready.start(f"nbkit.chat({wrong})"))
     assert "as_chat_engine" in run.reply["evalue"]
+
+
+FULL = """
+class FullDisk(ChatMemoryBuffer):
+    async def aput(self, message): raise OSError(28, "No space left on device")
+    async def aput_messages(self, messages): await self.aput(messages[0])
+    def reset(self): raise OSError(28, "No space left on device")
+
+def full():
+    llm = nbkit.connect(speed=0)
+    memory = FullDisk(token_limit=1000, tokenizer_fn=str.split)
+    return SimpleChatEngine.from_defaults(llm=llm, memory=memory)
+"""
+
+
+def test_a_memory_that_fails_leaves_nothing_live(ready: Kernel) -> None:
+    """A turn whose memory cannot be written stands in the transcript, with what went wrong."""
+    ready.run(FULL)
+    opened = ready.run("chat = nbkit.chat(full())")
+    ready.tell_widget(opened.live_comm, type="say", text="What can you do?")
+    assert "memory could not be written" in _transcripts(_after(ready, 1))[-1]
+    assert ready.run("print(chat.conversation.running)").text == "None\n"
+    said = ready.follow(ready.start("await chat.say('Hello?')")).reply
+    assert said["ename"] == "MemoryNotWritten"
+    ready.tell_widget(opened.live_comm, type="clear")
+    notices = ready.run("await asyncio.sleep(0.2)").of("comm_msg")
+    assert "No space left on device" in str(notices)
+
+
+def test_show_settles_though_a_memory_fails(ready: Kernel) -> None:
+    """The live view of such an answer is replaced by static output that says why."""
+    ready.run(FULL)
+    run = ready.follow(ready.start("await nbkit.show(full().astream_chat('Hello?'))"))
+    assert run.reply["ename"] == "MemoryNotWritten"
+    assert "memory could not be written" in run.settled[-1]["text/plain"]
+    assert run.live_comm in {content["comm_id"] for content in run.of("comm_close")}
+
+
+def test_the_screen_says_what_the_model_no_longer_sees(ready: Kernel) -> None:
+    """Once the memory has no room for the first turns, the transcript says so; Clear ends it."""
+    ready.run(
+        "llm = nbkit.connect(speed=0)\n"
+        "memory = ChatMemoryBuffer.from_defaults(token_limit=150)\n"
+        "chat = nbkit.chat(SimpleChatEngine.from_defaults(llm=llm, memory=memory))"
+    )
+    first = ready.run("answer = await chat.say('What can you do?')")
+    assert "no longer sees" not in _transcripts(first)[-1]
+    full = ready.run("for _ in range(4): answer = await chat.say('What can you do?')")
+    number = int(ready.run("print(chat.conversation.forgotten)").text)
+    assert f"no longer sees the first {number} message" in _transcripts(full)[-1]
+    assert number > 0
+    assert "no longer sees" not in _transcripts(ready.run("chat.clear()"))[-1]
+
+
+def test_half_a_character_is_said_and_answered(ready: Kernel) -> None:
+    """Half an emoji, typed or sent by a model, is shown and kept as a whole character."""
+    ready.run(
+        "async def halves():\n"
+        "    for part in ('a', '\\ud83d', '\\ude00', '\\ud83d'): yield part\n"
+        "chat = nbkit.chat(engine(speed=0))"
+    )
+    told = ready.run("answer = await chat.say('Hello \\ud83d')")
+    assert "Hello \ufffd" in _transcripts(told)[-1]
+    shown = ready.run("answer = await nbkit.show(halves())")
+    assert shown.settled[-1]["text/plain"].startswith("a\U0001f600\ufffd")
+    grid = ready.run("answers = await nbkit.show_all({'half \\ud83d': halves()})")
+    assert "half \ufffd" in grid.settled[-1]["text/plain"]
+    assert (
+        ready.follow(ready.start("raise nbkit.NbkitError('\\ud83d')")).reply["evalue"] == "\ufffd"
+    )

@@ -48,14 +48,15 @@ class Profile:
         for name, (fits, wanted) in _RULES.items():
             value = getattr(self, name)
             if not fits(value):
-                raise ProfileError(f"{name}={value!r} is not possible — give {wanted}.")
+                raise ProfileError(f"{name}={value!r} is not possible", f"give {wanted}.")
 
     def change(self, settings: Mapping[str, Any]) -> "Profile":
         """Give this profile with some settings replaced; ProfileError names an unknown one."""
         unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
             raise ProfileError(
-                f"There is no latency setting {unknown[0]!r} — choose from: {', '.join(SETTINGS)}."
+                f"There is no latency setting {unknown[0]!r}",
+                f"choose from: {', '.join(SETTINGS)}.",
             )
         return replace(self, **settings)
 
@@ -155,7 +156,7 @@ def named(name: str) -> Profile:
     """Give a profile by name; ProfileError lists the names there are."""
     if name not in PROFILES:
         raise ProfileError(
-            f"There is no simulated profile {name!r} — choose from: {', '.join(PROFILES)}."
+            f"There is no simulated profile {name!r}", f"choose from: {', '.join(PROFILES)}."
         )
     return PROFILES[name]
 

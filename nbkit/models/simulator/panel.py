@@ -218,8 +218,8 @@ def panel(llm: Any = None) -> Panel:
     if not isinstance(llm, SimulatedOpenAI):
         name = getattr(llm, "model", None) or type(llm).__name__
         raise NotSimulatedError(
-            f"{name} is not simulated, so nothing here can set its speed — use "
-            'nbkit.panel(nbkit.connect("simulated")).'
+            f"{name} is not simulated, so nothing here can set its speed",
+            'use nbkit.panel(nbkit.connect("simulated")).',
         )
     key = (llm.simulator, llm.model)
     # A panel that was closed cannot be displayed any more.

@@ -40,7 +40,7 @@ class Simulator:
         except (OSError, ValueError) as error:
             self._process.kill()
             raise SimulatorError(
-                f"The simulated model did not start — its last words: {self._tail() or error}"
+                "The simulated model did not start", f"its last words: {self._tail() or error}"
             ) from None
         self.base_url = f"http://127.0.0.1:{port}/v1"
         self._http = httpx.Client(
@@ -125,15 +125,16 @@ class Simulator:
 
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         if not self.alive:
-            raise SimulatorError(_GONE)
+            raise SimulatorError(_GONE, _CONNECT)
         try:
             response = self._http.request(method, path, **kwargs)
         except httpx.HTTPError as error:
-            raise SimulatorError(f"{_GONE} ({type(error).__name__})") from None
+            raise SimulatorError(f"{_GONE} ({type(error).__name__})", _CONNECT) from None
         if response.status_code == 400:
             raise ProfileError(response.json()["error"]["message"])
         if response.is_error:
-            raise SimulatorError(response.json()["error"]["message"], "check the model's name.")
+            message = response.json()["error"]["message"]
+            raise SimulatorError(message, "check the model's name.")
         return response.json()
 
     def _tail(self) -> str:
@@ -141,7 +142,8 @@ class Simulator:
         return self._log.read()[-2000:].decode(errors="replace").strip()
 
 
-_GONE = "The simulated model is not running any more — call nbkit.connect() again"
+_GONE = "The simulated model is not running any more"
+_CONNECT = "call nbkit.connect() again"
 _lock = threading.Lock()
 _running: Simulator | None = None
 

@@ -1,5 +1,6 @@
 """Reading LlamaIndex's prompts back: which question, over which context, to do what."""
 
+import ast
 import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -112,11 +113,22 @@ def read_prompt(messages: Sequence[Message]) -> Prompt:
             return Prompt(
                 kind,
                 question.strip(),
-                (parts.get("context") or "").strip(),
+                _joined((parts.get("context") or "").strip()),
                 (parts.get("existing") or "").strip(),
                 earlier,
             )
     return Prompt("chat", last, earlier=earlier)
+
+
+def _joined(context: str) -> str:
+    """Undo what `simple_summarize` does: it puts a Python list of texts into the prompt."""
+    if not context.startswith(("['", '["')):
+        return context
+    try:
+        texts = ast.literal_eval(context)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return context
+    return "\n\n".join(map(str, texts)) if isinstance(texts, list) else context
 
 
 def _question(after_context: str) -> str | None:

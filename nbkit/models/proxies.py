@@ -1,0 +1,53 @@
+"""Which proxy a server is asked through, by the variables that curl and requests read too."""
+
+import ipaddress
+import urllib.request
+from urllib.parse import urlsplit
+
+from nbkit.models.errors import ConnectError
+
+
+def proxy_for(base_url: str) -> str | None:
+    """Give the address of the proxy for a server, or `None` where it is asked directly.
+
+    Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or the system's settings on macOS and
+    Windows. A server on this machine is never asked through a proxy. Raises ConnectError for a
+    proxy that is no http:// address.
+    """
+    server = urlsplit(base_url)
+    host = server.hostname or ""
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies()
+    name = server.scheme if proxies.get(server.scheme) else "all"
+    address = proxies.get(name)
+    if not address:
+        return None
+    proxy = urlsplit(address)
+    if proxy.scheme not in ("http", "https") or not _has_host(address):
+        # Without the address itself: it may hold a password.
+        raise ConnectError(
+            f"{name.upper()}_PROXY is no http:// address, and {host} cannot be asked through "
+            "another kind of proxy",
+            f"write it as http://host:port, or add {host} to NO_PROXY.",
+        )
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host.rstrip(".").lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -1,0 +1,191 @@
+"""What a chat endpoint sends with HTTP 200, read as chunks, or said in one sentence."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from nbkit.models import shapes
+from nbkit.models.errors import ConnectError
+from nbkit.models.http import httpx
+from nbkit.models.sse import Event, EventParser
+
+_MOST_BYTES = 8_000_000
+"""The most of a body that is no event stream that is kept."""
+
+
+class NotAReplyError(ConnectError):
+    """A server answered with HTTP 200, but with nothing of OpenAI's chat protocol."""
+
+
+class CutReplyError(ConnectError, httpx.RemoteProtocolError):
+    """An answer that came to an end in the middle of a piece: a lost connection."""
+
+
+class EmptyReplyError(NotAReplyError, httpx.RemoteProtocolError):
+    """A server answered with HTTP 200 and an empty body."""
+
+
+class ReplyReader:
+    """Makes chunks of the bytes of one answer to a request for a stream.
+
+    A server that ignores `stream` and sends its answer whole gives one chunk.
+
+    Raises `openai.APIError` for an error that the server sends in the answer, NotAReplyError for
+    a body of another kind, and CutReplyError for one that was cut off.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.finished = False
+        """The server has said how the answer ended; what follows is usage at most."""
+        self.done = False
+        """`[DONE]` has come: nothing follows."""
+        self._request = response.request
+        self._events = EventParser()
+        self._body = b""
+        """All so far, until it is known to be an event stream."""
+        self._is_events = False
+        self._stranger: Any = None
+        self._any = False
+
+    def feed(self, piece: bytes) -> Iterator[ChatCompletionChunk]:
+        """Take the next bytes; gives the chunks that are complete with them."""
+        if not self._is_events:
+            self._body += piece[: _MOST_BYTES - len(self._body)]
+            if self._body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"", b"{", b"[", b"<"):
+                return  # a document; what an event stream begins with is none of these
+            piece, self._is_events = self._body, True
+        for event in self._events.feed(piece):
+            yield from self._hear(event)
+
+    def end(self) -> Iterator[ChatCompletionChunk]:
+        """Hear that the body has ended, in good order or after `finished`."""
+        if self._is_events and not self.done:
+            for event in self._events.end():
+                yield from self._hear(event)
+        if not self._any and not self.done:
+            yield self._whole()
+        elif self.done and not self.finished:
+            # It has said that it is done, though not why.
+            yield shapes.chunk({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+
+    def _hear(self, event: Event) -> Iterator[ChatCompletionChunk]:
+        data = event.data.strip()
+        if not data or self.done:
+            return
+        if data.startswith("[DONE]"):
+            self.done = True
+            return
+        try:
+            parsed = json.loads(data)
+        except ValueError:
+            yield from self._hear_broken(event)
+            return
+        if error := shapes.error_in(parsed, event.name):
+            raise openai.APIError(error[0], self._request, body=error[1])
+        if shapes.has_answer(parsed):
+            yield self._chunk(parsed)
+        else:
+            self._stranger = self._stranger or parsed
+
+    def _hear_broken(self, event: Event) -> Iterator[ChatCompletionChunk]:
+        lines = event.data.splitlines()
+        if len(lines) > 1:  # some servers leave out the empty line between two events
+            for line in lines:
+                yield from self._hear(Event(line, event.name))
+        elif event.name == "error":
+            raise openai.APIError(event.data, self._request, body=event.data)
+        elif not self.finished:
+            raise _cut(self._request, event.data)
+
+    def _chunk(self, data: dict[str, Any]) -> ChatCompletionChunk:
+        chunk = shapes.chunk(data)
+        if chunk.choices:
+            choice = chunk.choices[0]
+            self.finished = self.finished or bool(choice.finish_reason)
+            if not self._any and choice.delta.content is None and not choice.delta.tool_calls:
+                # LlamaIndex drops a first chunk without content, whatever else is in it.
+                choice.delta.content = ""
+        self._any = True
+        return chunk
+
+    def _whole(self) -> ChatCompletionChunk:
+        if self._is_events and self._stranger is None:
+            text = self._body.decode("utf-8", "replace")
+            events = any(line.startswith((":", "data", "event")) for line in text.splitlines())
+            raise not_a_reply(self._request, "" if events else text)
+        if self._is_events:
+            raise not_a_reply(self._request, json.dumps(self._stranger, ensure_ascii=False))
+        whole = whole_reply(self._body.decode("utf-8-sig", "replace"), self._request)
+        self.finished = True
+        return shapes.as_chunk(whole)
+
+
+def whole_reply(body: Any, request: httpx.Request) -> ChatCompletion:
+    """Give the answer in one piece that `body`, JSON as text or parsed, holds.
+
+    Raises as `ReplyReader` does.
+    """
+    data = body
+    if isinstance(body, str):
+        try:
+            data = json.loads(body)
+        except ValueError:
+            raise not_a_reply(request, body) from None
+    if error := shapes.error_in(data):
+        raise openai.APIError(error[0], request, body=error[1])
+    if isinstance(data, dict) and data.get("choices"):
+        found = shapes.completion(data)
+        if found.choices:
+            return found
+    raise not_a_reply(request, json.dumps(data, ensure_ascii=False))
+
+
+def not_a_reply(request: httpx.Request, body: str) -> Exception:
+    """Say what a server sent in an answer's place, and what to change."""
+    address = str(request.url.copy_with(userinfo=b"", query=None))
+    address = address.removesuffix("/chat/completions")
+    body = body.strip()
+    check = "check the address"
+    if not re.search(r"/v\d", address):
+        check += f', which usually ends in /v1: connect("{address}/v1")'
+    if not body:
+        return EmptyReplyError(
+            f"{address} sent an empty answer (HTTP 200) — ask again; if it stays so, {check} and "
+            "look into the server's log."
+        )
+    if body.startswith("<"):
+        title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
+        named = f" ({' '.join(title[1].split())[:80]!r})" if title else ""
+        return NotAReplyError(
+            f"{address} sent a web page{named} instead of an answer — {check}, or sign in there "
+            "first."
+        )
+    if body.startswith("{") and not _is_json(body):
+        return _cut(request, body)
+    if body.startswith(("data:", "event:")):
+        return NotAReplyError(
+            f"{address} sends a stream, whether asked to or not — use an engine with "
+            "`streaming=True`."
+        )
+    return NotAReplyError(
+        f"{address} does not answer in OpenAI's chat protocol: it sent {body[:80]!r} — {check}."
+    )
+
+
+def _is_json(text: str) -> bool:
+    """Tell whether this is JSON, or lines of it."""
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cut(request: httpx.Request, data: str) -> CutReplyError:
+    return CutReplyError(
+        f"The server's answer was cut in the middle of {data[:40]!r} — ask again.", request=request
+    )

@@ -1,0 +1,111 @@
+"""The settings and keys that `connect` takes for a real server, checked before anything is sent."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from nbkit.models.errors import ConnectError, MissingKeyError, ProfileError
+from nbkit.models.simulator.pacing import SETTINGS as SIMULATED
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+
+def _is_seconds(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value > 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_temperature(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2
+
+
+def _are_headers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str)
+        and isinstance(text, str)
+        and _HEADER_NAME.fullmatch(name)
+        and _PRINTABLE.fullmatch(text)
+        for name, text in value.items()
+    )
+
+
+# LlamaIndex's own names for them.
+SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "timeout": (_is_seconds, "a number of seconds above 0"),
+    "context_window": (_is_count, "a whole number of tokens above 0"),
+    "max_tokens": (_is_count, "a whole number of tokens above 0"),
+    "temperature": (_is_temperature, "a number from 0 to 2"),
+    "default_headers": (_are_headers, "a dict of header names and texts in plain ASCII"),
+}
+
+
+def check_settings(settings: Mapping[str, Any], server: str) -> dict[str, Any]:
+    """Give the settings that are not `None`. Raises ProfileError for the first that is wrong."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    unfit = [name for name in given if name not in SETTINGS]
+    if unfit:
+        only = {"profile", *SIMULATED}.issuperset(unfit)
+        why = "can only be set for the simulated model, not" if only else "cannot be set"
+        raise ProfileError(
+            f"{', '.join(unfit)} {why} for {server}", f"a real server takes {', '.join(SETTINGS)}."
+        )
+    for name, value in given.items():
+        fits, wanted = SETTINGS[name]
+        if not fits(value):
+            # Headers may hold a key.
+            told = "" if name == "default_headers" else f", not {value!r}"
+            raise ProfileError(f"{name} must be {wanted}{told}", "change it and connect again.")
+    return given
+
+
+def check_key(key: str | None, variable: str) -> str:
+    """Give the key without white space around it. Raises ConnectError for one that cannot be."""
+    key = (key or "").strip()
+    if not key:
+        raise MissingKeyError(
+            f"{variable} is empty", "set it to the key of the server, or remove it to use none."
+        )
+    for place, character in enumerate(key, 1):
+        if not "!" <= character <= "~" or character in "\"'`":
+            raise ConnectError(
+                f"{variable} has {_named(character)} in it (character {place} of {len(key)}), "
+                "which no API key has",
+                "copy the key again from where you got it, without quotes and in one line.",
+            )
+    return key
+
+
+def _named(character: str) -> str:
+    if character in "\r\n":
+        return "a line break"
+    if character.isspace():
+        return "a space"
+    if character in "\"'`“”‘’«»„‚":
+        return "a quote mark"
+    if character in "‐‑‒–—―−":
+        return "a typographic dash"
+    return "a character that is not ASCII" if character > "~" else "a control character"
+
+
+def check_address(address: str, name: str) -> str:
+    """Give an address without a slash at its end. Raises ConnectError for one that is none."""
+    address = address.strip().rstrip("/")
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and not re.search(r"\s", address)
+    except ValueError:
+        good = False
+    if not good:
+        raise ConnectError(
+            f"{name} is no address of a server",
+            'write it as http://host:port/v1, for example "http://localhost:8000/v1".',
+        )
+    return address
