@@ -24,6 +24,10 @@ class NotAReplyError(ConnectError):
 class CutReplyError(ConnectError, httpx.RemoteProtocolError):
     """An answer that came to an end in the middle of a piece: a lost connection."""
 
+    def __init__(self, happened: str, advice: str, request: httpx.Request) -> None:
+        httpx.RemoteProtocolError.__init__(self, f"{happened} — {advice}", request=request)
+        self.advice = advice
+
 
 class EmptyReplyError(NotAReplyError, httpx.RemoteProtocolError):
     """A server answered with HTTP 200 and an empty body."""
@@ -187,5 +191,5 @@ def _is_json(text: str) -> bool:
 
 def _cut(request: httpx.Request, data: str) -> CutReplyError:
     return CutReplyError(
-        f"The server's answer was cut in the middle of {data[:40]!r} — ask again.", request=request
+        f"The server's answer was cut in the middle of {data[:40]!r}", "ask again.", request
     )

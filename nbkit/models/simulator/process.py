@@ -133,8 +133,7 @@ class Simulator:
         if response.status_code == 400:
             raise ProfileError(response.json()["error"]["message"])
         if response.is_error:
-            message = response.json()["error"]["message"]
-            raise SimulatorError(message, "check the model's name.")
+            raise SimulatorError(response.json()["error"]["message"], "check the model's name.")
         return response.json()
 
     def _tail(self) -> str:
