@@ -170,29 +170,27 @@ def not_an_answer(error: Exception) -> StreamMisused:
     )
 
 
-def explain(error: BaseException, chunks: int) -> str:
-    """Say in one sentence what an upstream error means and what to do about it.
+def explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
+    """What an upstream error means, and what to do about it where that is told apart.
 
     The server's own words come first. `chunks` is how many had arrived.
     """
     trouble = judge(error)
     if chunks:
         return (
-            f"The stream broke after {count(chunks, 'chunk')} ({trouble.happened}) — the partial "
-            f"answer is kept in `.answer`; {trouble.advice}."
+            f"The stream broke after {count(chunks, 'chunk')} ({trouble.happened})",
+            f"the partial answer is kept in `.answer`; {trouble.advice}.",
         )
-    if known := _in_own_words(error):
-        return known
-    return f"{trouble.happened} — {trouble.advice}."
+    return _in_own_words(error) or (trouble.happened, f"{trouble.advice}.")
 
 
-def _in_own_words(error: BaseException) -> str | None:
+def _in_own_words(error: BaseException) -> tuple[str, str | None] | None:
     if isinstance(error, NbkitError):
-        return hide_keys(str(error), error)
+        return hide_keys(error.happened, error), error.advice
     if "available context size" in str(error):  # LlamaIndex's check, before it asks the model
         return (
-            "The question, with what belongs to it, does not fit into the model's context window "
-            "— ask something shorter, lower `similarity_top_k`, or take a model with a larger one."
+            "The question, with what belongs to it, does not fit into the model's context window",
+            "ask something shorter, lower `similarity_top_k`, or take a model with a larger one.",
         )
     return None
 
@@ -201,7 +199,7 @@ def in_words(error: Exception) -> Exception:
     """Give a server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
     if isinstance(error, NbkitError) or status_of(error) is None:
         return error
-    broken = StreamBroken(explain(error, 0))
+    broken = StreamBroken(*explain(error, 0))
     broken.__cause__ = error
     return broken
 

@@ -283,7 +283,7 @@ class TokenStream:
         if isinstance(error, NotAnAnswer):
             return not_an_answer(error)
         if error is not None:
-            broken = StreamBroken(explain(error, self.trace.chunks))
+            broken = StreamBroken(*explain(error, self.trace.chunks))
             broken.__cause__ = error
             return broken
         streamed = self._reader is not None and self._reader.from_model

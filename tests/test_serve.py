@@ -114,8 +114,8 @@ def test_an_error_keeps_what_had_arrived() -> None:
         events = answer_to(server, question="x")
     assert [event["event"] for event in events] == ["sources", "token", "error"]
     assert events[-1]["data"]["message"] == (
-        "The stream broke after 1 chunk (RuntimeError: out of oil) — the partial answer is kept "
-        "in `.answer`; ask again."
+        "The stream broke after 1 chunk (RuntimeError: out of oil) — what had arrived is kept; "
+        "ask again."
     )
     assert events[-1]["data"]["chunks"] == 1
     assert text_of(events) == "half "
