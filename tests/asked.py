@@ -15,7 +15,7 @@ STOP = chunk({}, "stop")
 async def ask(wire: Scripted, call: str) -> nbkit.Answer:
     """Ask a server for one answer, in one of four ways."""
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         ways = {
             "async": lambda: llm.astream_complete("Hi"),
             "sync": lambda: llm.stream_complete("Hi"),

@@ -158,7 +158,7 @@ async def test_a_message_that_does_not_fit(mode: str) -> None:
 async def test_a_message_the_server_refuses(memory: Callable[..., Any], plain: bool) -> None:
     """A message that the server refuses as too long is taken back, and the next turn works."""
     async with serving(Narrow()) as wire:
-        llm = nbkit.connect(wire.base_url, model="wire")
+        llm = nbkit.connect(wire.base_url, model="wire", context_window=32_768)
         engine = SimpleChatEngine.from_defaults(llm=llm, memory=memory(token_limit=100_000))
         conversation = nbkit.Conversation(engine)
         ask = engine.astream_chat
@@ -183,7 +183,7 @@ async def test_what_the_model_no_longer_sees_is_told(kind: str) -> None:
     else:
         memory = ChatMemoryBuffer.from_defaults(token_limit=100)
     async with serving(Wire()) as wire:
-        llm = nbkit.connect(wire.base_url, model="wire")
+        llm = nbkit.connect(wire.base_url, model="wire", context_window=32_768)
         engine = SimpleChatEngine.from_defaults(llm=llm, memory=memory)
         conversation = nbkit.Conversation(engine)
         await conversation.turn(QUESTION)

@@ -142,7 +142,7 @@ async def test_a_missing_v1_is_named() -> None:
     wire = Scripted(HTML, kind="text/html")
     async with serving(wire):
         address = wire.base_url.removesuffix("/v1")
-        llm: Any = nbkit.connect(address, model="m")
+        llm: Any = nbkit.connect(address, model="m", context_window=32_768)
         with pytest.raises(StreamBroken) as caught:
             await stream(llm.astream_complete("Hi"))
     assert f'connect("{address}/v1")' in str(caught.value)
@@ -170,7 +170,7 @@ async def test_a_batch_asks_again_after_a_cut_event() -> None:
     """The retries take a cut event for what it is: a connection that was lost."""
     wire = Scripted(events(HELLO, done=False) + b'data: {"cho')
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         (outcome,) = await run_batch(["Hi"], llm.astream_complete, attempts=2, progress=False)
     assert outcome.attempts == len(wire.bodies) == 2
     assert outcome.error.answer.text == "Hello"
@@ -204,6 +204,6 @@ async def test_done_is_asked_once() -> None:
     """A batch takes an answer that ends in [DONE] for whole, finish reason or not."""
     wire = Scripted(events(HELLO))
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         (outcome,) = await run_batch(["Hi"], llm.astream_complete, progress=False)
     assert (outcome.state, len(wire.bodies)) == ("done", 1)

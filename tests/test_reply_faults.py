@@ -91,7 +91,7 @@ async def test_nothing_empty_enters_a_memory(
         body = json.dumps(answer({"role": "assistant", "content": "", **message})).encode()
     wire = Scripted(body, kind="text/event-stream" if streaming else "application/json")
     async with serving(wire):
-        llm = nbkit.connect(wire.base_url, model="m")
+        llm = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         index = nbkit.load_index("en")
         engine = index.as_chat_engine(chat_mode=chat_mode, llm=llm)
         call = engine.astream_chat if streaming else engine.achat
@@ -108,7 +108,7 @@ async def test_a_refusal_is_no_empty_response() -> None:
         kind="application/json",
     )
     async with serving(wire):
-        llm = nbkit.connect(wire.base_url, model="m")
+        llm = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         engine = nbkit.load_index("en").as_query_engine(llm=llm)
         with pytest.raises(AnswerTruncated, match="refused to answer"):
             await stream(engine.aquery("Will you?"))

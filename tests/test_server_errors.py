@@ -28,7 +28,7 @@ async def test_a_refusal_in_the_servers_own_words(
     kind = "text/html" if isinstance(body, str) else "application/json"
     wire = Scripted(text.encode(), status=status, kind=kind)
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         with pytest.raises(StreamBroken) as caught:
             await stream(llm.astream_complete("Hi"))
     told, _, way_out = str(caught.value).partition(" — ")
@@ -45,7 +45,7 @@ async def test_a_batch_stops_at_a_used_up_quota(name: str) -> None:
     status, body, happened, advice, _ = CASES[name]
     wire = Scripted(json.dumps(body).encode(), status=status, kind="application/json")
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         for ask in (llm.acomplete, llm.astream_complete):
             (outcome,) = await run_batch(["Hi"], ask, progress=False)
             assert str(outcome.error).startswith(happened)
@@ -63,7 +63,7 @@ async def test_a_wait_nobody_can_mean_ends_with_its_date(ask: str) -> None:
         headers={"retry-after": "90000"},
     )
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         (outcome,) = await run_batch(["Hi"], getattr(llm, ask), progress=False)
     day = time.localtime(time.time() + 90_000)
     assert outcome.attempts == 1
@@ -80,7 +80,7 @@ async def test_keys_stay_out_of_messages(text: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("NBKIT_API_KEY", "secret-key-of-mine")
     wire = Scripted(json.dumps(error(text)).encode(), status=400, kind="application/json")
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m")
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)
         with pytest.raises(StreamBroken, match="is bad") as caught:
             await stream(llm.astream_complete("Hi"))
     assert "secret-key" not in str(caught.value)
@@ -101,7 +101,9 @@ async def test_a_password_in_an_address_stays_out() -> None:
     wire = Scripted(b"It works!", kind="text/plain")
     async with serving(wire):
         port = wire.base_url.rpartition(":")[2].partition("/")[0]
-        llm: Any = nbkit.connect(f"http://user:secret-pass@127.0.0.1:{port}/v1", model="m")
+        llm: Any = nbkit.connect(
+            f"http://user:secret-pass@127.0.0.1:{port}/v1", model="m", context_window=32_768
+        )
         with pytest.raises(StreamBroken, match=r"http://127\.0\.0\.1:\d+/v1 does not") as caught:
             await stream(lambda: llm.stream_complete("Hi"))
     assert "secret" not in str(caught.value)
@@ -111,7 +113,7 @@ async def test_what_cannot_be_sent_is_told_from_a_dead_server() -> None:
     """An address that the client refuses is said to be that, and is not tried again."""
     async with serving(Scripted()) as wire:
         address = wire.base_url.replace("http://", "http://user:secret-pass@")
-        llm: Any = nbkit.connect(address, model="m")
+        llm: Any = nbkit.connect(address, model="m", context_window=32_768)
         with pytest.raises(
             StreamBroken, match=r"could not be sent .* check the server's"
         ) as caught:

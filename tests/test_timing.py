@@ -167,7 +167,7 @@ async def test_reasoning_is_heard(
         wire.chunks.insert(1, chunk({field: "Let me see."}))
     wire.chunks[-1]["usage"] = {**wire.chunks[-1]["usage"], "completion_tokens_details": details}
     async with serving(wire):
-        llm = nbkit.connect(wire.base_url, model="wire")
+        llm = nbkit.connect(wire.base_url, model="wire", context_window=32_768)
         answer = await stream(llm.astream_complete("Why?"))
     assert answer.text == "".join(WORDS)
     assert answer.trace.tokens == len(WORDS)

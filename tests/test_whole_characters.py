@@ -90,7 +90,7 @@ def cut() -> Wire:
 async def test_a_chat_remembers_whole_characters(cut: Wire, blocking: bool) -> None:
     """LlamaIndex's memory, a database, takes the answer, and what is said with half a character."""
     async with serving(cut):
-        llm = nbkit.connect(cut.base_url, model="wire")
+        llm = nbkit.connect(cut.base_url, model="wire", context_window=32_768)
         engine = SimpleChatEngine.from_defaults(llm=llm, memory=Memory.from_defaults())
         conversation = nbkit.Conversation(engine)
         if blocking:
