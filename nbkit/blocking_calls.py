@@ -16,8 +16,8 @@ class SourceExited(NbkitError):
     def by(cls, how: str) -> Self:
         """Say what ended it."""
         return cls(
-            f"The code that gives the text was ended by {how} — let it return, or raise an "
-            "Exception that says what is wrong."
+            f"The code that gives the text was ended by {how}",
+            "let it return, or raise an Exception that says what is wrong.",
         )
 
 
@@ -33,8 +33,8 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
             raise
         _close_coroutines(error)
         raise StreamMisused(
-            "A function without `async` is called in a thread, and this one needs the event loop "
-            "— write it with `async def`."
+            "A function without `async` is called in a thread, and this one needs the event loop ",
+            "write it with `async def`.",
         ) from error
     except SystemExit as error:
         raise SourceExited.by(type(error).__name__) from None

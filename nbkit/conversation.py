@@ -44,8 +44,8 @@ class Conversation:
             raise NotAChatEngine(refuse(engine))
         if not isinstance(engine, BaseChatEngine):
             raise NotAChatEngine(
-                f"Got {type(engine).__name__}, which is not a chat engine — make one from an "
-                'index: `index.as_chat_engine(chat_mode="context", llm=llm)`.'
+                f"Got {type(engine).__name__}, which is not a chat engine",
+                'make one from an index: `index.as_chat_engine(chat_mode="context", llm=llm)`.',
             )
         self.engine = engine
         self.forgotten = 0
@@ -61,7 +61,7 @@ class Conversation:
         """
         if not isinstance(message, str) or not message.strip():
             raise StreamMisused(
-                f'Got {message!r} for a message — say something, as in `turn("your question")`.'
+                f"Got {message!r} for a message", 'say something, as in `turn("your question")`.'
             )
         turn = _Turn(self, whole_characters(message))
         turn.claim()
@@ -127,8 +127,8 @@ class _Turn(TokenStream):
         """Say that this turn is in the way."""
         about = self._message if len(self._message) <= 40 else f"{self._message[:39]}…"
         return TurnRunning(
-            f"A turn is still running on this chat engine ({about!r}) — await it, or stop it with "
-            "`.running.cancel()`, and try again when it has ended."
+            f"A turn is still running on this chat engine ({about!r})",
+            "await it, or stop it with `.running.cancel()`, and try again when it has ended.",
         )
 
     def _take(self) -> None:

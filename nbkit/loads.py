@@ -106,16 +106,16 @@ def read_points(measured: Any) -> list[LoadPoint]:
     points = list(points) if isinstance(points, Iterable) else [points]
     if not points or not all(isinstance(point, LoadPoint) for point in points):
         raise NotMeasured(
-            f"Got {type(measured).__name__} where an experiment was expected — pass what "
-            "`await nbkit.measure(...)` returned."
+            f"Got {type(measured).__name__} where an experiment was expected",
+            "pass what `await nbkit.measure(...)` returned.",
         )
     if len({point.kind for point in points}) > 1:
         raise NotMeasured(
-            "Some of these were measured by concurrency, others by rate — look at them one by one."
+            "Some of these were measured by concurrency, others by rate", "look at them one by one."
         )
     if not any(point.n for point in points):
         raise NotMeasured(
-            "Not one request of this experiment was answered, so there is nothing to draw — "
-            "look at its `.failures`, then measure again."
+            "Not one request of this experiment was answered, so there is nothing to draw",
+            "look at its `.failures`, then measure again.",
         )
     return points

@@ -85,8 +85,8 @@ def running_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise LoopMisused(
-            "No event loop is running here, so there is none to watch — enter `watch_loop()` in a "
-            "notebook cell, or inside a coroutine."
+            "No event loop is running here, so there is none to watch",
+            "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
         ) from None
 
 
@@ -96,7 +96,8 @@ def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
     if selector is None:
         raise LoopMisused(
             f"An event loop of type {type(loop).__module__}.{type(loop).__name__} cannot be "
-            "watched — run this on one of asyncio's own loops."
+            "watched",
+            "run this on one of asyncio's own loops.",
         )
     owner = getattr(selector.select, "__self__", None)
     return owner if isinstance(owner, Turns) else Turns(selector)

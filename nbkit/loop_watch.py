@@ -107,7 +107,7 @@ class LoopWatch:
     def __enter__(self) -> Self:
         if self.start is not None:
             raise LoopMisused(
-                "This watch has been used — write `with watch_loop() as watch:` anew."
+                "This watch has been used", "write `with watch_loop() as watch:` anew."
             )
         self._loop = running_loop()
         self._turns = turns_of(self._loop)
@@ -242,6 +242,6 @@ def watch_loop(threshold: float = 0.02) -> LoopWatch:
     """
     if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
         raise LoopMisused(
-            f"The threshold is {threshold!r} — give seconds, {_LEAST_THRESHOLD} or more."
+            f"The threshold is {threshold!r}", f"give seconds, {_LEAST_THRESHOLD} or more."
         )
     return LoopWatch(threshold)

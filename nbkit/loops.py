@@ -153,15 +153,16 @@ def run(awaitable: Awaitable[T]) -> T:
         if shared.stopped:
             raise LoopMisused(
                 "Somebody stopped the event loop that all `run` calls share, while this coroutine "
-                "ran on it — let coroutines return instead of calling `loop.stop()`; the next "
-                "`run` starts a new loop."
+                "ran on it",
+                "let coroutines return instead of calling `loop.stop()`; the next "
+                "`run` starts a new loop.",
             ) from None
         raise
     except RuntimeError as error:
         if "different loop" in str(error) or "different event loop" in str(error):
             raise LoopMisused(
-                "The coroutine waits for something that belongs to another event loop — `await` "
-                "it in the cell or coroutine that made it."
+                "The coroutine waits for something that belongs to another event loop",
+                "`await` it in the cell or coroutine that made it.",
             ) from error
         raise
 
@@ -180,16 +181,18 @@ def _check(awaitable: Any) -> None:
     kind = type(awaitable).__name__
     if not inspect.isawaitable(awaitable):
         call = " with its parentheses: `run(main())`" if callable(awaitable) else ": `run(main())`"
-        raise LoopMisused(f"Got {kind}, which cannot be awaited — pass a coroutine{call}.")
+        raise LoopMisused(f"Got {kind}, which cannot be awaited", f"pass a coroutine{call}.")
     used = inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) != "CORO_CREATED"
     if used:
         raise LoopMisused(
-            "This coroutine has been run or awaited before — call its function again for a new one."
+            "This coroutine has been run or awaited before",
+            "call its function again for a new one.",
         )
     if asyncio.isfuture(awaitable):
         raise LoopMisused(
             f"This {kind} belongs to an event loop already, and waiting for it here could hold up "
-            "that loop for ever — write `await` where it was made."
+            "that loop for ever",
+            "write `await` where it was made.",
         )
     try:
         asyncio.get_running_loop()
@@ -200,12 +203,13 @@ def _check(awaitable: Any) -> None:
             awaitable.close()  # or Python would complain of it, in whatever cell comes next
         raise LoopMisused(
             "`run` was called inside a coroutine, where it would hold up the event loop that it is "
-            "to wait for — write `await` instead of `run`."
+            "to wait for",
+            "write `await` instead of `run`.",
         )
     if not inspect.iscoroutine(awaitable):
         raise LoopMisused(
-            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up "
-            "— write `await` instead of `run`."
+            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up ",
+            "write `await` instead of `run`.",
         )
 
 
@@ -232,14 +236,14 @@ def allow_nested_run() -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise LoopMisused(
-            "No event loop is running here, so `asyncio.run` works as it is — leave "
-            "`allow_nested_run()` out."
+            "No event loop is running here, so `asyncio.run` works as it is",
+            "leave `allow_nested_run()` out.",
         ) from None
     # nest_asyncio would find out after it had patched half of asyncio.
     if not isinstance(loop, asyncio.BaseEventLoop):
         raise LoopMisused(
-            f"An event loop of type {type(loop).__module__}.{type(loop).__name__} cannot be "
-            "nested — write `await`, or run this on one of asyncio's own loops."
+            f"An event loop of type {type(loop).__module__}.{type(loop).__name__} cannot be nested",
+            "write `await`, or run this on one of asyncio's own loops.",
         )
     import nest_asyncio
 

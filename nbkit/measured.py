@@ -138,15 +138,15 @@ def read_rows(answers: Any) -> list[Row]:
         rows = [_row(str(number), item) for number, item in enumerate(answers, 1)]
     elif hasattr(answers, "points"):
         raise NotMeasured(
-            "An experiment holds several labels and loads, which do not belong into one figure — "
-            'pass `experiment.of("label", at=4)`.'
+            "An experiment holds several labels and loads, which do not belong into one figure",
+            'pass `experiment.of("label", at=4)`.',
         )
     else:
         raise _wrong_kind(answers)
     if not rows:
-        raise NotMeasured("There are no answers here — pass at least one.")
+        raise NotMeasured("There are no answers here", "pass at least one.")
     if all(row.trace is None for row in rows):
-        raise NotMeasured("None of these was timed in this kernel — run them again.")
+        raise NotMeasured("None of these was timed in this kernel", "run them again.")
     return rows
 
 
@@ -185,6 +185,6 @@ def _state(item: Any) -> str:
 
 def _wrong_kind(item: Any) -> NotMeasured:
     return NotMeasured(
-        f"Got {type(item).__name__} where an answer was expected — pass an Answer or its trace, a "
-        "list of them, or a dict of them by label."
+        f"Got {type(item).__name__} where an answer was expected",
+        "pass an Answer or its trace, a list of them, or a dict of them by label.",
     )

@@ -91,7 +91,7 @@ def values_of(rows: Sequence[Row], metric: str) -> Sample:
     Gaps belong to their answer. Raises `NotMeasured` for an unknown metric.
     """
     if metric not in METRICS:
-        raise NotMeasured(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
+        raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(METRICS)}.")
     values: list[float] = []
     groups: list[Hashable] = []
     counting = sorted((row for row in rows if row.counts), key=start_of)
@@ -164,8 +164,8 @@ def summary(answers: Any) -> Summary:
     rows = read_rows(answers)
     if not any(row.counts for row in rows):
         raise NotMeasured(
-            f"Not one of {count(len(rows), 'request')} can be measured: "
-            f"{' '.join(_notes(rows))} — see their `.error`, then ask again."
+            f"Not one of {count(len(rows), 'request')} can be measured: {' '.join(_notes(rows))}",
+            "see their `.error`, then ask again.",
         )
     return Summary(rows)
 

@@ -42,10 +42,10 @@ class SLO:
 
     def __post_init__(self) -> None:
         if not self.limits:
-            raise NotMeasured("This SLO asks for nothing — give a limit, such as SLO(ttft=0.5).")
+            raise NotMeasured("This SLO asks for nothing", "give a limit, such as SLO(ttft=0.5).")
         for name, limit in self.limits.items():
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
-                raise NotMeasured(f"{name}={limit!r} is no limit — give seconds above 0.")
+                raise NotMeasured(f"{name}={limit!r} is no limit", "give seconds above 0.")
 
     @property
     def limits(self) -> dict[str, float]:
@@ -61,9 +61,10 @@ class SLO:
         """
         if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
-                "The server did not report how many tokens it streamed, so TPOT is not known — ask "
+                "The server did not report how many tokens it streamed, so TPOT is not known",
+                "ask "
                 'it for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '
-                "SLO."
+                "SLO.",
             )
         taken = {name: getattr(trace, name) for name in self.limits}
         return all(
@@ -142,7 +143,7 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(
-            f"Got {type(slo).__name__} as the objective — pass nbkit.SLO(ttft=0.5), say."
+            f"Got {type(slo).__name__} as the objective", "pass nbkit.SLO(ttft=0.5), say."
         )
     return judged(read_rows(answers), slo)
 
@@ -151,12 +152,12 @@ def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
     """Judge the rows of one or several runs; raises `NotMeasured` where nothing can be judged."""
     known = [row for row in rows if row.trace and not row.trace.suspended]
     if not known:
-        raise NotMeasured("The clock was not running steadily for any of these — measure again.")
+        raise NotMeasured("The clock was not running steadily for any of these", "measure again.")
     steady = sorted((row for row in known if not row.ramp), key=start_of)
     if not steady:
         raise NotMeasured(
-            "All of these are the first of their run, which met an idle server — ask at least "
-            "twice as many as are in flight."
+            "All of these are the first of their run, which met an idle server",
+            "ask at least twice as many as are in flight.",
         )
     met = [bool(row.counts and row.trace and slo.met_by(row.trace)) for row in steady]
     windows = windows_of(known)

@@ -56,24 +56,24 @@ class AnswerTruncated(StreamError):
                 return None
             case "limit":
                 return cls(
-                    f"The answer was cut at its token limit (finish reason {reason!r}) — raise "
-                    "`max_tokens` of the model, or ask for a shorter answer."
+                    f"The answer was cut at its token limit (finish reason {reason!r})",
+                    "raise `max_tokens` of the model, or ask for a shorter answer.",
                 )
             case "filter":
                 return cls(
-                    f"The model's provider cut the answer (finish reason {reason!r}) — rephrase "
-                    "the question."
+                    f"The model's provider cut the answer (finish reason {reason!r})",
+                    "rephrase the question.",
                 )
             case "passing":
                 cut = cls(
-                    f"The model's server could not finish the answer (finish reason {reason!r}) — "
-                    "the partial answer is kept in `.answer`; ask again."
+                    f"The model's server could not finish the answer (finish reason {reason!r})",
+                    "the partial answer is kept in `.answer`; ask again.",
                 )
                 cut.later = True
                 return cut
         return cls(
-            f"The model ended with finish reason {reason!r}, so the answer may not be whole — it "
-            "is kept in `.answer`; the server's manual says what this reason means."
+            f"The model ended with finish reason {reason!r}, so the answer may not be whole",
+            "it is kept in `.answer`; the server's manual says what this reason means.",
         )
 
     @classmethod
@@ -81,7 +81,8 @@ class AnswerTruncated(StreamError):
         """The connection closed in good order, but nothing had said that the answer was over."""
         cut = cls(
             f"The connection closed after {count(chunks, 'chunk')}, before the model said it had "
-            "finished — the partial answer is kept in `.answer`; ask again."
+            "finished",
+            "the partial answer is kept in `.answer`; ask again.",
         )
         cut.later = True
         return cut
@@ -98,23 +99,23 @@ class NoAnswer(AnswerTruncated):
         """Say what there was in place of an answer."""
         ended = f" (finish reason {reason!r})" if reason else ""
         if refusal:
-            error = cls(f"The model refused to answer: {_excerpt(refusal)} — rephrase it.")
+            error = cls(f"The model refused to answer: {_excerpt(refusal)}", "rephrase it.")
         elif tools:
             error = cls(
-                f"The model called {', '.join(f'`{name}`' for name in tools)} instead of answering "
-                "— give the question to an agent, which runs the tools of a model."
+                f"The model called {', '.join(f'`{name}`' for name in tools)} instead of answering",
+                "give the question to an agent, which runs the tools of a model.",
             )
         elif thought:
             error = cls(
-                f"The model thought and then gave no answer{ended}: {_excerpt(thought)} — ask "
-                "again, or for less at once; the whole thought is in `.kept`."
+                f"The model thought and then gave no answer{ended}: {_excerpt(thought)}",
+                "ask again, or for less at once; the whole thought is in `.kept`.",
             )
         elif reason:
-            error = cls(f"The model gave an empty answer{ended} — ask again, or rephrase.")
+            error = cls(f"The model gave an empty answer{ended}", "ask again, or rephrase.")
         else:
             error = cls(
-                "The model sent no text — ask again, or ask the model itself (`llm.complete`) to "
-                "see what it does."
+                "The model sent no text",
+                "ask again, or ask the model itself (`llm.complete`) to see what it does.",
             )
         error.kept = refusal or thought
         return error
@@ -125,13 +126,13 @@ def check_source(source: Any) -> None:
     if source is None or isinstance(source, str | bytes | dict | int | float):
         kind = "None" if source is None else f"a {type(source).__name__}"
         raise StreamMisused(
-            f"Got {kind}, which is not an answer — pass one, such as "
-            '`engine.aquery("your question")`.'
+            f"Got {kind}, which is not an answer",
+            'pass one, such as `engine.aquery("your question")`.',
         )
     if inspect.iscoroutine(source) and inspect.getcoroutinestate(source) == "CORO_CLOSED":
         raise StreamMisused(
-            "This coroutine has already been awaited — a coroutine answers once; call the "
-            "engine again for a new one."
+            "This coroutine has already been awaited",
+            "a coroutine answers once; call the engine again for a new one.",
         )
     if callable(source) and not inspect.isawaitable(source):
         _check_callable(source)
@@ -139,8 +140,8 @@ def check_source(source: Any) -> None:
         if hasattr(source, verb):
             example = "as_query_engine().aquery" if verb == "as_query_engine" else verb
             raise StreamMisused(
-                f"Got {type(source).__name__}, which has not been asked anything — pass an "
-                f'answer of it: `.{example}("your question")`.'
+                f"Got {type(source).__name__}, which has not been asked anything",
+                f'pass an answer of it: `.{example}("your question")`.',
             )
 
 
@@ -158,15 +159,17 @@ def _check_callable(source: Any) -> None:
             else f"`lambda: {name}(...)` or the coroutine itself"
         )
         raise StreamMisused(
-            f"`{name}` is a function that still needs its arguments, not an answer — pass {advice}."
+            f"`{name}` is a function that still needs its arguments, not an answer",
+            f"pass {advice}.",
         ) from None
 
 
 def not_an_answer(error: Exception) -> StreamMisused:
     """Say that the source delivered something that is not text."""
     return StreamMisused(
-        f"Got {error} where text was expected — pass one answer of LlamaIndex's, such as "
-        '`engine.aquery("your question")`, or an iterable of str.'
+        f"Got {error} where text was expected",
+        "pass one answer of LlamaIndex's, such as "
+        '`engine.aquery("your question")`, or an iterable of str.',
     )
 
 
@@ -187,7 +190,8 @@ def explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
 def _in_own_words(error: BaseException) -> tuple[str, str | None] | None:
     if isinstance(error, NbkitError):
         return hide_keys(error.happened, error), error.advice
-    if "available context size" in str(error):  # LlamaIndex's check, before it asks the model
+    # LlamaIndex's check, before it asks the model.
+    if type(error) is ValueError and "available context size" in str(error):
         return (
             "The question, with what belongs to it, does not fit into the model's context window",
             "ask something shorter, lower `similarity_top_k`, or take a model with a larger one.",

@@ -111,8 +111,8 @@ class TokenStream:
     def _take(self) -> None:
         if self._taken:
             raise StreamMisused(
-                "This stream has already been read — its result is in `.answer`; to hear the "
-                "answer again, ask again."
+                "This stream has already been read",
+                "its result is in `.answer`; to hear the answer again, ask again.",
             )
         self._taken = True
 

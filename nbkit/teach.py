@@ -62,11 +62,11 @@ def write_edition(
     Raises `EditionError`. Taught in notebooks/README.md.
     """
     if edition not in _EDITIONS:
-        raise EditionError(f"There is no edition {edition!r} — choose {_listed(_EDITIONS)}.")
+        raise EditionError(f"There is no edition {edition!r}", f"choose {_listed(_EDITIONS)}.")
     folder = _course(source)
     paths = _chosen(folder, notebooks)
     if not os.fspath(out).strip():
-        raise EditionError("An empty name is no folder — name a new one.")
+        raise EditionError("An empty name is no folder", "name a new one.")
     out = Path(out).expanduser()
     _check_free(out)
     draft = out.with_name(f".{out.name}-{os.getpid()}")
@@ -87,7 +87,7 @@ def write_edition(
         draft.rename(out)
     except OSError as error:
         raise EditionError(
-            f"{out} could not be written ({error.strerror or error}) — name another folder."
+            f"{out} could not be written ({error.strerror or error})", "name another folder."
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -107,12 +107,12 @@ def _course(source: "str | os.PathLike[str] | None") -> Path:
         return folder
     if source is None:
         raise EditionError(
-            "The notebooks are not beside the installed package — they come with the repository: "
-            "say where it is with --from PATH/notebooks."
+            "The notebooks are not beside the installed package",
+            "they come with the repository: say where it is with --from PATH/notebooks.",
         )
     raise EditionError(
-        f"There are no notebooks of the course in {folder} — give the folder that holds "
-        "00_start_here.ipynb."
+        f"There are no notebooks of the course in {folder}",
+        "give the folder that holds 00_start_here.ipynb.",
     )
 
 
@@ -127,20 +127,20 @@ def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
         if not found:
             near = difflib.get_close_matches(stem, course, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose {_listed(course)}."
-            raise EditionError(f"There is no notebook {name!r} — {hint}")
+            raise EditionError(f"There is no notebook {name!r}", f"{hint}")
         stems.update(found)
     return [path for stem, path in course.items() if stem in stems or not wanted]
 
 
 def _check_free(out: Path) -> None:
     if out.absolute() == Path.cwd():
-        raise EditionError(f"{out.absolute()} is the folder you are in — name a new one in it.")
+        raise EditionError(f"{out.absolute()} is the folder you are in", "name a new one in it.")
     if out.is_dir() and any(out.iterdir()):
         raise EditionError(
-            f"{out} is not empty, and somebody's work may be in it — name a new folder."
+            f"{out} is not empty, and somebody's work may be in it", "name a new folder."
         )
     if out.exists() and not out.is_dir():
-        raise EditionError(f"{out} is a file — name a new folder.")
+        raise EditionError(f"{out} is a file", "name a new folder.")
 
 
 def _read(path: Path) -> NotebookNode:
@@ -148,7 +148,7 @@ def _read(path: Path) -> NotebookNode:
         notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, nbformat.ValidationError) as error:
         raise EditionError(
-            f"{path.name} is not a notebook ({error}) — fetch it from the repository again."
+            f"{path.name} is not a notebook ({error})", "fetch it from the repository again."
         ) from error
     return notebook
 

@@ -61,7 +61,8 @@ def not_async(fn: Callable[..., Any]) -> BatchMisused:
     advice = f"pass `{twin}` of the same object" if twin else "write it with `async def`"
     name = getattr(fn, "__name__", type(fn).__name__)
     return BatchMisused(
-        f"`{name}` is not an async function: it blocks everything else until it returns — {advice}."
+        f"`{name}` is not an async function: it blocks everything else until it returns",
+        f"{advice}.",
     )
 
 

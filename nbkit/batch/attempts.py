@@ -160,8 +160,8 @@ class Asker:
 
     def _late(self, tokens: TokenStream | None) -> AttemptTimedOut:
         late = AttemptTimedOut(
-            f"No whole answer within {self._timeout:g} s, so it was stopped — raise `timeout`, or "
-            "ask fewer at once."
+            f"No whole answer within {self._timeout:g} s, so it was stopped",
+            "raise `timeout`, or ask fewer at once.",
         )
         late.answer = tokens.answer if tokens else None
         return late

@@ -54,7 +54,9 @@ class Journal:
     def rows(self) -> list[dict[str, Any]]:
         """Give the last record of each item as a dict: `pandas.DataFrame(journal.rows())`."""
         if not self.path.is_file():
-            raise JournalError(f"There is no journal {self.path} — check the name, or run a batch.")
+            raise JournalError(
+                f"There is no journal {self.path}", "check the name, or run a batch."
+            )
         lines = self.path.read_bytes().split(b"\n")
         _header(self.path, lines[0])
         # The last line is empty, or torn: it is being written, or its writer was killed.
@@ -95,8 +97,8 @@ class OpenJournal:
             self._lock.acquire()
         except Timeout:
             raise JournalError(
-                f"Another batch is writing {self._path} — wait for it, or give this one another "
-                "journal."
+                f"Another batch is writing {self._path}",
+                "wait for it, or give this one another journal.",
             ) from None
         except OSError as error:
             raise self._cannot_write(error) from error
@@ -222,8 +224,8 @@ class OpenJournal:
         ]
         if changed:
             raise JournalError(
-                f"{self._path} is from a run with other parameters ({'; '.join(changed)}) — give "
-                "this run another journal, or undo the change."
+                f"{self._path} is from a run with other parameters ({'; '.join(changed)})",
+                "give this run another journal, or undo the change.",
             )
 
     def _append(self, line: bytes) -> None:
@@ -248,14 +250,14 @@ class OpenJournal:
 
     def _cannot_write(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path} cannot be written ({error.strerror or error}) — free space or give "
-            "another path; what ended before is kept."
+            f"{self._path} cannot be written ({error.strerror or error})",
+            "free space or give another path; what ended before is kept.",
         )
 
     def _cannot_sync(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path} may not be on the disk as it was written ({error.strerror or error}) — "
-            "keep the outcomes you have, check the disk, and give the next run another journal."
+            f"{self._path} may not be on the disk as it was written ({error.strerror or error})",
+            "keep the outcomes you have, check the disk, and give the next run another journal.",
         )
 
 
@@ -270,8 +272,8 @@ def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
         return whole_characters(text).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise JournalError(
-            f"{what} cannot be written as JSON ({error}) — use text, numbers, lists and dicts, or "
-            "run without a journal."
+            f"{what} cannot be written as JSON ({error})",
+            "use text, numbers, lists and dicts, or run without a journal.",
         ) from None
 
 
@@ -284,7 +286,7 @@ def _header(path: Path, line: bytes) -> dict[str, Any]:
         if not line.endswith(b"\n") and line.startswith(f'{{"{_MARK}"'.encode()[: len(line)]):
             parameters = {}
     if not isinstance(parameters, dict):
-        raise JournalError(f"{path} is no journal of a batch — give another name.")
+        raise JournalError(f"{path} is no journal of a batch", "give another name.")
     return parameters
 
 
@@ -295,7 +297,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
             raise ValueError
     except (ValueError, AttributeError):
         raise JournalError(
-            f"Line {number} of {path} is no record of a batch — correct or remove it; the "
-            "others are good."
+            f"Line {number} of {path} is no record of a batch",
+            "correct or remove it; the others are good.",
         ) from None
     return dict(record)

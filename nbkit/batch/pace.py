@@ -37,8 +37,8 @@ class Rate:
         given = [limit for limit in (self.requests, self.tokens) if limit is not None]
         if not given or not all(0 < limit < math.inf for limit in given):
             raise BatchMisused(
-                f"{self!r} limits nothing, or lets nothing through — give numbers above 0, a "
-                "minute: Rate(requests=60, tokens=40_000)."
+                f"{self!r} limits nothing, or lets nothing through",
+                "give numbers above 0, a minute: Rate(requests=60, tokens=40_000).",
             )
 
 

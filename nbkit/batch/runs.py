@@ -123,7 +123,7 @@ class BatchRun:
 
     async def _run(self) -> list[Outcome]:
         if self._running:
-            raise BatchMisused("This batch is running — await it once, and read `.outcomes`.")
+            raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
         self._running = True
         self._batch.forget_failures()
         try:
@@ -199,8 +199,9 @@ class _Batch:
                     if self._stop and outcome.error is not None:
                         raise BatchStopped(
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
-                            f"cancelled: {outcome.error} — what is done is kept in `.outcomes` and "
-                            "in the journal; put that right, then await the batch again."
+                            f"cancelled: {outcome.error}",
+                            "what is done is kept in `.outcomes` and "
+                            "in the journal; put that right, then await the batch again.",
                         ) from outcome.error
 
     async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
@@ -222,11 +223,11 @@ def _listed(items: Any, journal: Any) -> list[Any]:
 def _no_items(items: Any) -> BatchMisused:
     if isinstance(items, AsyncIterable):
         return BatchMisused(
-            "run_batch takes a list of items — for an async source, use iter_batch."
+            "run_batch takes a list of items", "for an async source, use iter_batch."
         )
     return BatchMisused(
-        f"Got {type(items).__name__} where items were expected — pass a list, such as your "
-        "questions."
+        f"Got {type(items).__name__} where items were expected",
+        "pass a list, such as your questions.",
     )
 
 
@@ -235,24 +236,24 @@ def _check(
 ) -> None:
     if not callable(fn) and not is_of_agent(fn):
         raise BatchMisused(
-            f"Got {type(fn).__name__} where a function was expected — pass an async function of "
-            "one item, such as `engine.aquery`, without calling it."
+            f"Got {type(fn).__name__} where a function was expected",
+            "pass an async function of one item, such as `engine.aquery`, without calling it.",
         )
     check_async(fn)
     if max_concurrency != "auto" and not _is_count(max_concurrency):
         raise BatchMisused(
-            f'max_concurrency={max_concurrency!r} is not possible — give 1 or more, or "auto".'
+            f"max_concurrency={max_concurrency!r} is not possible", 'give 1 or more, or "auto".'
         )
     if not _is_count(attempts):
-        raise BatchMisused(f"attempts={attempts!r} is not possible — give 1 or more.")
+        raise BatchMisused(f"attempts={attempts!r} is not possible", "give 1 or more.")
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
-        raise BatchMisused(f"timeout={timeout!r} is not possible — give seconds above 0, or None.")
+        raise BatchMisused(f"timeout={timeout!r} is not possible", "give seconds above 0, or None.")
     if rate is not None and not isinstance(rate, Rate):
         raise BatchMisused(
-            f"rate={rate!r} is not possible — give nbkit.Rate(requests=60), a minute."
+            f"rate={rate!r} is not possible", "give nbkit.Rate(requests=60), a minute."
         )
     if on_error not in ("collect", "stop"):
-        raise BatchMisused(f'on_error={on_error!r} is not possible — give "collect" or "stop".')
+        raise BatchMisused(f"on_error={on_error!r} is not possible", 'give "collect" or "stop".')
 
 
 def _is_count(value: Any) -> bool:

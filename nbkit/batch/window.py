@@ -110,8 +110,8 @@ async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any
             if task is None or task.cancelling():
                 raise
             raise BatchError(
-                "The source of the items was cancelled by somebody other than the batch — start "
-                "it again."
+                "The source of the items was cancelled by somebody other than the batch",
+                "start it again.",
             ) from None
     else:
         for item in items:

@@ -96,7 +96,7 @@ def read_questions(questions: Any) -> list[str]:
         questions = [questions]
     listed = list(questions) if isinstance(questions, Iterable) else []
     if not listed or not all(isinstance(one, str) for one in listed):
-        raise ExperimentError("There is nothing to ask — pass a list of questions, as text.")
+        raise ExperimentError("There is nothing to ask", "pass a list of questions, as text.")
     return [whole_characters(one) for one in listed]
 
 
@@ -104,7 +104,7 @@ def read_loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
     """Give what the loads are, and the loads in ascending order; raises `ExperimentError`."""
     if concurrency is not None and rate is not None:
         raise ExperimentError(
-            "concurrency and rate are two ways to load a server — give one, and measure twice."
+            "concurrency and rate are two ways to load a server", "give one, and measure twice."
         )
     kind: Kind = "concurrency" if rate is None else "rate"
     given = rate if rate is not None else 1 if concurrency is None else concurrency
@@ -114,9 +114,9 @@ def read_loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
         number = isinstance(load, int if whole else int | float) and not isinstance(load, bool)
         if not number or not 0 < load < math.inf:
             wanted = "whole numbers from 1" if whole else "arrivals a second, above 0"
-            raise ExperimentError(f"{kind}={load!r} is not possible — give {wanted}.")
+            raise ExperimentError(f"{kind}={load!r} is not possible", f"give {wanted}.")
     if not loads:
-        raise ExperimentError(f"{kind} is empty — give at least one load.")
+        raise ExperimentError(f"{kind} is empty", "give at least one load.")
     return kind, sorted(set(loads))
 
 
@@ -130,12 +130,13 @@ def check_counts(
         ("warmup", int(warmup) if isinstance(warmup, bool) else warmup, 0),
     ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ExperimentError(f"{name}={value!r} is not possible — give {least} or more.")
+            raise ExperimentError(f"{name}={value!r} is not possible", f"give {least} or more.")
     most = int(max(loads))
     if requests is not None and kind == "concurrency" and 1 < most > requests / 2:
         raise ExperimentError(
             f"requests={requests} is too few for concurrency={most}: the first {most} meet an idle "
-            f"server and are left out — ask {2 * most} at least, better {_ROUNDS * most}."
+            f"server and are left out",
+            f"ask {2 * most} at least, better {_ROUNDS * most}.",
         )
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
-        raise ExperimentError(f"timeout={timeout!r} is not possible — give seconds, or None.")
+        raise ExperimentError(f"timeout={timeout!r} is not possible", "give seconds, or None.")

@@ -60,7 +60,7 @@ class Experiment:
         Raises `ExperimentError` if there is none.
         """
         if cls.newest is None:
-            raise ExperimentError("Nothing was measured yet — run `await nbkit.measure(...)`.")
+            raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
         return cls.newest
 
     @property
@@ -89,10 +89,10 @@ class Experiment:
         Raises `ExperimentError` for a label or a load that was not measured.
         """
         if label is not None and label not in self.labels:
-            raise ExperimentError(f"There is no {label!r} here — choose one of {self.labels}.")
+            raise ExperimentError(f"There is no {label!r} here", f"choose one of {self.labels}.")
         if at is not None and at not in self.loads:
             raise ExperimentError(
-                f"Nothing was measured at {self.kind} {at!r} — choose one of {self.loads}."
+                f"Nothing was measured at {self.kind} {at!r}", f"choose one of {self.loads}."
             )
         return [
             one for one in self.results if label in (None, one.label) and at in (None, one.load)
@@ -139,11 +139,13 @@ class Experiment:
         Raises `ExperimentError` for labels, metrics and loads that were not measured.
         """
         if metric not in METRICS:
-            raise ExperimentError(f"There is no metric {metric!r} — choose one of {list(METRICS)}.")
+            raise ExperimentError(
+                f"There is no metric {metric!r}", f"choose one of {list(METRICS)}."
+            )
         if at is None and len(self.loads) > 1:
             raise ExperimentError(
-                f"{self.kind.capitalize()} was {listed(self.loads)} — say which with at=, or give "
-                "a pair to compare one with the other."
+                f"{self.kind.capitalize()} was {listed(self.loads)}",
+                "say which with at=, or give a pair to compare one with the other.",
             )
         loads = at if isinstance(at, tuple) else (at, at)
         sides = [self.of(label, load) for label, load in zip((a, b), loads, strict=True)]

@@ -192,7 +192,7 @@ class _Asker:
             async with asyncio.timeout(self._timeout):
                 await tokens
         except TimeoutError:
-            error = StreamBroken(f"No whole answer within {self._timeout:g} s — raise `timeout`.")
+            error = StreamBroken(f"No whole answer within {self._timeout:g} s", "raise `timeout`.")
         except StreamError as raised:
             error = raised
         answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
@@ -221,7 +221,7 @@ class _Asker:
 def _missing(answer: Answer) -> StreamBroken | None:
     """Give the error of an answer that was stopped, or that has no text; `None` if it is whole."""
     if answer.stopped:
-        return StreamBroken("The call was cancelled by somebody else — ask again.")
+        return StreamBroken("The call was cancelled by somebody else", "ask again.")
     if answer.nothing_found:
-        return StreamBroken("No document matched, so no model was asked — look at the retriever.")
-    return None if answer.text else StreamBroken("The answer has no text — look at the model.")
+        return StreamBroken("No document matched, so no model was asked", "look at the retriever.")
+    return None if answer.text else StreamBroken("The answer has no text", "look at the model.")

@@ -39,8 +39,8 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
         draft.replace(path)
     except OSError as error:
         raise ExperimentError(
-            f"{path} could not be written ({error.strerror or error}) — free space or give "
-            "another name."
+            f"{path} could not be written ({error.strerror or error})",
+            "free space or give another name.",
         ) from error
     finally:
         with suppress(OSError):
@@ -51,7 +51,7 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
 def read(cls: type[Kept], path: Path) -> Kept:
     """Read what `write` wrote."""
     if not path.is_file():
-        raise ExperimentError(f"There is no file {path} — check the name.")
+        raise ExperimentError(f"There is no file {path}", "check the name.")
     *lines, torn = path.read_text("utf-8", errors="replace").split("\n")
     header = _header(path, lines[0] if lines else torn)
     experiment = cls(**{name: header[name] for name in _HEADER}, questions=header.get("questions"))
@@ -60,8 +60,8 @@ def read(cls: type[Kept], path: Path) -> Kept:
             experiment.results.append(_measurement(json.loads(line), header[_MARK]))
         except (ValueError, KeyError, TypeError):
             raise ExperimentError(
-                f"Line {number} of {path} is no request of an experiment — correct or remove it, "
-                "the others are good."
+                f"Line {number} of {path} is no request of an experiment",
+                "correct or remove it, the others are good.",
             ) from None
     return experiment
 
@@ -74,12 +74,12 @@ def _header(path: Path, line: str) -> dict[str, Any]:
             raise ValueError
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
-            f"{path} is no experiment that nbkit saved — check the name."
+            f"{path} is no experiment that nbkit saved", "check the name."
         ) from None
     if written > _FORMAT:
         raise ExperimentError(
-            f"{path} was saved by a newer nbkit (format {written}, this one reads {_FORMAT}) — "
-            "update nbkit, then load it again."
+            f"{path} was saved by a newer nbkit (format {written}, this one reads {_FORMAT})",
+            "update nbkit, then load it again.",
         )
     return dict(header)
 

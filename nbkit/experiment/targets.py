@@ -63,10 +63,10 @@ def targets_of(against: Any) -> list[Target]:
     if not isinstance(against, Mapping):
         against = {_name(against): against}
     if not against:
-        raise ExperimentError("There is nothing to measure — pass an engine, or a dict of them.")
+        raise ExperimentError("There is nothing to measure", "pass an engine, or a dict of them.")
     labels = [str(label) for label in against]
     if len(set(labels)) < len(labels):
-        raise ExperimentError(f"Two labels read the same: {labels} — give each its own.")
+        raise ExperimentError(f"Two labels read the same: {labels}", "give each its own.")
     return [Target(label, what) for label, what in zip(labels, against.values(), strict=True)]
 
 
@@ -85,19 +85,19 @@ def _call_of(label: str, what: Any) -> Call:
             return call
     if hasattr(what, "as_query_engine"):
         raise ExperimentError(
-            f"{label!r} is {type(what).__name__}, which answers no question — pass "
-            "`index.as_query_engine(streaming=True)`."
+            f"{label!r} is {type(what).__name__}, which answers no question",
+            "pass `index.as_query_engine(streaming=True)`.",
         )
     if inspect.iscoroutine(what):
         what.close()
         raise ExperimentError(
-            f"{label!r} is an answer to one question — pass the engine, or `engine.aquery` "
-            "without calling it."
+            f"{label!r} is an answer to one question",
+            "pass the engine, or `engine.aquery` without calling it.",
         )
     if not callable(what):
         raise ExperimentError(
-            f"{label!r} is {type(what).__name__}, which cannot be asked — pass an engine, an LLM, "
-            "or a function of a question."
+            f"{label!r} is {type(what).__name__}, which cannot be asked",
+            "pass an engine, an LLM, or a function of a question.",
         )
     function: Call = what
     return function

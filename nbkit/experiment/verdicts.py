@@ -75,13 +75,13 @@ def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) 
     for name, median in zip(names, medians, strict=True):
         if median is None:
             raise NotMeasured(
-                f"{name} has no {METRICS[metric]} to compare — not one of its requests has one; "
-                "see `.failures` and `.table()`."
+                f"{name} has no {METRICS[metric]} to compare",
+                "not one of its requests has one; see `.failures` and `.table()`.",
             )
     first, second = (median or 0.0 for median in medians)
     if second == 0:
         raise NotMeasured(
-            f"{names[1]} has a {METRICS[metric]} of zero — there is no ratio to that."
+            f"{names[1]} has a {METRICS[metric]} of zero", "there is no ratio to that."
         )
     pairs = pairs_of(over, under)
     return Comparison(

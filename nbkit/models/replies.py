@@ -158,25 +158,25 @@ def not_a_reply(request: httpx.Request, body: str) -> Exception:
         check += f', which usually ends in /v1: connect("{address}/v1")'
     if not body:
         return EmptyReplyError(
-            f"{address} sent an empty answer (HTTP 200) — ask again; if it stays so, {check} and "
-            "look into the server's log."
+            f"{address} sent an empty answer (HTTP 200)",
+            f"ask again; if it stays so, {check} and look into the server's log.",
         )
     if body.startswith("<"):
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
         named = f" ({' '.join(title[1].split())[:80]!r})" if title else ""
         return NotAReplyError(
-            f"{address} sent a web page{named} instead of an answer — {check}, or sign in there "
-            "first."
+            f"{address} sent a web page{named} instead of an answer",
+            f"{check}, or sign in there first.",
         )
     if body.startswith("{") and not _is_json(body):
         return _cut(request, body)
     if body.startswith(("data:", "event:")):
         return NotAReplyError(
-            f"{address} sends a stream, whether asked to or not — use an engine with "
-            "`streaming=True`."
+            f"{address} sends a stream, whether asked to or not",
+            "use an engine with `streaming=True`.",
         )
     return NotAReplyError(
-        f"{address} does not answer in OpenAI's chat protocol: it sent {body[:80]!r} — {check}."
+        f"{address} does not answer in OpenAI's chat protocol: it sent {body[:80]!r}", f"{check}."
     )
 
 

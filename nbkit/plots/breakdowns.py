@@ -56,11 +56,11 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
         for name, chosen in _ranked(rows)
     ]
     if not bars:
-        raise PlotError("Not one complete answer with text here — see the errors, then ask again.")
+        raise PlotError("Not one complete answer with text here", "see the errors, then ask again.")
     if len(bars) > _MOST_ROWS:
         raise PlotError(
-            f"{len(bars)} bars are too many to read — pass fewer: "
-            '`plots.breakdown(experiment.of("label", at=4))`.'
+            f"{len(bars)} bars are too many to read",
+            'pass fewer: `plots.breakdown(experiment.of("label", at=4))`.',
         )
     labels = [label for label, _ in bars]
     looks = list(_PHASES.items())

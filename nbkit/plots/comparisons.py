@@ -42,7 +42,7 @@ def compare(
     runs = _runs(seconds)
     baseline = next(iter(runs)) if baseline is None else baseline
     if baseline not in runs:
-        raise PlotError(f"There is no {baseline!r} to compare with — choose one of {list(runs)}.")
+        raise PlotError(f"There is no {baseline!r} to compare with", f"choose one of {list(runs)}.")
     if ideal is not None:
         (ideal,) = read_seconds("ideal", ideal)
     labels = [one_line(label) for label in runs]
@@ -109,9 +109,9 @@ def speedup(
     """
     runs = _runs(seconds)
     if not all(isinstance(n, Integral) and int(n) >= 1 for n in runs):
-        raise PlotError(f"{list(runs)} are not numbers of requests — pass whole numbers from 1.")
+        raise PlotError(f"{list(runs)} are not numbers of requests", "pass whole numbers from 1.")
     if slots is not None and slots < 1:
-        raise PlotError(f"A model with {slots} slots answers nobody — pass at least one slot.")
+        raise PlotError(f"A model with {slots} slots answers nobody", "pass at least one slot.")
     numbers = sorted(runs)
     alone = {n: _alone(sequential, n) for n in numbers}
     faster = [alone[n] / median(runs[n]) for n in numbers]
@@ -162,7 +162,7 @@ def speedup(
 
 def _runs(seconds: Any) -> dict[Any, list[float]]:
     if not isinstance(seconds, Mapping) or not seconds:
-        raise PlotError("There is nothing to compare — pass a dict of durations in seconds.")
+        raise PlotError("There is nothing to compare", "pass a dict of durations in seconds.")
     return {label: read_seconds(label, value) for label, value in seconds.items()}
 
 
@@ -170,7 +170,7 @@ def _alone(sequential: Any, n: int) -> float:
     if isinstance(sequential, Mapping):
         if n not in sequential:
             raise PlotError(
-                f"`sequential` has no duration for {n} — give one for each number at once."
+                f"`sequential` has no duration for {n}", "give one for each number at once."
             )
         sequential = sequential[n]
     return median(read_seconds("sequential", sequential))

@@ -43,12 +43,14 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     Taught in notebook 08.
     """
     if metric not in _METRICS:
-        raise PlotError(f"There is no metric {metric!r} to draw — choose one of {list(_METRICS)}.")
+        raise PlotError(
+            f"There is no metric {metric!r} to draw", f"choose one of {list(_METRICS)}."
+        )
     curves = {
         label: _measurements(label, group, metric) for label, group in read_groups(measured).items()
     }
     if not any(values for values, _ in curves.values()):
-        raise PlotError(f"None of these has a {metric} — pass answers that have text.")
+        raise PlotError(f"None of these has a {metric}", "pass answers that have text.")
     labels = [_legend(label, _sample(len(values), out)) for label, (values, out) in curves.items()]
     with canvas(ax, texts=labels) as ax:
         right = max(max(values) for values, _ in curves.values() if values)
@@ -94,7 +96,9 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
         found[label] = [max(gap, _SHORTEST_GAP) for gap in pooled]
     everything = [gap for pooled in found.values() for gap in pooled]
     if not everything:
-        raise PlotError("No answer here has two chunks, so there are no gaps — stream the answers.")
+        raise PlotError(
+            "No answer here has two chunks, so there are no gaps", "stream the answers."
+        )
     low, high = math.log10(min(everything)) - 0.1, math.log10(max(everything)) + 0.1
     bins = np.logspace(low, high, 50)
     labels = [_legend(label, _figures(pooled)) for label, pooled in found.items()]
@@ -142,7 +146,7 @@ def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int
         group = list(group)
         if group and all(is_number(one) for one in group):
             if not all(0 <= float(one) < math.inf for one in group):
-                raise PlotError(f"{label!r} has a value that is no duration — leave it out.")
+                raise PlotError(f"{label!r} has a value that is no duration", "leave it out.")
             return [float(one) for one in group], 0
     return _of_rows(read_rows(group), metric)
 

@@ -195,8 +195,9 @@ def _bands(blocks: Any) -> list[tuple[float, float]]:
         return [(block.start, block.end) for block in blocks.blocks]
     except (AttributeError, TypeError):
         raise PlotError(
-            f"Got {type(blocks).__name__} as `blocks` — pass what a watch on the event loop "
-            "returned: an object whose `.blocks` have `.start` and `.end`."
+            f"Got {type(blocks).__name__} as `blocks`",
+            "pass what a watch on the event loop "
+            "returned: an object whose `.blocks` have `.start` and `.end`.",
         ) from None
 
 

@@ -25,7 +25,7 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
     steps = list(getattr(run, "steps", ()))
     if len(steps) < 2:
         raise PlotError(
-            'This has no steps to draw — pass a batch that ran with max_concurrency="auto".'
+            "This has no steps to draw", 'pass a batch that ran with max_concurrency="auto".'
         )
     times = [step.time - steps[0].time for step in steps]
     limits = [step.limit for step in steps]

@@ -28,7 +28,7 @@ def read_rows(answers: Any) -> list[Row]:
 def read_groups(answers: Any) -> dict[str, Any]:
     """Give what is drawn as one curve each: the values of a dict, or everything under ""."""
     if isinstance(answers, Mapping) and not answers:
-        raise PlotError("There are no answers to draw — pass at least one.")
+        raise PlotError("There are no answers to draw", "pass at least one.")
     return dict(answers) if isinstance(answers, Mapping) else {"": answers}
 
 
@@ -37,15 +37,15 @@ def read_seconds(label: Any, value: Any) -> list[float]:
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     seconds = list(value) if several else [value]
     if not seconds:
-        raise PlotError(f"{label!r} has no measurement — measure it, or leave it out.")
+        raise PlotError(f"{label!r} has no measurement", "measure it, or leave it out.")
     for one in seconds:
         if not is_number(one):
             raise PlotError(
-                f"{label!r} has {type(one).__name__} where seconds were expected — pass a number, "
-                "or a list of numbers."
+                f"{label!r} has {type(one).__name__} where seconds were expected",
+                "pass a number, or a list of numbers.",
             )
         if not 0 < float(one) < math.inf:
-            raise PlotError(f"{label!r} took {one} s — pass durations above zero.")
+            raise PlotError(f"{label!r} took {one} s", "pass durations above zero.")
     return [float(one) for one in seconds]
 
 

@@ -85,7 +85,7 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
     """
     if not isinstance(slo, SLO):
         raise PlotError(
-            f"Got {type(slo).__name__} as the objective — pass nbkit.SLO(ttft=0.5), say."
+            f"Got {type(slo).__name__} as the objective", "pass nbkit.SLO(ttft=0.5), say."
         )
     try:
         points = read_points(measured)
@@ -178,7 +178,7 @@ def _curves(measured: Any, metric: str) -> dict[str, list[LoadPoint]]:
     except NotMeasured as error:
         raise PlotError(str(error)) from None
     if not points:
-        raise PlotError(f"Nothing here has a {METRICS[metric]} — choose another metric.")
+        raise PlotError(f"Nothing here has a {METRICS[metric]}", "choose another metric.")
     curves: dict[str, list[LoadPoint]] = {}
     for point in sorted(points, key=lambda point: point.load):
         curves.setdefault(point.label, []).append(point)

@@ -86,8 +86,8 @@ class Server:
         if not self._uvicorn.ready.wait(START_SECONDS) or self._failure is not None:
             self.stop()
             raise ServeError(
-                f"The server did not start ({self._failure or 'no sign of life'}) — restart the "
-                "kernel and run the cell again."
+                f"The server did not start ({self._failure or 'no sign of life'})",
+                "restart the kernel and run the cell again.",
             ) from self._failure
         atexit.register(self.stop)
 
@@ -238,8 +238,8 @@ def serve(
     _check(engine, chat)
     if host not in LOOPBACK and not expose:
         raise ServeError(
-            f"host={host!r} would let other machines ask your model at your cost — leave host out, "
-            "or pass expose=True (in a shell, --expose) if you mean it."
+            f"host={host!r} would let other machines ask your model at your cost",
+            "leave host out, or pass expose=True (in a shell, --expose) if you mean it.",
         )
     server = Server(engine, chat, host=host, port=port, max_concurrent=max_concurrent, hosts=hosts)
     if host not in LOOPBACK:
@@ -249,20 +249,20 @@ def serve(
 
 def _check(engine: Any, chat: Any) -> None:
     if engine is None and chat is None:
-        raise ServeError("There is nothing to serve — pass a query engine, or chat=.")
+        raise ServeError("There is nothing to serve", "pass a query engine, or chat=.")
     for given in (engine, chat):
         if is_of_agent(given):
             raise ServeError(refuse(given))
     if engine is not None and not isinstance(engine, BaseQueryEngine):
         raise ServeError(
-            f"Got {type(engine).__name__}, which is not a query engine — pass "
-            "`index.as_query_engine(llm=llm, streaming=True)`."
+            f"Got {type(engine).__name__}, which is not a query engine",
+            "pass `index.as_query_engine(llm=llm, streaming=True)`.",
         )
     if chat is not None and (isinstance(chat, BaseChatEngine) or not callable(chat)):
         raise ServeError(
             f"Got {type(chat).__name__} for chat, which people would share, each other's messages "
-            'included — pass a function: `chat=lambda: index.as_chat_engine(chat_mode="context", '
-            "llm=llm)`."
+            "included",
+            'pass a function: `chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm)`.',
         )
 
 
@@ -272,8 +272,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         raise ServeError(
-            f"The server cannot listen on {host}, port {port} ({error}) — leave port out to take a "
-            "free one, or stop what holds it."
+            f"The server cannot listen on {host}, port {port} ({error})",
+            "leave port out to take a free one, or stop what holds it.",
         ) from None
 
 

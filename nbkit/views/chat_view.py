@@ -167,7 +167,7 @@ def chat(engine: Any) -> ChatView:
     conversation = Conversation(engine)
     if kernel_shell() is None:
         raise StreamMisused(
-            "`chat` needs a notebook to be shown in — in a script, read "
-            "`nbkit.Conversation(engine).turn(message)`."
+            "`chat` needs a notebook to be shown in",
+            "in a script, read `nbkit.Conversation(engine).turn(message)`.",
         )
     return ChatView(conversation)

@@ -87,8 +87,9 @@ def show_all(
         streams = {label: stream(source) for label, source in given.items()}
         if not streams or (race is not None and sources is not None):
             raise StreamMisused(
-                "`show_all` got nothing to show — give it answers by label, such as "
-                "`{q: engine.aquery(q) for q in questions}`, or the same as `race=`, not both."
+                "`show_all` got nothing to show",
+                "give it answers by label, such as "
+                "`{q: engine.aquery(q) for q in questions}`, or the same as `race=`, not both.",
             )
     except StreamMisused:
         for source in given.values():
@@ -112,6 +113,7 @@ def _labelled(sources: Any) -> dict[str, Any]:
     if iscoroutine(sources):
         sources.close()
     raise StreamMisused(
-        f"`show_all` got one {type(sources).__name__} — for one answer call `show`; for several "
-        "give a dict by label, such as `{q: engine.aquery(q) for q in questions}`."
+        f"`show_all` got one {type(sources).__name__}",
+        "for one answer call `show`; for several "
+        "give a dict by label, such as `{q: engine.aquery(q) for q in questions}`.",
     )

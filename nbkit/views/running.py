@@ -59,8 +59,9 @@ def need_loop(name: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         raise StreamMisused(
-            f"`{name}` needs a running event loop — in a notebook call it in a cell; in a script, "
-            "from a coroutine started with `asyncio.run(main())`."
+            f"`{name}` needs a running event loop",
+            "in a notebook call it in a cell; in a script, "
+            "from a coroutine started with `asyncio.run(main())`.",
         ) from None
 
 
