@@ -187,7 +187,7 @@ def explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
 def _in_own_words(error: BaseException) -> tuple[str, str | None] | None:
     if isinstance(error, NbkitError):
         return hide_keys(error.happened, error), error.advice
-    if "available context size" in str(error):  # LlamaIndex's check, before it asks the model
+    if "Calculated available context size" in str(error):  # LlamaIndex's check
         return (
             "The question, with what belongs to it, does not fit into the model's context window",
             "ask something shorter, lower `similarity_top_k`, or take a model with a larger one.",
