@@ -33,7 +33,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
             raise
         _close_coroutines(error)
         raise StreamMisused(
-            "A function without `async` is called in a thread, and this one needs the event loop ",
+            "A function without `async` is called in a thread, and this one needs the event loop",
             "write it with `async def`.",
         ) from error
     except SystemExit as error:

@@ -71,7 +71,8 @@ class ChatTurn:
         try:
             if complaint is not None and not seen and was_refused(complaint):
                 await self.take_back()
-                complaint.args = (f"{complaint} (The chat does not remember this message.)",)
+                told = f"{complaint.happened} (The chat does not remember this message)"
+                complaint.args = StreamError(told, complaint.advice).args
             else:
                 await self.end_early(seen)
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise

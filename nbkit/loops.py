@@ -208,7 +208,7 @@ def _check(awaitable: Any) -> None:
         )
     if not inspect.iscoroutine(awaitable):
         raise LoopMisused(
-            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up ",
+            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up",
             "write `await` instead of `run`.",
         )
 
