@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from llama_index.core.workflow import Event, Workflow
-from llama_index.core.workflow.handler import WorkflowHandler
+from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
 _ending: set[asyncio.Task[None]] = set()
 """Holds tasks: one that nobody holds may be collected before it has ended its run."""
