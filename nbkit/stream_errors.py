@@ -115,7 +115,7 @@ class NoAnswer(AnswerTruncated):
         else:
             error = cls(
                 "The model sent no text",
-                "ask again, or see what `llm.complete` gives: some servers ignore `stream: true`.",
+                "ask again, or ask the model itself (`llm.complete`) to see what it does.",
             )
         error.kept = refusal or thought
         return error
