@@ -15,7 +15,7 @@ def file_path(written: str | os.PathLike[str], raising: type[NbkitError]) -> Pat
     if not isinstance(written, str | os.PathLike):
         raise raising(
             f"Got {type(written).__name__} where a file name was expected",
-            f'give one, such as "run.jsonl".',
+            'give one, such as "run.jsonl".',
         )
     text = os.fspath(written)
     if not text.strip():
@@ -23,7 +23,7 @@ def file_path(written: str | os.PathLike[str], raising: type[NbkitError]) -> Pat
     try:
         path = Path(text).expanduser()
     except RuntimeError:
-        raise raising(f"Nobody has the home folder of {text!r}", f"write the whole path.") from None
+        raise raising(f"Nobody has the home folder of {text!r}", "write the whole path.") from None
     if not path.name or path.is_dir():
-        raise raising(f"{text!r} is a folder", f"give the name of a file in it.")
+        raise raising(f"{text!r} is a folder", "give the name of a file in it.")
     return path
