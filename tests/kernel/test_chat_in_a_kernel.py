@@ -109,8 +109,10 @@ def test_an_interrupt_ends_an_awaited_chat(ready: Kernel) -> None:
     run = ready.run("chat = nbkit.chat(engine(ttft=0.1, tokens_per_second=20))")
     ready.tell_widget(run.live_comm, type="say", text="What can you do?")
     ready.run("while not chat.conversation.running.text: await asyncio.sleep(0.01)")
-    request = ready.start("await chat")
-    ready.follow(request, until=lambda run: run.of("execute_input"))
+    # Printed once the cell waits: before that, an interrupt may come too early to be the cell's.
+    here = "import asyncio; asyncio.get_running_loop().call_soon(print, 'waiting')"
+    request = ready.start(f"{here}\nawait chat")
+    ready.follow(request, until=lambda run: "waiting" in run.text)
     ready.manager.interrupt_kernel()
     assert ready.follow(request).reply["status"] == "error"
     _after(ready, 1)
