@@ -7,6 +7,15 @@ from nbkit.experiment import Measurement
 from nbkit.timing import Trace
 
 
+def trace(ttft: float = 0.5, gap: float = 0.1, chunks: int = 5, start: float = 10.0) -> Trace:
+    """Make a trace of as many tokens as chunks."""
+    made = Trace(start, tokens=chunks, requested=start + 0.1)
+    for number in range(chunks):
+        made.add(start + ttft + number * gap, 4)
+    made.end = made.arrivals[-1] if chunks else start
+    return made
+
+
 def measurement(
     label: str = "a", load: float = 1, question: int = 0, ttft: float = 0.5, **fields: Any
 ) -> Measurement:

@@ -14,15 +14,7 @@ from nbkit.intervals import share_interval
 from nbkit.measured import NotMeasured, Row, read_rows
 from nbkit.service_levels import judged
 from nbkit.timing import Trace
-
-
-def trace(ttft: float = 0.5, gap: float = 0.1, chunks: int = 5, start: float = 10.0) -> Trace:
-    """Make a trace of as many tokens as chunks."""
-    made = Trace(start, tokens=chunks, requested=start + 0.1)
-    for number in range(chunks):
-        made.add(start + ttft + number * gap, 4)
-    made.end = made.arrivals[-1] if chunks else start
-    return made
+from tests.experiments import trace
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:

@@ -10,16 +10,7 @@ from nbkit.answer import Answer
 from nbkit.intervals import Sample, _students_t, median_interval, ratio_interval
 from nbkit.measured import NotMeasured, Row, in_flight_together
 from nbkit.percentiles import enough_for, percentile, values_of
-from nbkit.timing import Trace
-
-
-def trace(ttft: float = 0.5, gap: float = 0.1, chunks: int = 5, start: float = 10.0) -> Trace:
-    """Make a trace of as many tokens as chunks."""
-    made = Trace(start, tokens=chunks, requested=start + 0.1)
-    for number in range(chunks):
-        made.add(start + ttft + number * gap, 4)
-    made.end = made.arrivals[-1] if chunks else start
-    return made
+from tests.experiments import trace
 
 
 def test_percentiles_are_numpys() -> None:
