@@ -2,7 +2,7 @@
 
 from types import TracebackType
 
-from nbkit.surrogates import whole_characters
+from nbkit.wording import whole_characters
 
 
 class NbkitError(Exception):
@@ -34,3 +34,7 @@ class NbkitError(Exception):
         tb_offset: int | None = None,
     ) -> list[str]:
         return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}"]
+
+
+class ConnectError(NbkitError):
+    """A model could not be reached or set up."""

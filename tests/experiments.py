@@ -4,7 +4,7 @@ from typing import Any
 
 from nbkit import Experiment
 from nbkit.experiment import Measurement
-from nbkit.timing import Trace
+from nbkit.streaming.trace import Trace
 
 
 def trace(ttft: float = 0.5, gap: float = 0.1, chunks: int = 5, start: float = 10.0) -> Trace:

@@ -16,7 +16,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from nbkit.serve.server import Server
+from nbkit.web.server import Server
 
 Event = dict[str, Any]
 

@@ -12,7 +12,7 @@ import pytest
 
 from nbkit import connect
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.models.simulator import Simulator
+from nbkit.simulator import Simulator
 
 QUESTION: list[Any] = [{"role": "user", "content": "What can you do?"}]
 _numbers = count()

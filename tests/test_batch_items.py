@@ -11,7 +11,7 @@ import pytest
 from nbkit import Answer, load_index
 from nbkit.batch.journal import Journal, JournalError
 from nbkit.batch.outcome import BatchError, Outcome
-from nbkit.batch.runs import iter_batch, run_batch
+from nbkit.batch.run import iter_batch, run_batch
 from tests.simulated import simulated
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]

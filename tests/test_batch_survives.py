@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nbkit.batch.journal import Journal
-from nbkit.models.simulator import Simulator
+from nbkit.simulator import Simulator
 
 pytestmark = pytest.mark.process
 
@@ -34,7 +34,7 @@ STORM = {
 WORKER = """
 import asyncio, collections, os, random, sys, time
 from nbkit import connect
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 
 base_url, journal, log, items, seed = sys.argv[1:]
 models = {name: connect(base_url, model=name) for name in ("good", "cut", "stall")}
@@ -154,7 +154,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_done_twice(
 
 FILLS_UP = """
 import asyncio, resource, signal, sys
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 from nbkit.batch.journal import JournalError
 
 async def ask(item):
@@ -193,7 +193,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
 
 MORE_SPACE_MEANWHILE = """
 import asyncio, resource, signal, sys
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 from nbkit.batch.journal import JournalError
 
 started = 0
@@ -246,7 +246,7 @@ def test_a_record_that_did_not_fit_leaves_nothing_behind(
 NO_SYNC = """
 import asyncio, ctypes, platform, sys
 from concurrent.futures import ThreadPoolExecutor
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 from nbkit.batch.journal import JournalError
 
 class Line(ctypes.Structure):

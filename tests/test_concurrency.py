@@ -7,8 +7,8 @@ from itertools import count, pairwise
 import pytest
 
 from nbkit.batch.concurrency import AutoSeats, Seats
-from nbkit.batch.runs import run_batch
-from nbkit.timing import Trace
+from nbkit.batch.run import run_batch
+from nbkit.streaming.trace import Trace
 
 Answers = Callable[[int, random.Random], Trace]
 

@@ -13,9 +13,9 @@ from llama_index.core.memory.memory import MessageStatus
 
 import nbkit
 from nbkit import stream
-from nbkit.conversation import Conversation, NotAChatEngine, TurnRunning
-from nbkit.models.simulator import Simulator
-from nbkit.stream_errors import AnswerTruncated, StreamBroken, StreamMisused
+from nbkit.simulator import Simulator
+from nbkit.streaming.conversation import Conversation, NotAChatEngine, TurnRunning
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamMisused
 from tests.simulated import simulated
 
 QUESTION = "How long is the warranty of the lamp?"

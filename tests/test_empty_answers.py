@@ -13,8 +13,8 @@ from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
 
 import nbkit
-from nbkit.stream_errors import AnswerTruncated
-from nbkit.views.settled import caption, settled
+from nbkit.displays.final_output import caption, settled
+from nbkit.streaming.errors import AnswerTruncated
 
 NO_DOCUMENT = "no document matched, no model was asked"
 

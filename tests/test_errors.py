@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from nbkit.errors import NbkitError
-from nbkit.serve.events import Failed
-from nbkit.stream_errors import StreamBroken
-from nbkit.timing import Trace
+from nbkit.streaming.errors import StreamBroken
+from nbkit.streaming.trace import Trace
+from nbkit.web.messages import Failed
 
 UPSTREAM = "The server failed (disk full — code 7)"
 

@@ -12,8 +12,8 @@ from nbkit import Experiment, measure
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.plan import plan_of
 from nbkit.experiment.targets import Target
-from nbkit.stream_errors import StreamMisused
-from nbkit.timing import Trace
+from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.trace import Trace
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]
 

@@ -12,8 +12,8 @@ import nbkit
 from nbkit import SLO, Experiment, NbkitError, summary
 from nbkit.experiment import Measurement
 from nbkit.experiment.measurements import ExperimentError
-from nbkit.measured import NotMeasured
-from nbkit.timing import Trace
+from nbkit.metrics.requests import NotMeasured
+from nbkit.streaming.trace import Trace
 from tests.experiments import experiment, measurement, several
 
 

@@ -9,7 +9,7 @@ from llama_index.core.chat_engine import SimpleChatEngine
 
 from nbkit import load_index, measure, stream
 from nbkit.experiment.measurements import ExperimentError
-from nbkit.stream_errors import StreamMisused
+from nbkit.streaming.errors import StreamMisused
 from tests.test_experiment import QUESTIONS, loads, quiet, words
 
 

@@ -11,7 +11,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from nbkit import explore
-from nbkit.measured import NotMeasured
+from nbkit.metrics.requests import NotMeasured
 from tests.experiments import experiment, measurement, several
 
 

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from nbkit.markdown import GrowingMarkdown, to_html
-from nbkit.views.live_cell import SHOWN, LiveCell
+from nbkit.displays.live_cell import SHOWN, LiveCell
+from nbkit.displays.markdown import GrowingMarkdown, to_html
 
 ANSWER = """# Title 标题
 

@@ -192,7 +192,7 @@ async def test_the_summary_is_static_worst_first_and_escaped() -> None:
 
 _GARBAGE = """
 import gc, threading, time
-from nbkit.loop_lines import lines_of
+from nbkit.loops.lines import lines_of
 
 class Ring:
     def __init__(self):

@@ -13,9 +13,9 @@ from llama_index.core.memory import ChatMemoryBuffer, Memory
 
 import nbkit
 from nbkit import stream
-from nbkit.chat_memory import MemoryNotWritten
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.stream_errors import StreamBroken, StreamError
+from nbkit.streaming.errors import StreamBroken, StreamError
+from nbkit.streaming.history import MemoryNotWritten
 from tests.wire import Wire, serving
 
 QUESTION, NEXT = "How long is the warranty of the lamp?", "And the battery?"

@@ -107,7 +107,7 @@ def test_a_script_ends_silently() -> None:
     code = (
         "import asyncio\n"
         "from nbkit.models.http import async_client\n"
-        "from nbkit.models.simulator import current\n"
+        "from nbkit.simulator import current\n"
         "url = current().base_url; client = async_client(url, '')\n"
         "async def ask(): assert (await client.get(url + '/models')).status_code == 401\n"
         "asyncio.run(ask()); asyncio.run(ask())\n"

@@ -9,7 +9,7 @@ import pytest
 
 from nbkit.batch.outcome import BatchMisused
 from nbkit.batch.pace import Pace, Rate
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 from tests.simulated import simulated
 
 QUESTION = "What can you do?"

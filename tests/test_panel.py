@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from nbkit import connect, stream
+from nbkit.displays.simulator_panel import NotSimulatedError, in_words, panel
 from nbkit.models import SimulatorError
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.models.simulator import PROFILES, Profile
-from nbkit.models.simulator.panel import NotSimulatedError, in_words, panel
-from nbkit.stream_errors import StreamBroken
+from nbkit.simulator import PROFILES, Profile
+from nbkit.streaming.errors import StreamBroken
 from tests.simulated import simulated
 
 QUESTION = "What can you do?"

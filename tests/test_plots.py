@@ -14,9 +14,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from nbkit import plots, stream, summary
-from nbkit.answer import Answer
 from nbkit.plots import PlotError
-from nbkit.timing import Trace
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace
 from tests.simulated import simulated
 
 

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from nbkit import SLO, plots
-from nbkit.loads import LoadPoint
-from nbkit.measured import Row
+from nbkit.metrics.load_point import LoadPoint
+from nbkit.metrics.requests import Row
 from nbkit.plots import fonts
 from nbkit.plots.style import _columns, one_line
-from nbkit.timing import Trace
+from nbkit.streaming.trace import Trace
 
 EVERY_PLOT: dict[str, Any] = {
     "timeline": lambda label, ax: plots.timeline({label: trace()}, ax=ax),

@@ -12,11 +12,11 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from nbkit import SLO, plots
-from nbkit.loads import LoadPoint
-from nbkit.measured import Row
+from nbkit.metrics.load_point import LoadPoint
+from nbkit.metrics.requests import Row
 from nbkit.plots import PlotError
 from nbkit.plots.under_load import knee_of
-from nbkit.timing import Trace
+from nbkit.streaming.trace import Trace
 
 
 def rows(n: int = 20, took: float = 1.0, state: str = "done") -> list[Row]:

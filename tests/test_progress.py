@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 
 
 async def divide(number: int) -> float:

@@ -9,9 +9,9 @@ import pytest
 
 import nbkit
 from nbkit import connect
-from nbkit.model_names import shown_name
 from nbkit.models import ModelChoiceError, ProfileError
 from nbkit.models.providers import ASSUMED_WINDOW, CompatibleServer, HostedOpenAI
+from nbkit.wording import shown_name
 from tests.model_servers import MODEL, Serve, asay, say
 
 VLLM = {"/v1/models": {"data": [{"id": "m", "max_model_len": 16_384}]}}

@@ -9,9 +9,9 @@ import pytest
 import nbkit
 from nbkit import stream
 from nbkit.batch.retries import can_succeed_later
-from nbkit.batch.runs import run_batch
-from nbkit.models import chunks as reading
-from nbkit.stream_errors import AnswerTruncated, StreamBroken
+from nbkit.batch.run import run_batch
+from nbkit.models import streamed_chunks as reading
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken
 from tests.asked import HELLO, STOP, ask, both, whole_too
 from tests.wire import Scripted, answer, chunk, events, serving
 

@@ -8,7 +8,7 @@ import pytest
 import nbkit
 from nbkit import stream
 from nbkit.batch.retries import can_succeed_later
-from nbkit.stream_errors import AnswerTruncated, StreamError
+from nbkit.streaming.errors import AnswerTruncated, StreamError
 from tests.asked import HELLO, STOP, ask, whole_too
 from tests.wire import Scripted, answer, chunk, events, serving
 

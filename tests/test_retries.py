@@ -11,8 +11,8 @@ from llama_index.llms.openai import OpenAI
 
 from nbkit import stream
 from nbkit.batch.retries import can_succeed_later, retry_after
-from nbkit.batch.runs import run_batch
-from nbkit.stream_errors import AnswerTruncated, StreamMisused
+from nbkit.batch.run import run_batch
+from nbkit.streaming.errors import AnswerTruncated, StreamMisused
 from tests.simulated import simulated
 
 REQUEST = httpx.Request("POST", "http://model/v1")

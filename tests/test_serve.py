@@ -8,8 +8,8 @@ import pytest
 from llama_index.core.chat_engine import SimpleChatEngine
 
 import nbkit
-from nbkit.serve import sessions
-from nbkit.serve.server import Server
+from nbkit.web import sessions
+from nbkit.web.server import Server
 from tests.served import Scripted, answer_to, asking, echo, endless, parrot, refusal, text_of
 from tests.simulated import wait_for
 
@@ -148,7 +148,7 @@ def test_an_answer_can_be_stopped_by_name() -> None:
 
 def test_an_answer_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a model writes, an answer takes no longer than its limit."""
-    monkeypatch.setattr("nbkit.serve.app.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("nbkit.web.app.ANSWER_SECONDS", 0.05)
     with nbkit.serve(Scripted(endless)) as server:
         assert answer_to(server, question="x")[-1]["data"]["stopped"] is True
 
@@ -190,7 +190,7 @@ def test_an_ended_session_is_gone(server: Server) -> None:
 
 def test_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """When there are too many, the one in which nothing was said for longest gives way."""
-    monkeypatch.setattr("nbkit.serve.app.MOST_SESSIONS", 2)
+    monkeypatch.setattr("nbkit.web.app.MOST_SESSIONS", 2)
     names = []
     with nbkit.serve(chat=parrot) as server:
         for _ in range(3):
@@ -207,7 +207,7 @@ def test_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sessions_expire(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversation in which nothing is said for long enough is forgotten."""
-    monkeypatch.setattr("nbkit.serve.app.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("nbkit.web.app.IDLE_SECONDS", 0.05)
     with nbkit.serve(chat=parrot) as server:
         with asking(server, "chat", message="one") as reply:
             name = reply.response.headers["x-session"]

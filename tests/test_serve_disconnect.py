@@ -12,10 +12,10 @@ import pytest
 from llama_index.core.chat_engine import SimpleChatEngine
 
 import nbkit
-from nbkit.backpressure import pieces
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.serve.server import Server
-from nbkit.stream_errors import StreamBroken
+from nbkit.streaming.backpressure import pieces
+from nbkit.streaming.errors import StreamBroken
+from nbkit.web.server import Server
 from tests.served import Scripted, answer_to, asking, text_of
 from tests.simulated import simulated, wait_for
 

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 import nbkit
-from nbkit.serve import guard, patience
-from nbkit.serve.server import ServeError, Server
+from nbkit.web import access as guard
+from nbkit.web import timeouts as patience
+from nbkit.web.server import ServeError, Server
 from tests.served import Scripted, answer_to, echo, parrot, text_of
 from tests.simulated import wait_for
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 import nbkit
-from nbkit.serve.server import ServeError
+from nbkit.web.server import ServeError
 from tests.served import Scripted, answer_to, asking, echo, endless, parrot, text_of
 from tests.simulated import wait_for
 
@@ -112,30 +112,6 @@ async def test_a_notebook_and_its_server_share_an_engine() -> None:
     assert done == ["done"] * 6
 
 
-ORDERS = [
-    "import nbkit",
-    "import nbkit.serve",
-    "from nbkit.serve.app import create_app; import nbkit",
-    "from nbkit.serve.server import Server; import nbkit",
-    "from nbkit import serve; import nbkit; assert nbkit.serve is serve",
-    "import nbkit; nbkit.serve; import nbkit.serve.server",
-    "import runpy, sys; sys.argv[1:] = ['--help']\n"
-    "try: runpy.run_module('nbkit.serve', run_name='__main__')\n"
-    "except SystemExit: import nbkit",
-]
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("order", ORDERS)
-def test_the_name_is_the_function_in_every_order_of_import(order: str) -> None:
-    """`nbkit.serve` can be called, whatever part of the package was imported before it."""
-    code = f"{order}\ntry: nbkit.serve()\nexcept nbkit.NbkitError as error: print(error)"
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert "nothing to serve" in ran.stdout
-
-
 def test_without_a_notebook_show_prints_the_address(capsys: pytest.CaptureFixture[str]) -> None:
     """In a script there is nothing to put the page in, so the reader gets its whole address."""
     with nbkit.serve(Scripted(echo)) as server:
@@ -143,7 +119,7 @@ def test_without_a_notebook_show_prints_the_address(capsys: pytest.CaptureFixtur
         assert capsys.readouterr().out == f"{server.page}\n"
 
 
-def test_the_module_says_what_the_function_takes() -> None:
+def test_help_shows_the_function() -> None:
     """`nbkit.serve?` shows the parameters."""
     assert "max_concurrent" in inspect.signature(nbkit.serve).parameters
 
@@ -186,7 +162,7 @@ def test_it_works_beside_nest_asyncio() -> None:
 def shell() -> Iterator["subprocess.Popen[str]"]:
     """A server started from a shell, its address printed."""
     with subprocess.Popen(
-        [sys.executable, "-m", "nbkit.serve", "--data", "data/en"],
+        [sys.executable, "-m", "nbkit", "serve", "--data", "data/en"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -236,7 +212,7 @@ def test_from_a_shell_until_ctrl_c(shell: "subprocess.Popen[str]") -> None:
 def test_a_shell_command_that_cannot_work_says_why(options: list[str], said: str) -> None:
     """What is wrong is said in one line, without a traceback."""
     ran = subprocess.run(
-        [sys.executable, "-m", "nbkit.serve", *options],
+        [sys.executable, "-m", "nbkit", "serve", *options],
         capture_output=True,
         text=True,
         check=False,

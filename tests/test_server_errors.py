@@ -11,8 +11,8 @@ from llama_index.llms.openai import OpenAI
 import nbkit
 from nbkit import stream
 from nbkit.batch.retries import can_succeed_later
-from nbkit.batch.runs import run_batch
-from nbkit.stream_errors import StreamBroken
+from nbkit.batch.run import run_batch
+from nbkit.streaming.errors import StreamBroken
 from tests.server_bodies import CASES, error
 from tests.wire import Scripted, chunk, events, serving
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from nbkit.batch.retries import retry_after
-from nbkit.server_waits import duration, until
+from nbkit.streaming.server_waits import duration, until
 from tests.server_bodies import error, gemini
 
 

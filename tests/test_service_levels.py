@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from nbkit import SLO, goodput
-from nbkit.answer import Answer
-from nbkit.intervals import share_interval
-from nbkit.measured import NotMeasured, Row, read_rows
-from nbkit.service_levels import judged
-from nbkit.timing import Trace
+from nbkit.metrics.intervals import share_interval
+from nbkit.metrics.requests import NotMeasured, Row, read_rows
+from nbkit.metrics.slo import judged
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace
 from tests.experiments import trace
 
 

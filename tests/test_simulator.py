@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from nbkit.models.simulator import Simulator, tokenize
+from nbkit.simulator import Simulator, tokenize
 from tests.simulated import QUESTION, raw
 
 

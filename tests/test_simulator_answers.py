@@ -2,8 +2,8 @@
 
 import pytest
 
-from nbkit.models.simulator.answers import answer
-from nbkit.models.simulator.prompts import Message
+from nbkit.simulator.answers import answer
+from nbkit.simulator.prompts import Message
 
 CONTEXT = """file_path: /docs/price.md
 

@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from nbkit.models.simulator import Simulator
+from nbkit.simulator import Simulator
 from tests.simulated import QUESTION, wait_for
 
 

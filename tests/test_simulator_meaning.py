@@ -13,14 +13,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from nbkit.models.simulator import Simulator, meaning
-from nbkit.models.simulator import app as simulator_app
-from nbkit.models.simulator.answers import SENTENCES, TOKENS_UNSURE, answer
-from nbkit.models.simulator.document import sentences, take_apart
-from nbkit.models.simulator.pacing import PROFILES
-from nbkit.models.simulator.prompts import Message
-from nbkit.models.simulator.ranking import READ, rank
-from nbkit.models.simulator.tokens import tokenize
+from nbkit.simulator import Simulator, sentence_vectors, wire
+from nbkit.simulator.answers import SENTENCES, TOKENS_UNSURE, answer
+from nbkit.simulator.document import sentences, take_apart
+from nbkit.simulator.pacing import PROFILES
+from nbkit.simulator.prompts import Message
+from nbkit.simulator.ranking import READ, rank
+from nbkit.simulator.tokens import tokenize
 
 pytest_plugins = ["tests.simulated"]
 
@@ -45,10 +44,10 @@ def ask(question: str, context: str = CONTEXT) -> str:
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> meaning.Memory:
+def memory(monkeypatch: pytest.MonkeyPatch) -> sentence_vectors.Memory:
     """Give an empty memory of vectors in the place of the process's own."""
-    fresh = meaning.Memory()
-    monkeypatch.setattr(meaning, "_memory", fresh)
+    fresh = sentence_vectors.Memory()
+    monkeypatch.setattr(sentence_vectors, "_memory", fresh)
     return fresh
 
 
@@ -68,7 +67,7 @@ def test_the_length_follows_from_how_sure_it_is() -> None:
     assert len(tokenize(unsure)) <= TOKENS_UNSURE + longest
 
 
-def test_answers_do_not_depend_on_what_was_asked_before(memory: meaning.Memory) -> None:
+def test_answers_do_not_depend_on_what_was_asked_before(memory: sentence_vectors.Memory) -> None:
     """The same question gets the same answer, whichever vectors are known already."""
     alone = ask("Where could I cook our dinner?")
     for question in ("晚上能住几个人？", "Is it fast?"):
@@ -77,25 +76,25 @@ def test_answers_do_not_depend_on_what_was_asked_before(memory: meaning.Memory) 
 
 
 def test_a_sentence_is_encoded_once(
-    memory: meaning.Memory, monkeypatch: pytest.MonkeyPatch
+    memory: sentence_vectors.Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Known sentences cost nothing: a new question about them encodes the question alone."""
     ask("Where could I cook our dinner?")
     encoded: list[str] = []
-    real = meaning.encode
+    real = sentence_vectors.encode
 
     def encode(texts: Sequence[str]) -> Any:
         encoded.extend(texts)
         return real(texts)
 
-    monkeypatch.setattr(meaning, "encode", encode)
+    monkeypatch.setattr(sentence_vectors, "encode", encode)
     ask("What powers it?")
     assert encoded == ["What powers it?"]
 
 
 def test_the_memory_is_bounded() -> None:
     """The text not met for longest is forgotten first, and vectors have length 1."""
-    memory = meaning.Memory(2)
+    memory = sentence_vectors.Memory(2)
     first = memory.vectors(["a", "b"])
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
     memory.vectors(["a"])
@@ -105,7 +104,7 @@ def test_the_memory_is_bounded() -> None:
 
 
 def test_a_huge_context_is_read_in_part(
-    memory: meaning.Memory, monkeypatch: pytest.MonkeyPatch
+    memory: sentence_vectors.Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond a limit only the sentences with the best words are compared by meaning."""
     encoded: list[str] = []
@@ -114,7 +113,7 @@ def test_a_huge_context_is_read_in_part(
         encoded.extend(texts)
         return np.ones((len(texts), 4), dtype=np.float32) / 2
 
-    monkeypatch.setattr(meaning, "encode", encode)
+    monkeypatch.setattr(sentence_vectors, "encode", encode)
     crowd = " ".join(f"Crate {n} holds rope." for n in range(3 * READ))
     document = take_apart(f"# Hold\n\n{crowd} The anchor weighs 16 kg.")
     assert "anchor" in rank("How heavy is the anchor?", document)[0].piece.text
@@ -139,7 +138,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], threadin
             end.wait(seconds)
             return "one two three four five six"
 
-        monkeypatch.setattr(simulator_app, "answer", answer)
+        monkeypatch.setattr(wire, "answer", answer)
         return begun
 
     yield make
@@ -148,7 +147,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], threadin
 
 async def _client(**settings: Any) -> TestClient[web.Request, web.Application]:
     profile = PROFILES["default"].change({"jitter": 0, "ttft_per_1k_prompt_tokens": 0, **settings})
-    server = TestServer(simulator_app.create_app(KEY, {"m": profile}), handler_cancellation=True)
+    server = TestServer(wire.create_app(KEY, {"m": profile}), handler_cancellation=True)
     return TestClient(server, headers={"Authorization": f"Bearer {KEY}"})
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nbkit.models import NoServerError, SimulatorError
-from nbkit.models.simulator import Simulator, current
+from nbkit.simulator import Simulator, current
 from tests.simulated import wait_for
 
 
@@ -23,7 +23,7 @@ def alive(pid: int) -> bool:
 
 _KERNEL = """
 import os, sys, time
-from nbkit.models.simulator import current
+from nbkit.simulator import current
 server = current()
 if "fork" in sys.argv and os.fork() == 0:
     time.sleep(60)
@@ -97,7 +97,7 @@ def test_a_fork_does_not_share_the_server() -> None:
     """A forked child gets a server of its own and does not stop its parent's."""
     code = """
 import os
-from nbkit.models.simulator import current
+from nbkit.simulator import current
 mine = current()
 child = os.fork()
 if child == 0:
@@ -127,7 +127,7 @@ def test_start_failure_shows_why(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_server_process_is_light() -> None:
     """The server imports neither LlamaIndex nor openai."""
     code = (
-        "import sys, nbkit.models.simulator.__main__; "
+        "import sys, nbkit.simulator.__main__; "
         "print([m for m in ('llama_index', 'openai', 'httpx', 'IPython') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

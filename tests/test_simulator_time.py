@@ -11,8 +11,8 @@ import openai
 import pytest
 
 from nbkit.models import ProfileError
-from nbkit.models.simulator import PROFILES, Simulator
-from nbkit.models.simulator.pacing import Profile, draws, fingerprint
+from nbkit.simulator import PROFILES, Simulator
+from nbkit.simulator.pacing import Profile, draws, fingerprint
 from tests.simulated import QUESTION, wait_for
 
 

@@ -14,7 +14,7 @@ from llama_index.core.llms import MockLLM
 
 import nbkit
 from nbkit import stream
-from nbkit.stream_errors import StreamBroken
+from nbkit.streaming.errors import StreamBroken
 
 
 class Exits(MockLLM):

@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, Completi
 from llama_index.core.base.response.schema import Response
 
 from nbkit import stream
-from nbkit.stream_errors import AnswerTruncated, StreamBroken, StreamMisused
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamMisused
 
 WORDS = ["Lumina ", "One ", "流明一号 ", "shines."]
 

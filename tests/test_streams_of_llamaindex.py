@@ -9,9 +9,8 @@ from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.embeddings import MockEmbedding
 
 import nbkit
-from nbkit import stream
-from nbkit.models import simulator
-from nbkit.stream_errors import AnswerTruncated, StreamBroken
+from nbkit import simulator, stream
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken
 
 QUESTION = "How long is the warranty of the lamp?"
 FACTS = ["The warranty of the lamp lasts 24 months.", "The battery is covered for 12 months."]

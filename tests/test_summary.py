@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nbkit import SLO, goodput, intervals, summary
-from nbkit.answer import Answer
-from nbkit.intervals import Sample, _students_t, median_interval, ratio_interval
-from nbkit.measured import NotMeasured, Row, in_flight_together
-from nbkit.percentiles import enough_for, percentile, values_of
+from nbkit import SLO, goodput, summary
+from nbkit.metrics import intervals
+from nbkit.metrics.intervals import Sample, _students_t, median_interval, ratio_interval
+from nbkit.metrics.percentiles import enough_for, percentile, values_of
+from nbkit.metrics.requests import NotMeasured, Row, in_flight_together
+from nbkit.streaming.answer import Answer
 from tests.experiments import trace
 
 

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from nbkit import teach
-from nbkit.teach import EditionError, write_edition
+from nbkit.teaching import editions as teach
+from nbkit.teaching.editions import EditionError, write_edition
 from tests.execute_notebooks import FOLDER, all_notebooks, printed, read, running
 from tests.exercises import exercises, tags
 
@@ -190,7 +190,9 @@ def test_unknown_names(tmp_path: Path, edition: str, wanted: list[str], message:
 
 def test_without_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From an installed wheel, the notebooks have to be named; a folder without them is refused."""
-    monkeypatch.setattr(teach, "__file__", str(tmp_path / "site-packages/nbkit/teach.py"))
+    monkeypatch.setattr(
+        teach, "__file__", str(tmp_path / "site-packages/nbkit/teaching/editions.py")
+    )
     with pytest.raises(EditionError, match="--from"):
         write_edition("live", tmp_path / "out")
     with pytest.raises(EditionError, match=r"no notebooks of the course in .*00_start_here"):
@@ -199,7 +201,7 @@ def test_without_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def _command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nbkit.teach", *map(str, arguments)]
+    command = [sys.executable, "-m", "nbkit", "teach", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

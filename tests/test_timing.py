@@ -1,8 +1,9 @@
 import pytest
 
 import nbkit
-from nbkit import stream, streams
-from nbkit.timing import Trace
+from nbkit import stream
+from nbkit.streaming import stream as streams
+from nbkit.streaming.trace import Trace
 from tests.wire import WORDS, Wire, chunk, serving
 
 

@@ -6,10 +6,10 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from markdown_it import MarkdownIt
 from mistune import create_markdown
 
-from nbkit.answer import Answer
-from nbkit.markdown import to_html, without_html
-from nbkit.timing import Trace
-from nbkit.views.settled import settled
+from nbkit.displays.final_output import settled
+from nbkit.displays.markdown import to_html, without_html
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace
 
 ATTACKS = [
     "<script>alert(1)</script>",

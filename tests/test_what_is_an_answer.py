@@ -16,10 +16,10 @@ from pydantic import BaseModel
 
 import nbkit
 from nbkit.batch.outcome import BatchMisused
-from nbkit.conversation import NotAChatEngine
 from nbkit.experiment.measurements import ExperimentError
-from nbkit.serve.server import ServeError
-from nbkit.stream_errors import StreamMisused
+from nbkit.streaming.conversation import NotAChatEngine
+from nbkit.streaming.errors import StreamMisused
+from nbkit.web.server import ServeError
 
 REFUSED = "agents are not streamed yet — read the events"
 ended: list[str] = []

@@ -12,9 +12,9 @@ from llama_index.core.memory import Memory
 from llama_index.core.schema import NodeWithScore, TextNode
 
 import nbkit
-from nbkit.serve.events import Sources, Token, as_json
-from nbkit.stream_errors import StreamError
-from nbkit.surrogates import whole_characters
+from nbkit.streaming.errors import StreamError
+from nbkit.web.messages import Sources, Token, as_json
+from nbkit.wording import whole_characters
 from tests.wire import Wire, chunk, serving
 
 SMILE, FIRST, SECOND, LOST = "\U0001f600", "\ud83d", "\ude00", "\ufffd"

@@ -3,6 +3,6 @@
 from nbkit.batch.journal import Journal as Journal
 from nbkit.batch.outcome import Outcome as Outcome
 from nbkit.batch.pace import Rate as Rate
-from nbkit.batch.runs import BatchRun as BatchRun
-from nbkit.batch.runs import iter_batch as iter_batch
-from nbkit.batch.runs import run_batch as run_batch
+from nbkit.batch.run import BatchRun as BatchRun
+from nbkit.batch.run import iter_batch as iter_batch
+from nbkit.batch.run import run_batch as run_batch

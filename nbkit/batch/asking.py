@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from nbkit.agents import is_of_agent, refuse
 from nbkit.batch.outcome import BatchMisused
+from nbkit.streaming.agents import is_of_agent, refuse
 
 
 def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:

@@ -17,17 +17,17 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
 from tenacity import AsyncRetrying, RetryCallState
 
-from nbkit import hearing
-from nbkit.agents import is_of_agent, refuse
-from nbkit.answer import Answer
 from nbkit.batch.asking import not_async
 from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
-from nbkit.stream_errors import StreamBroken, StreamError, in_words
-from nbkit.streams import TokenStream
-from nbkit.timing import Trace
+from nbkit.streaming import events
+from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.errors import StreamBroken, StreamError, in_words
+from nbkit.streaming.stream import TokenStream
+from nbkit.streaming.trace import Trace
 
 _MOST_REFUSALS = 20
 _STOPPED = "The call was cancelled by somebody other than the batch — ask again."
@@ -116,7 +116,7 @@ class Asker:
         try:
             async with asyncio.timeout(self._timeout) as scope:
                 # Without a stream around the call, which costs 0.1 ms and only an answer needs.
-                heard = hearing.begin()
+                heard = events.begin()
                 value = await self._call(outcome.item, start, heard)
                 if _is_answer(value):
                     tokens = TokenStream.of_call(value, start, heard)
@@ -148,7 +148,7 @@ class Asker:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
             self._seats.ended(round_, outcome.trace, how)
 
-    async def _call(self, item: Any, start: float, heard: hearing.Hearing) -> Any:
+    async def _call(self, item: Any, start: float, heard: events.Hearing) -> Any:
         try:
             return await _called(self._fn, item)
         except BaseException as error:

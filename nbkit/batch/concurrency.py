@@ -8,7 +8,7 @@ from math import hypot, sqrt
 from statistics import fmean, median, stdev
 from typing import Literal, NamedTuple
 
-from nbkit.timing import Trace
+from nbkit.streaming.trace import Trace
 
 _KEPT = 2_000
 _FIRST = 5

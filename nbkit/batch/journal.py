@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from nbkit.batch.file_path import file_path
 from nbkit.batch.outcome import BatchError, Outcome, brief
 from nbkit.batch.records import answer_of, record_of
-from nbkit.paths import file_path
-from nbkit.surrogates import whole_characters
+from nbkit.wording import whole_characters
 
 _MARK = "nbkit_journal"
 _GROUP_SECONDS = 0.1

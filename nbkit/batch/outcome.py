@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbkit.errors import NbkitError
-from nbkit.timing import Trace, count
+from nbkit.streaming.trace import Trace
+from nbkit.wording import count
 
 _SHOWN = 40
 

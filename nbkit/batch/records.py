@@ -5,9 +5,9 @@ import re
 import time
 from typing import Any
 
-from nbkit.answer import Answer
 from nbkit.batch.outcome import Outcome
-from nbkit.timing import Trace
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace
 
 _KEYS = re.compile(r"(?i)\b(sk-|bearer\s+)[\w.-]{6,}")
 _NUMBERS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reason")

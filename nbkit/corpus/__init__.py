@@ -61,7 +61,7 @@ def load_questions(language: str = "en") -> list[Question]:
     """Get the 60 questions about the bundled handbook, in a fixed order.
 
     `language` is "en" or "zh"; equal ids ask for the same fact in both. Each `fact` stands word
-    for word in its `file`. Raises `CorpusError`.
+    for word in its `file`. Raises `CorpusError`. Taught in notebook 06.
     """
     if language not in BUNDLED:
         raise CorpusError(f"There are no questions for {language!r}", 'ask for "en" or "zh".')

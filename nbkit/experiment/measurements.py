@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from nbkit.errors import NbkitError
-from nbkit.timing import Trace
+from nbkit.streaming.trace import Trace
 
 
 class ExperimentError(NbkitError, ValueError):

@@ -9,8 +9,8 @@ from typing import Any
 
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.targets import Target
-from nbkit.loads import Kind
-from nbkit.surrogates import whole_characters
+from nbkit.metrics.load_point import Kind
+from nbkit.wording import whole_characters
 
 _ROUNDS = 10
 """Requests made in a closed loop for each that is in flight; the first of them are the ramp."""

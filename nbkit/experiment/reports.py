@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from nbkit.intervals import FEWEST
-from nbkit.loads import LoadPoint
-from nbkit.service_levels import SLO
-from nbkit.timing import count
+from nbkit.metrics.intervals import FEWEST
+from nbkit.metrics.load_point import LoadPoint
+from nbkit.metrics.slo import SLO
+from nbkit.wording import count
 
 if TYPE_CHECKING:
     from nbkit.experiment.results import Experiment

@@ -6,15 +6,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from nbkit.batch.file_path import file_path
 from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.reports import listed, notes_on, table_row
 from nbkit.experiment.verdicts import Comparison, compared
-from nbkit.loads import Kind, LoadPoint
-from nbkit.measured import read_rows
-from nbkit.paths import file_path
-from nbkit.percentiles import METRICS
-from nbkit.service_levels import SLO
-from nbkit.timing import count
+from nbkit.metrics.load_point import Kind, LoadPoint
+from nbkit.metrics.percentiles import METRICS
+from nbkit.metrics.requests import read_rows
+from nbkit.metrics.slo import SLO
+from nbkit.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ class Experiment:
         `metric` is "ttft", "tpot", "gaps" or "end_to_end". If several loads were measured, `at`
         names one; a pair of loads compares a at the first with b at the second. The verdict rests
         on the 95 % interval of the ratio, question by question where both were asked the same, see
-        `nbkit.intervals.ratio_interval`.
+        `nbkit.metrics.intervals.ratio_interval`.
 
         Raises `ExperimentError` for labels, metrics and loads that were not measured.
         """

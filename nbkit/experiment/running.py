@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from nbkit.answer import Answer
 from nbkit.batch.outcome import Outcome
-from nbkit.batch.progress import Progress, shown
-from nbkit.experiment.circumstances import circumstances
+from nbkit.displays.progress import Progress, shown
+from nbkit.experiment.machine import circumstances
 from nbkit.experiment.measurements import Measurement
 from nbkit.experiment.plan import (
     Block,
@@ -24,9 +23,10 @@ from nbkit.experiment.plan import (
 )
 from nbkit.experiment.results import Experiment
 from nbkit.experiment.targets import Target, Timed, targets_of
-from nbkit.heartbeat import keep_waking
-from nbkit.stream_errors import AnswerTruncated, StreamBroken, StreamError, StreamMisused
-from nbkit.streams import stream
+from nbkit.loops.heartbeat import keep_waking
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError, StreamMisused
+from nbkit.streaming.stream import stream
 
 _MOST_THREADS = 256
 _WARMING = 8

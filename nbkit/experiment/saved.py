@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.results import Experiment
-from nbkit.surrogates import whole_characters
-from nbkit.timing import Trace
+from nbkit.streaming.trace import Trace
+from nbkit.wording import whole_characters
 
 _MARK = "nbkit_experiment"
 _FORMAT = 2

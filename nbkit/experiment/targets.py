@@ -12,11 +12,11 @@ from typing import Any
 from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.memory import ChatMemoryBuffer
 
-from nbkit.agents import is_of_agent, refuse
-from nbkit.answer import Answer
 from nbkit.batch.asking import llm_of, parameters_of
-from nbkit.blocking_calls import call
 from nbkit.experiment.measurements import ExperimentError
+from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.blocking_calls import call
 
 Call = Callable[[str], Any]
 

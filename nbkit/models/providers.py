@@ -15,15 +15,15 @@ from llama_index.llms.openai import OpenAI
 from llama_index.llms.openai.utils import is_chatcomp_api_supported, openai_modelname_to_contextsize
 from llama_index.llms.openai_like import OpenAILike
 
-from nbkit.model_names import shown_address, shown_name
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.proxies import proxy_for
 from nbkit.models.sdk import sdk_clients
 from nbkit.models.server_facts import ServerFacts
 from nbkit.models.server_settings import check_address
-from nbkit.models.simulator.pacing import Profile
-from nbkit.models.simulator.process import Simulator, current
-from nbkit.models.simulator.tokens import Tokenizer
+from nbkit.simulator.pacing import Profile
+from nbkit.simulator.process import Simulator, current
+from nbkit.simulator.tokens import Tokenizer
+from nbkit.wording import shown_address, shown_name
 
 OPENAI_URL = "https://api.openai.com/v1"
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}

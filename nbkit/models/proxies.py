@@ -4,7 +4,7 @@ import ipaddress
 import urllib.request
 from urllib.parse import urlsplit
 
-from nbkit.models.errors import ConnectError
+from nbkit.errors import ConnectError
 
 
 def proxy_for(base_url: str) -> str | None:

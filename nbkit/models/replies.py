@@ -8,8 +8,8 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from nbkit.errors import ConnectError
 from nbkit.models import shapes
-from nbkit.models.errors import ConnectError
 from nbkit.models.http import httpx
 from nbkit.models.sse import Event, EventParser
 

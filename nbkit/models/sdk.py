@@ -7,9 +7,9 @@ from typing import Any
 from openai import AsyncOpenAI, OpenAI
 from openai.resources.chat import AsyncChat, AsyncCompletions, Chat, Completions
 
-from nbkit.models.chunks import AsyncChunks, Chunks
 from nbkit.models.http import async_client, sync_client
 from nbkit.models.replies import whole_reply
+from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
 TIMEOUT = 60.0
 """Seconds to wait for a connection, and for each chunk; LlamaIndex's default."""

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nbkit.model_names import shown_address
-from nbkit.models.errors import ConnectError, ModelChoiceError, NoServerError
+from nbkit.errors import ConnectError
+from nbkit.models.errors import ModelChoiceError, NoServerError
 from nbkit.models.http import httpx, sync_client
+from nbkit.wording import shown_address
 
 PATIENCE = 10.0
 """Seconds to wait for the list of models, without which there is no model to use."""

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from nbkit.loads import read_points
-from nbkit.measured import NotMeasured, Row
-from nbkit.percentiles import enough_for
+from nbkit.metrics.load_point import read_points
+from nbkit.metrics.percentiles import enough_for
+from nbkit.metrics.requests import NotMeasured, Row
 from nbkit.plots.reading import PlotError, read_groups, read_rows
 from nbkit.plots.style import (
     BLUE,

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
-from nbkit.measured import Row
-from nbkit.percentiles import enough_for, percentile, values_of
+from nbkit.metrics.percentiles import enough_for, percentile, values_of
+from nbkit.metrics.requests import Row
 from nbkit.plots.reading import PlotError, is_number, read_groups, read_rows
 from nbkit.plots.style import (
     DASHES,

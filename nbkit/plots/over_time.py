@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
 
-from nbkit.measured import Row
+from nbkit.metrics.requests import Row
 from nbkit.plots.reading import PlotError, read_rows
 from nbkit.plots.style import (
     BLUE,
@@ -25,7 +25,8 @@ from nbkit.plots.style import (
     one_line,
     sign,
 )
-from nbkit.timing import Trace, count
+from nbkit.streaming.trace import Trace
+from nbkit.wording import count
 
 _LABELLED_ROWS = 24
 _NAMED_CURVES = 7

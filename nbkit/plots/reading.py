@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from nbkit import measured
 from nbkit.errors import NbkitError
-from nbkit.measured import Row
+from nbkit.metrics import requests
+from nbkit.metrics.requests import Row
 
 
 class PlotError(NbkitError, ValueError):
@@ -20,8 +20,8 @@ class PlotError(NbkitError, ValueError):
 def read_rows(answers: Any) -> list[Row]:
     """Give the rows of one answer, a list of them, or a dict of them by label."""
     try:
-        return measured.read_rows(answers)
-    except measured.NotMeasured as error:
+        return requests.read_rows(answers)
+    except requests.NotMeasured as error:
         raise PlotError(str(error)) from None
 
 

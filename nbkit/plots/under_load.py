@@ -6,9 +6,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from nbkit.loads import UNITS, LoadPoint, read_points
-from nbkit.measured import NotMeasured
-from nbkit.percentiles import METRICS
+from nbkit.metrics.load_point import UNITS, LoadPoint, read_points
+from nbkit.metrics.percentiles import METRICS
+from nbkit.metrics.requests import NotMeasured
+from nbkit.metrics.slo import SLO
 from nbkit.plots.reading import PlotError
 from nbkit.plots.style import (
     DASHES,
@@ -20,7 +21,6 @@ from nbkit.plots.style import (
     legend_below,
     one_line,
 )
-from nbkit.service_levels import SLO
 
 
 def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -> Axes:

@@ -16,7 +16,7 @@ from llama_index.core.async_utils import run_jobs
 
 from nbkit import connect, load_index
 from nbkit.batch.pace import Rate
-from nbkit.batch.runs import iter_batch, run_batch
+from nbkit.batch.run import iter_batch, run_batch
 from nbkit.corpus import load_questions
 from nbkit.models.providers import SimulatedOpenAI
 from tests.test_batch_survives import finish, kill_and_resume, start, stormy_server

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from nbkit import SLO, Experiment, connect, measure
-from nbkit.intervals import Interval
-from nbkit.loads import LoadPoint
+from nbkit.metrics.intervals import Interval
+from nbkit.metrics.load_point import LoadPoint
 from nbkit.plots.under_load import knee_of
 
 EXPERIMENTS, SWEEPS, AT_ONCE, N = 200, 12, 40, 20

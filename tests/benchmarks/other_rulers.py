@@ -16,7 +16,7 @@ from typing import Any
 
 from nbkit import measure
 from nbkit.models.providers import compatible_llm
-from nbkit.models.simulator import Simulator
+from nbkit.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent.parent
 VENV = ROOT / ".venv-guidellm"

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 import nbkit
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.serve.server import Server
+from nbkit.web.server import Server
 from tests import wire
 from tests.readers import read
 from tests.served import Scripted
@@ -93,7 +93,7 @@ def _tell(where: str, answers: list[dict[str, Any]]) -> None:
 @contextmanager
 def _shell(base_url: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Serve the handbook from a shell; gives the address, and the headers that open it."""
-    command = [sys.executable, "-m", "nbkit.serve", "--llm", base_url, "--model", "wire"]
+    command = [sys.executable, "-m", "nbkit", "serve", "--llm", base_url, "--model", "wire"]
     command += ["--max-concurrent", str(READERS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

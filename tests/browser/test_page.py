@@ -12,7 +12,7 @@ from llama_index.core.chat_engine import SimpleChatEngine
 from playwright.sync_api import Browser, Locator, Page, expect
 
 import nbkit
-from nbkit.serve.server import Server
+from nbkit.web.server import Server
 from tests.served import Scripted, echo, parrot
 from tests.simulated import simulated, wait_for
 
@@ -156,7 +156,7 @@ def test_an_answer_of_a_megabyte(visit: Open) -> None:
 
 def test_a_server_that_dies_leaves_what_it_had_sent(page: Page) -> None:
     """Killed in the middle of an answer: the partial stays, and the page says what happened."""
-    command = [sys.executable, "-m", "nbkit.serve", "--data", "data/en"]
+    command = [sys.executable, "-m", "nbkit", "serve", "--data", "data/en"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         found = None
@@ -176,7 +176,7 @@ def test_a_server_that_dies_leaves_what_it_had_sent(page: Page) -> None:
 
 def test_a_busy_server_is_waited_for(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to come back later, the page does, and says meanwhile that it waits."""
-    monkeypatch.setattr("nbkit.serve.answering.RETRY_AFTER", 1)
+    monkeypatch.setattr("nbkit.web.answering.RETRY_AFTER", 1)
     with nbkit.serve(Scripted(echo), max_concurrent=1) as server:
         page = visit(server)
         with server._app.state.answers.place():

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Frame, Page, expect
 
 import nbkit
-from nbkit.serve.frame import notebook_url
+from nbkit.web.in_notebook import notebook_url
 from tests.browser.conftest import Lab, open_notebook, run_cell, save, wait_idle
 from tests.simulated import simulated, wait_for
 

@@ -13,11 +13,11 @@ from typing import ClassVar
 import pytest
 from playwright.sync_api import Browser, Page
 
-import nbkit.serve
+import nbkit.web
 
 pytestmark = pytest.mark.browser
 
-READER = Path(nbkit.serve.__path__[0], "static", "sse_reader.js").read_text("utf-8")
+READER = Path(nbkit.web.__path__[0], "static", "sse_reader.js").read_text("utf-8")
 Events = list[tuple[str, str, str]]
 """Name, data, id."""
 

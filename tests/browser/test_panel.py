@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 
 SETUP = """
 import nbkit
-from nbkit.models.simulator.panel import panel
+from nbkit.displays.simulator_panel import panel
 llm = nbkit.connect(speed=1)
 """
 

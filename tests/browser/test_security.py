@@ -221,5 +221,5 @@ def test_ten_megabytes_of_one_line(lab: Lab, page: Page) -> None:
 )
 def test_deep_nesting(text: str) -> None:
     """Text made to cost the square of its length keeps the kernel for seconds at most."""
-    code = "import sys; from nbkit.markdown import to_html; to_html(sys.stdin.read())"
+    code = "import sys; from nbkit.displays.markdown import to_html; to_html(sys.stdin.read())"
     subprocess.run([sys.executable, "-c", code], input=text, text=True, check=True, timeout=30)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.kernel
 
 SETUP = """
 import asyncio, nbkit
-from nbkit.batch.runs import run_batch
+from nbkit.batch.run import run_batch
 
 started, ended = [], []
 

@@ -25,7 +25,7 @@ async def read(stream):
     async for chunk in stream:
         print(chunk)
 
-from nbkit.views.running import RunningView
+from nbkit.displays.active import RunningView
 
 class Settling(RunningView):
     def stop(self): self._task.cancel()

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.kernel
 
 SETUP = """
 import nbkit
-from nbkit.models.simulator.panel import panel
+from nbkit.displays.simulator_panel import panel
 llm = nbkit.connect(ttft=0.1, tokens_per_second=1, jitter=0)
 shown = panel(llm)
 """

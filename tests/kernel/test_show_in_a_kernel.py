@@ -146,7 +146,7 @@ def test_a_script_without_a_loop_is_told_so() -> None:
 
 def test_a_restarted_kernel_starts_clean(kernel: Kernel) -> None:
     """A restart takes the model's server with it, mid-stream too; `connect()` brings a new one."""
-    pid = "from nbkit.models import simulator; import nbkit; print(simulator.current().pid)"
+    pid = "from nbkit import simulator; import nbkit; print(simulator.current().pid)"
     before = int(kernel.run(pid).text)
     kernel.run(
         "llm = nbkit.connect(tokens_per_second=1)\nview = nbkit.show(llm.astream_complete('Hello'))"

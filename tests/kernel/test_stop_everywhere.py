@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nbkit.models.simulator import Simulator
+from nbkit.simulator import Simulator
 from tests.kernel.conftest import Kernel, Run
 from tests.simulated import wait_for
 

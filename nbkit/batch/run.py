@@ -1,0 +1,260 @@
+"""Many questions: bounded, paced, retried, and resumable."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sized
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Any, Literal
+
+from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
+from nbkit.batch.attempts import Asker
+from nbkit.batch.concurrency import AutoSeats, Sample, Seats
+from nbkit.batch.in_flight import Window
+from nbkit.batch.journal import Journal, OpenJournal, check_item
+from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
+from nbkit.batch.pace import Pace, Rate
+from nbkit.displays.progress import Progress, shown
+from nbkit.loops.heartbeat import keep_waking
+from nbkit.streaming.agents import is_of_agent
+from nbkit.wording import count
+
+Ask = Callable[[Any], Any]
+
+
+class BatchStopped(BatchError):
+    """An item failed under `on_error="stop"`; `__cause__` is its error. Taught in notebook 06."""
+
+
+def run_batch(
+    items: Iterable[Any],
+    fn: Ask,
+    *,
+    max_concurrency: int | Literal["auto"] = 5,
+    attempts: int = 3,
+    timeout: float | None = None,
+    rate: Rate | None = None,
+    on_error: Literal["collect", "stop"] = "collect",
+    progress: Progress = True,
+    journal: Journal | str | Path | None = None,
+) -> "BatchRun":
+    """Ask `fn` for every item; `await` it for a list of `Outcome`, in the order of the items.
+
+    `fn` is an async function of one item: `engine.aquery`, or one of your own. What LlamaIndex
+    answers is read as a stream, to its end, and its `Outcome.value` is an `Answer`; anything else
+    is kept as it is. An item that fails does not end the batch: its outcome holds the error.
+
+    - `max_concurrency`: items in flight at once, or "auto" to find the number the server can take.
+    - `attempts`: how often an item is asked at most, while the failure is one that can succeed
+      later (timeouts, lost connections, 429, 5xx, an answer cut short). Nothing of an answer is
+      handed out before it is whole, so one that breaks in the middle is asked again too. A
+      refusal (429) slows all down and is not held against its item. Make the model's client with
+      max_retries=0, as `nbkit.connect` does: retries belong to one layer.
+    - `timeout`: seconds for one attempt, whole answer included; generation then stops.
+    - `rate`: what the server allows a minute.
+    - `on_error`: "collect", or "stop" to cancel the rest at the first item that fails.
+    - `progress`: a bar; or a function of (done, total, item); or False.
+    - `journal`: a file name, or a `Journal`. A second run with it asks only what is missing.
+
+    Interrupted, the requests in flight end, and what is done is in the run's `.outcomes` and in
+    the journal. Raises `BatchMisused` or `JournalError` before anything is asked, `BatchStopped`.
+
+    Taught in notebook 06.
+    """
+    batch = _Batch(fn, max_concurrency, attempts, timeout, rate, on_error, progress, journal)
+    return BatchRun(batch, _listed(items, journal))
+
+
+def iter_batch(
+    items: Iterable[Any] | AsyncIterable[Any],
+    fn: Ask,
+    *,
+    max_concurrency: int | Literal["auto"] = 5,
+    attempts: int = 3,
+    timeout: float | None = None,
+    rate: Rate | None = None,
+    on_error: Literal["collect", "stop"] = "collect",
+    progress: Progress = False,
+    journal: Journal | str | Path | None = None,
+) -> AsyncGenerator[Outcome, None]:
+    """Ask `fn` for every item of a source of any length; yields each `Outcome` as it ends.
+
+    The order is that of ending; `Outcome.index` tells the item's place. No more than
+    `max_concurrency` items are held at a time: the source is read, and answers are asked for, no
+    faster than the outcomes are taken. (With a journal, its keys are held too.) All else is as in
+    `run_batch`. To end early, `break`; to be sure that every request has ended, use
+    `contextlib.aclosing`. An error of the source is raised once what is under way has ended, and
+    its outcomes were taken.
+
+    Taught in notebook 06.
+    """
+    if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
+        raise _no_items(items)
+    batch = _Batch(fn, max_concurrency, attempts, timeout, rate, on_error, progress, journal)
+    return batch.run(items)
+
+
+class BatchRun:
+    """A batch: `await` it for its outcomes, look at them meanwhile, or after an interruption.
+
+    It starts when it is awaited. Awaited again, it does what is missing: items that have not
+    ended, and items that failed.
+
+    Taught in notebook 06.
+    """
+
+    def __init__(self, batch: "_Batch", items: list[Any]) -> None:
+        self._batch = batch
+        self._items = items
+        self._running = False
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What has ended so far, in the order of the items."""
+        return [outcome for _, outcome in sorted(self._batch.ended.items())]
+
+    @property
+    def steps(self) -> list[Sample]:
+        """What the automatic concurrency did: (time, limit, in_flight, latency)."""
+        return list(self._batch.seats.steps)
+
+    def __await__(self) -> Generator[Any, None, list[Outcome]]:
+        return self._run().__await__()
+
+    async def _run(self) -> list[Outcome]:
+        if self._running:
+            raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
+        self._running = True
+        self._batch.forget_failures()
+        try:
+            async with aclosing(self._batch.run(self._items, keep=True)) as outcomes:
+                async for _ in outcomes:
+                    pass
+        finally:
+            self._running = False
+        return self.outcomes
+
+    def __repr__(self) -> str:
+        failed = sum(outcome.error is not None for outcome in self._batch.ended.values())
+        ended = f"{len(self._batch.ended)} of {count(len(self._items), 'item')} ended"
+        return f"<BatchRun {ended}, {failed} failed>"
+
+
+class _Batch:
+    """The settings of a batch, checked, and the run itself."""
+
+    def __init__(
+        self,
+        fn: Ask,
+        max_concurrency: int | str,
+        attempts: int,
+        timeout: float | None,
+        rate: Rate | None,
+        on_error: str,
+        progress: Progress,
+        journal: Journal | str | Path | None,
+    ) -> None:
+        _check(fn, max_concurrency, attempts, timeout, rate, on_error)
+        self._fn, self._attempts, self._timeout, self._rate = fn, attempts, timeout, rate
+        self._max_concurrency, self._stop, self._progress = (
+            max_concurrency,
+            on_error == "stop",
+            progress,
+        )
+        self._journal = (
+            journal if journal is None or isinstance(journal, Journal) else Journal(journal)
+        )
+        self.ended: dict[int, Outcome] = {}
+        """By index; only where outcomes are kept."""
+        self.seats = Seats(1)
+        if attempts > 1:
+            warn_of_client_retries(fn)
+
+    def forget_failures(self) -> None:
+        """Let what failed be asked again."""
+        self.ended = {place: got for place, got in self.ended.items() if got.error is None}
+
+    async def run(
+        self, items: Iterable[Any] | AsyncIterable[Any], *, keep: bool = False
+    ) -> AsyncGenerator[Outcome, None]:
+        """Yield outcomes as they end; every request and the journal end with this generator."""
+        auto = self._max_concurrency == "auto"
+        self.seats = AutoSeats() if auto else Seats(int(self._max_concurrency))
+        asker = Asker(self._fn, self._attempts, self._timeout, Pace(self._rate), self.seats)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(keep_waking(asyncio.get_running_loop()))
+            book = await self._open_journal(stack)
+            total = len(items) - len(self.ended) if isinstance(items, Sized) else None
+            show = stack.enter_context(shown(self._progress, total))
+
+            def ended(outcome: Outcome) -> None:
+                if keep:
+                    self.ended[outcome.index] = outcome
+                show(outcome)
+
+            window = Window(asker, self.seats, book, ended)
+            async with aclosing(window.outcomes(items, dict(self.ended))) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+                    if self._stop and outcome.error is not None:
+                        raise BatchStopped(
+                            f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
+                            f"cancelled: {outcome.error}",
+                            "what is done is kept in `.outcomes` and "
+                            "in the journal; put that right, then await the batch again.",
+                        ) from outcome.error
+
+    async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
+        if self._journal is None:
+            return None
+        return await stack.enter_async_context(OpenJournal(self._journal, parameters_of(self._fn)))
+
+
+def _listed(items: Any, journal: Any) -> list[Any]:
+    if not isinstance(items, Iterable) or isinstance(items, str | bytes):
+        raise _no_items(items)
+    listed = list(items)
+    if journal is not None:
+        for item in listed:
+            check_item(item)
+    return listed
+
+
+def _no_items(items: Any) -> BatchMisused:
+    if isinstance(items, AsyncIterable):
+        return BatchMisused(
+            "run_batch takes a list of items", "for an async source, use iter_batch."
+        )
+    return BatchMisused(
+        f"Got {type(items).__name__} where items were expected",
+        "pass a list, such as your questions.",
+    )
+
+
+def _check(
+    fn: Any, max_concurrency: Any, attempts: Any, timeout: Any, rate: Any, on_error: Any
+) -> None:
+    if not callable(fn) and not is_of_agent(fn):
+        raise BatchMisused(
+            f"Got {type(fn).__name__} where a function was expected",
+            "pass an async function of one item, such as `engine.aquery`, without calling it.",
+        )
+    check_async(fn)
+    if max_concurrency != "auto" and not _is_count(max_concurrency):
+        raise BatchMisused(
+            f"max_concurrency={max_concurrency!r} is not possible", 'give 1 or more, or "auto".'
+        )
+    if not _is_count(attempts):
+        raise BatchMisused(f"attempts={attempts!r} is not possible", "give 1 or more.")
+    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
+        raise BatchMisused(f"timeout={timeout!r} is not possible", "give seconds above 0, or None.")
+    if rate is not None and not isinstance(rate, Rate):
+        raise BatchMisused(
+            f"rate={rate!r} is not possible", "give nbkit.Rate(requests=60), a minute."
+        )
+    if on_error not in ("collect", "stop"):
+        raise BatchMisused(f"on_error={on_error!r} is not possible", 'give "collect" or "stop".')
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,0 +1,172 @@
+"""Talk with a chat engine in a cell's output; what was said stays in the notebook."""
+
+import asyncio
+from collections.abc import Generator
+from typing import Any
+
+from nbkit.displays.active import RunningView, need_loop
+from nbkit.displays.final_output import settled_chat
+from nbkit.displays.live_widget import ChatWidget
+from nbkit.displays.output import follow
+from nbkit.errors import NbkitError
+from nbkit.loops.heartbeat import keep_waking
+from nbkit.loops.kernel import kernel_shell, this_place
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.conversation import Conversation
+from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.stream import TokenStream
+from nbkit.wording import count, whole_characters
+
+_ENDED = "This chat has ended — run the cell that shows it again to go on."
+
+
+class TurnView(RunningView[Answer]):
+    """One turn of a chat while it streams: `await` it for the `Answer`, or `stop()` it."""
+
+    def __init__(self, chat: "ChatView", message: str, tokens: TokenStream) -> None:
+        self.stream = tokens
+        self._chat, self._message = chat, message
+        super().__init__(self._show(), chat.place)
+
+    def stop(self) -> None:
+        """End generation at the model, keeping what has arrived; safe from any thread."""
+        self.stream.cancel()
+
+    async def _show(self) -> None:
+        await follow(self.stream, self._chat.widget, self._chat.widget.begin(self._message))
+        if self.stream.answer is not None:
+            self._chat.add(self._message, self.stream.answer)
+
+    def _result(self) -> Answer:
+        answer = self.stream.answer
+        assert answer is not None
+        self._chat.write()
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+
+class ChatView:
+    """A chat on the screen: type into it, or `await chat.say("...")`; `end()` closes it.
+
+    Awaiting the view itself waits until the chat is ended, by `end()` or by its End button. The
+    transcript is static output, kept in the notebook file turn by turn.
+
+    Taught in notebook 02.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        from IPython.display import display
+
+        self.conversation = conversation
+        self.turns: list[tuple[str, Answer]] = []
+        """What was said in this view, and the answers."""
+        self.place = this_place()
+        self._ended = asyncio.Event()
+        self._transcript: Any = display(settled_chat([]), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self.widget = ChatWidget([], self._hear)
+        self._slot: Any = display(self.widget, display_id=True)  # type: ignore[no-untyped-call]
+
+    def say(self, message: str) -> TurnView:
+        """Put a message, as if typed; gives the running turn, to be awaited or stopped.
+
+        Raises `TurnRunning` while another turn is, `StreamMisused` for no text or an ended chat.
+        """
+        if self._ended.is_set():
+            raise StreamMisused(_ENDED)
+        need_loop("chat.say")
+        turn = self.conversation.turn(message)
+        return TurnView(self, whole_characters(message), turn)
+
+    def stop(self) -> None:
+        """Stop the running turn, if there is one; what has arrived is kept, and remembered."""
+        if (running := self.conversation.running) is not None:
+            running.cancel()
+
+    def clear(self) -> None:
+        """Forget all turns, here and in the engine's memory; raises `TurnRunning` during one."""
+        self.conversation.clear()
+        self.turns.clear()
+        self.write()
+
+    def end(self) -> None:
+        """Close the chat: the running turn is stopped, the transcript stays."""
+        self.stop()
+        if not self._ended.is_set():
+            self._ended.set()
+            self.widget.close()
+        self._slot.update({"text/plain": "(chat ended)"}, raw=True)
+        self.write()
+
+    def add(self, message: str, answer: Answer) -> None:
+        """Add a finished turn to the transcript."""
+        self.turns.append((message, answer))
+        self.write()
+
+    def write(self) -> None:
+        """Write the transcript, in its place, into the notebook."""
+        self._transcript.update(settled_chat(self.turns, self._note), raw=True)
+
+    @property
+    def _note(self) -> str | None:
+        number = self.conversation.forgotten
+        if not number:
+            return None
+        return (
+            f"The model no longer sees the first {count(number, 'message')} of this conversation: "
+            "its memory has no room for more."
+        )
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Do what the page asks for; what goes wrong is said there."""
+        try:
+            match message.get("type"):
+                case "say":
+                    self.say(str(message.get("text")))
+                case "stop":
+                    self.stop()
+                case "clear":
+                    self.clear()
+                case "end":
+                    self.end()
+        except NbkitError as error:
+            self.widget.notice(str(error))
+        except Exception as error:  # noqa: BLE001 - nobody else would see it
+            self.widget.notice(whole_characters(f"{type(error).__name__}: {error}"))
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        try:
+            with keep_waking(asyncio.get_running_loop()):
+                await self._ended.wait()
+        finally:
+            self.end()
+
+    def _ipython_display_(self) -> None:
+        """Show nothing more when the view is a cell's last expression: it is on the screen."""
+
+    def __repr__(self) -> str:
+        return f"<ChatView, {len(self.turns)} turns>"
+
+
+def chat(engine: Any) -> ChatView:
+    """Talk with any of LlamaIndex's chat engines: input box, live answers, Stop, sources, Clear.
+
+    One turn at a time. After a stop or an error the engine's memory holds what the screen shows,
+    the partial answer marked; where it does not (a message too long for the model, early messages
+    for which it has no room, a disk that is full), the screen says so. Other cells can run
+    meanwhile; `await` the view to wait until the chat is ended.
+
+    Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
+
+    Taught in notebook 02.
+    """
+    conversation = Conversation(engine)
+    if kernel_shell() is None:
+        raise StreamMisused(
+            "`chat` needs a notebook to be shown in",
+            "in a script, read `nbkit.Conversation(engine).turn(message)`.",
+        )
+    return ChatView(conversation)

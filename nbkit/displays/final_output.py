@@ -1,0 +1,152 @@
+"""The static output a finished answer leaves in the notebook file.
+
+It needs no kernel and no widget: it survives saving, reopening, GitHub and nbconvert.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from nbkit.displays.live_cell import SHOWN
+from nbkit.displays.markdown import to_html, without_html
+from nbkit.streaming.answer import NOTHING_FOUND, Answer, named_sources
+from nbkit.wording import count
+
+Bundle = dict[str, str]
+"""One output by MIME type: text/html, text/markdown, text/plain."""
+
+_MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
+_FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
+_TABLE = "width: 100%; font-size: 1em"
+_CELL = "text-align: left; vertical-align: top; line-height: 1.5"
+# JupyterLab would set "$5 and $10" as mathematics, and `\href{javascript:...}` in a question or an
+# excerpt as a link that runs; these classes tell MathJax to leave all of it.
+_SETTLED = "nbkit-settled tex2jax_ignore mathjax_ignore"
+
+
+def source_rows(sources: list[Any]) -> list[dict[str, str]]:
+    """Name, score and opening of each source, as text ready to show."""
+    return [
+        {
+            "name": source.name,
+            "score": "–" if source.score is None else f"{source.score:.3f}",
+            "excerpt": source.excerpt,
+        }
+        for source in named_sources(sources)
+    ]
+
+
+def caption(answer: Answer) -> str:
+    """State and timing in one line, then what went wrong, if something did."""
+    found = f" · {NOTHING_FOUND}" if answer.nothing_found else ""
+    line = f"{_MARKS[answer.state]} {answer.state}{found} · {answer.trace.caption}"
+    return line if answer.error is None else f"{line}\n{answer.error}"
+
+
+def settled(answer: Answer) -> Bundle:
+    """One answer: sanitised HTML, Markdown without HTML, plain text."""
+    text, line = _shown(answer.text), caption(answer)
+    # No script may run here, so no button: one click selects it all.
+    copy = f'<pre style="user-select: all; white-space: pre-wrap">{escape(text)}</pre>'
+    html = _html(answer) + (_folded("Markdown to copy", copy) if text else "")
+    sources = [
+        f"- `{row['name'].replace('`', '')}` {row['score']}" for row in source_rows(answer.sources)
+    ]
+    return {
+        "text/html": f'<div class="{_SETTLED}" style="{_FRAME}">{html}</div>',
+        "text/markdown": "\n\n".join([without_html(text), _slanted(line), *sources]),
+        "text/plain": f"{text}\n\n{line}".strip(),
+    }
+
+
+def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle:
+    """Several answers in one table; of a race, in the order in which they ended."""
+    rows = list(answers.items())
+    if race:
+        rows.sort(key=lambda row: _finish(row[1]))
+    longest = max((answer.trace.end_to_end or 0.0 for answer in answers.values()), default=0.0)
+    cells = [
+        f'<tr><th scope="row" style="{_CELL}; width: 20%">{escape(name)}</th>'
+        f'<td style="{_CELL}">{_lane(answer, longest) if race else ""}{_html(answer)}</td></tr>'
+        for name, answer in rows
+    ]
+    table = f'<table class="{_SETTLED}" style="{_TABLE}">{"".join(cells)}</table>'
+    return {"text/html": table, **_as_text(rows)}
+
+
+def settled_chat(turns: Sequence[tuple[str, Answer]], note: str | None = None) -> Bundle:
+    """A transcript: a note on it, what was said, and each answer with its caption and sources."""
+    parts = [f"<p><em>{escape(note)}</em></p>"] if note else []
+    parts += [
+        f'<p style="margin: 0.8em 0 0.3em"><strong>{escape(said)}</strong></p>'
+        f'<div style="{_FRAME}">{_html(answer)}</div>'
+        for said, answer in turns
+    ]
+    text = _as_text(turns)
+    return {
+        "text/html": f'<div class="{_SETTLED}">{"".join(parts)}</div>',
+        "text/markdown": "\n\n".join([*([_slanted(note)] if note else []), text["text/markdown"]]),
+        "text/plain": "\n\n".join([*([note] if note else []), text["text/plain"]]),
+    }
+
+
+def _as_text(named: Sequence[tuple[str, Answer]]) -> Bundle:
+    """Several answers under their names, as Markdown and as plain text."""
+    told = [(name, _shown(answer.text), caption(answer)) for name, answer in named]
+    return {
+        "text/markdown": "\n\n".join(
+            f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
+            for name, text, line in told
+        ),
+        "text/plain": "\n\n".join("\n".join(row) for row in told),
+    }
+
+
+def _finish(answer: Answer) -> tuple[bool, float]:
+    """Sort key of a race: whoever gave a whole answer, by how long it took."""
+    took = answer.trace.end_to_end
+    return (answer.state != "done", float("inf") if took is None else took)
+
+
+def _shown(text: str) -> str:
+    if len(text) <= SHOWN:
+        return text
+    return f"{text[:SHOWN]}\n\n… {len(text) - SHOWN:,} more characters are in the answer's `.text`."
+
+
+def _slanted(line: str) -> str:
+    return "*" + without_html(" — ".join(line.splitlines())) + "*"
+
+
+def _html(answer: Answer) -> str:
+    status = "<br>".join(escape(part) for part in caption(answer).splitlines())
+    sources = ""
+    if rows := source_rows(answer.sources):
+        items = "".join(
+            f"<li><code>{escape(row['name'])}</code> {row['score']}<br>"
+            f"{escape(row['excerpt'])}</li>"
+            for row in rows
+        )
+        sources = _folded(count(len(rows), "source"), f"<ol>{items}</ol>")
+    return (
+        f'<div class="nbkit-text">{to_html(_shown(answer.text))}</div>'
+        f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{sources}'
+    )
+
+
+def _lane(answer: Answer, longest: float) -> str:
+    """A runner's lane: hollow while it waited for the first token, solid while it streamed."""
+    waited, took = answer.trace.ttft or 0.0, answer.trace.end_to_end or 0.0
+    if not took:
+        return ""
+    widths = [f"{100 * seconds / longest:.1f}%" for seconds in (waited, took - waited)]
+    hollow = "box-sizing: border-box; border: 1px dashed #888"
+    return (
+        '<div style="display: flex; height: 0.7em; margin: 0.3em 0">'
+        f'<div style="width: {widths[0]}; {hollow}"></div>'
+        f'<div style="width: {widths[1]}; background: #1976d2"></div></div>'
+    )
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>{content}</details>"

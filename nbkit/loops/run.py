@@ -1,0 +1,250 @@
+"""Running a coroutine from anywhere, and nesting event loops if it must be."""
+
+import asyncio
+import atexit
+import contextlib
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Coroutine
+from concurrent.futures import Future
+from functools import cache
+from types import FrameType
+from typing import Any, TypeVar
+
+from nbkit.loops.turns import LoopMisused
+
+T = TypeVar("T")
+
+_PULSE = 0.1
+_FAREWELL_SECONDS = 2.0
+_ASYNC_CODE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_NESTED = """\
+nest_asyncio is on for the rest of this process: asyncio.run() now works in a cell. The price:
+  - nested runs end last in, first out: a short one waits for a longer one started after it;
+  - asyncio.run(loop_factory=...) and uvicorn.run() fail; from Python 3.12 so does a uvicorn
+    server in a thread, and its clients only see "connection refused";
+  - asyncio.Runner and anyio.run are refused as before, and tasks are slower, in pure Python.
+A notebook needs none of it: write `await main()` where a script has `asyncio.run(main())`.
+"""
+
+
+class _SharedLoop:
+    """The event loop, in a thread of its own, on which every `run` of the process runs.
+
+    One loop for all of them, because connections that a client keeps belong to the loop they were
+    made in: a second loop would find them dead after the model's server has got the request.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._started = threading.Event()
+        self.thread = threading.Thread(target=self._live, name="nbkit-run", daemon=True)
+        self.thread.start()
+        self._started.wait()
+        atexit.register(self._close)
+
+    def _live(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.loop.call_soon(self._started.set)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.stopped = True
+            self.loop.run_until_complete(wind_up())
+            self.loop.close()
+
+    def send(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Hand over a coroutine; the future stays pending if the loop has ended meanwhile."""
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:
+            coroutine.close()
+            return Future()
+
+    def wait(self, finished: threading.Event) -> None:
+        """Wait until something has finished, or the loop has ended without it.
+
+        In slices: on Windows Ctrl-C does not reach a wait without an end.
+        """
+        while not finished.wait(_PULSE) and self.thread.is_alive():
+            pass
+
+    def cancel(self, starting: "Future[asyncio.Task[Any]]") -> bool:
+        """Cancel a task; False if it had not begun, and never will."""
+        if starting.cancel() or starting.cancelled():
+            return False
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
+            self.loop.call_soon_threadsafe(starting.result().cancel)
+        return True
+
+    def _close(self) -> None:
+        if not self.stopped:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(_FAREWELL_SECONDS)
+
+
+async def wind_up() -> None:
+    """Do as `asyncio.run` does at its end, but start no thread: Python may be shutting down."""
+    # Again and again: other threads may have sent work that only begins now.
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+_shared: _SharedLoop | None = None
+_one_at_a_time = threading.Lock()
+
+
+def _forget() -> None:
+    """A fork inherits the loop but not its thread."""
+    global _shared
+    _shared = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _shared_loop() -> _SharedLoop:
+    global _shared
+    with _one_at_a_time:
+        if _shared is None or _shared.stopped:
+            _shared = _SharedLoop()
+        return _shared
+
+
+def run(awaitable: Awaitable[T]) -> T:
+    """Run a coroutine to its end and give its result: from a script, a thread, or a plain cell.
+
+    All calls share one event loop in a thread of its own, so clients, connections and background
+    tasks live on from one call to the next; it is closed when the process ends. The caller waits:
+    in a cell that means the whole kernel, so prefer `await` there. An interrupt cancels the
+    coroutine and waits for it to tidy up; a second one does not wait.
+
+    Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock (inside
+    a coroutine, or for a task of another loop), for a coroutine used before, and for what is none.
+
+    Taught in notebook 03.
+    """
+    _check(awaitable)
+    shared, finished = _shared_loop(), threading.Event()
+    starting = shared.send(_start(awaitable, finished))
+    try:
+        shared.wait(finished)
+    except KeyboardInterrupt:
+        if shared.cancel(starting):
+            shared.wait(finished)
+        raise
+    if not starting.done() or starting.cancelled():
+        return run(awaitable)  # another run stopped the loop before this one began
+    try:
+        return starting.result().result()
+    except (asyncio.CancelledError, asyncio.InvalidStateError):
+        if shared.stopped:
+            raise LoopMisused(
+                "Somebody stopped the event loop that all `run` calls share, while this coroutine "
+                "ran on it",
+                "let coroutines return instead of calling `loop.stop()`; the next "
+                "`run` starts a new loop.",
+            ) from None
+        raise
+    except RuntimeError as error:
+        if "different loop" in str(error) or "different event loop" in str(error):
+            raise LoopMisused(
+                "The coroutine waits for something that belongs to another event loop",
+                "`await` it in the cell or coroutine that made it.",
+            ) from error
+        raise
+
+
+async def _start(awaitable: Awaitable[T], finished: threading.Event) -> "asyncio.Task[T]":
+    task = asyncio.create_task(_awaited(awaitable), name="nbkit-run")
+    task.add_done_callback(lambda _: finished.set())
+    return task
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _check(awaitable: Any) -> None:
+    kind = type(awaitable).__name__
+    if not inspect.isawaitable(awaitable):
+        call = " with its parentheses: `run(main())`" if callable(awaitable) else ": `run(main())`"
+        raise LoopMisused(f"Got {kind}, which cannot be awaited", f"pass a coroutine{call}.")
+    used = inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) != "CORO_CREATED"
+    if used:
+        raise LoopMisused(
+            "This coroutine has been run or awaited before",
+            "call its function again for a new one.",
+        )
+    if asyncio.isfuture(awaitable):
+        raise LoopMisused(
+            f"This {kind} belongs to an event loop already, and waiting for it here could hold up "
+            "that loop for ever",
+            "write `await` where it was made.",
+        )
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if not _in_plain_cell():
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()  # or Python would complain of it, in whatever cell comes next
+        raise LoopMisused(
+            "`run` was called inside a coroutine, where it would hold up the event loop that it is "
+            "to wait for",
+            "write `await` instead of `run`.",
+        )
+    if not inspect.iscoroutine(awaitable):
+        raise LoopMisused(
+            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up",
+            "write `await` instead of `run`.",
+        )
+
+
+def _in_plain_cell() -> bool:
+    """Tell whether the code that calls `run` stands, without any `async`, right in a cell."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and not frame.f_code.co_flags & _ASYNC_CODE:
+        frame = frame.f_back
+    module = "" if frame is None else str(frame.f_globals.get("__name__"))
+    return module.partition(".")[0] in ("IPython", "ipykernel")
+
+
+def allow_nested_run() -> None:
+    """Make `asyncio.run()` work in a cell, by nest_asyncio; says, the first time, what that breaks.
+
+    It patches asyncio for the whole process and cannot be undone. Nothing else in nbkit applies
+    it, or needs it: `await` at the top of a cell does the same and breaks nothing.
+
+    Raises `LoopMisused` where no loop is running, or one that nest_asyncio cannot patch (uvloop).
+
+    Taught in notebook 03.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise LoopMisused(
+            "No event loop is running here, so `asyncio.run` works as it is",
+            "leave `allow_nested_run()` out.",
+        ) from None
+    # nest_asyncio would find out after it had patched half of asyncio.
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        raise LoopMisused(
+            f"An event loop of type {type(loop).__module__}.{type(loop).__name__} cannot be nested",
+            "write `await`, or run this on one of asyncio's own loops.",
+        )
+    import nest_asyncio
+
+    nest_asyncio.apply(loop)
+    _say_the_price()
+
+
+@cache
+def _say_the_price() -> None:
+    sys.stdout.write(_NESTED)

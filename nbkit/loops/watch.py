@@ -1,0 +1,247 @@
+"""How long an event loop is blocked, when, and by which line of code."""
+
+import contextvars
+import threading
+import time
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Self
+
+from nbkit.loops.kernel import kernel_shell
+from nbkit.loops.lines import lines_of
+from nbkit.loops.turns import LoopMisused, Turn, running_loop, turns_of
+from nbkit.wording import count
+
+_LEAST_THRESHOLD = 0.01
+_LONGEST_TICK = 0.1
+_SAMPLED_AFTER = 0.002
+_REPAINT_SECONDS = 0.2
+_ROWS = 10
+_HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
+_FREE, _HELD_UP, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
+_LITTLE = 0.05
+"""A loop that was blocked for less than this share of the time was held up a little, no more."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of time in which an event loop could do nothing else.
+
+    `start` and `end` are readings of `time.perf_counter`, as in a `Trace`.
+
+    Taught in notebook 03.
+    """
+
+    start: float
+    end: float
+    where: str
+    """The innermost line of the reader's own code, where it was seen most often."""
+    innermost: str
+    """The line of any code that was running just then."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length: end − start."""
+        return self.end - self.start
+
+    def __repr__(self) -> str:
+        return f"<Block {self.seconds:.3f} s · {self.where}>"
+
+
+class LoopWatch:
+    """What blocked an event loop inside a `with watch_loop()` block.
+
+    It can be read while the block runs and afterwards; in a notebook it displays as a table.
+
+    Taught in notebook 03.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.blocks: list[Block] = []
+        """Every stretch of at least `threshold` seconds, in order."""
+        self.start: float | None = None
+        """The perf_counter reading at which watching began."""
+        self.end: float | None = None
+        """The same at which it ended; `None` while it goes on."""
+        self._left = threading.Event()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds watched so far."""
+        if self.start is None:
+            return 0.0
+        return (time.perf_counter() if self.end is None else self.end) - self.start
+
+    @property
+    def blocked(self) -> float:
+        """Seconds in all blocks together."""
+        return sum((block.seconds for block in self.blocks), 0.0)
+
+    @property
+    def longest(self) -> Block | None:
+        """The longest block; `None` if there was none."""
+        return max(self.blocks, key=lambda block: block.seconds, default=None)
+
+    @property
+    def share(self) -> float:
+        """Share of the time watched that was blocked: 0 to 1."""
+        return self.blocked / self.elapsed if self.elapsed else 0.0
+
+    @property
+    def caption(self) -> str:
+        """The result in one line, for people."""
+        if self.longest is None:
+            return f"free for {self.elapsed:.2f} s"
+        return (
+            f"blocked {self.blocked:.2f} s of {self.elapsed:.2f} s ({self.share:.0%}) · "
+            f"{count(len(self.blocks), 'block')} · longest {self.longest.seconds:.3f} s"
+        )
+
+    def __repr__(self) -> str:
+        return f"<LoopWatch {self.caption}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return _summary(self)
+
+    def __enter__(self) -> Self:
+        if self.start is not None:
+            raise LoopMisused(
+                "This watch has been used", "write `with watch_loop() as watch:` anew."
+            )
+        self._loop = running_loop()
+        self._turns = turns_of(self._loop)
+        self._turns.tell(self._note)
+        self.start = time.perf_counter()
+        self._badge = _Badge(self) if kernel_shell() is not None else None
+        # The context carries the cell in which the badge is to be updated.
+        work = contextvars.copy_context().run
+        self._sampler = threading.Thread(
+            target=work, args=(self._sample,), name="nbkit-loop-watch", daemon=True
+        )
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end = time.perf_counter()
+        if self._turns.turn is not None:
+            self._note(self._turns.turn, self.end)
+        self._turns.leave(self._note)
+        self._left.set()
+        self._sampler.join()
+        if self._badge is not None:
+            self._badge.show(_summary(self))
+
+    def _note(self, turn: Turn, end: float) -> None:
+        assert self.start is not None
+        start = max(turn.start, self.start)
+        if end - start >= self.threshold:
+            self.blocks.append(Block(start, end, *turn.mostly_at()))
+
+    def _sample(self) -> None:
+        """Look, from a thread of its own, at what keeps the loop from turning."""
+        tick = min(self.threshold, _LONGEST_TICK)
+        while not self._left.wait(tick) and not self._loop.is_closed():
+            turn = self._turns.turn
+            lasted = time.perf_counter() - turn.start if turn is not None else 0.0
+            if turn is not None and lasted > _SAMPLED_AFTER:
+                lines = lines_of(self._turns.thread)
+                if lines is not None:
+                    turn.seen.append(lines)
+            if self._badge is not None:
+                self._badge.repaint(turn if lasted > _REPAINT_SECONDS else None, lasted)
+
+
+class _Badge:
+    """The state of the loop in a cell's output, while it is being watched."""
+
+    def __init__(self, watch: LoopWatch) -> None:
+        from IPython.display import display
+
+        self._watch = watch
+        self._shown = self._state(None, 0.0)
+        self._painted = time.perf_counter()
+        self._slot: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def repaint(self, blocking: Turn | None, lasted: float) -> None:
+        """Say how it stands, at most five times a second, and only if it has changed."""
+        now = time.perf_counter()
+        if now - self._painted < _REPAINT_SECONDS:
+            return
+        state = self._state(blocking, lasted)
+        if state != self._shown:
+            self._painted = now
+            self.show(state)
+
+    def show(self, bundle: dict[str, str]) -> None:
+        """Replace what is shown."""
+        self._shown = bundle
+        self._slot.update(bundle, raw=True)
+
+    def _state(self, blocking: Turn | None, lasted: float) -> dict[str, str]:
+        if blocking is not None:
+            where = blocking.mostly_at()[0]
+            return _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
+        blocks = self._watch.blocks
+        so_far = f" · {count(len(blocks), 'block')}, {self._watch.blocked:.2f} s" if blocks else ""
+        return _bundle("✓ loop free", _FREE, so_far)
+
+
+def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
+    html = (
+        f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
+        f'border-left: {border}"><strong>{escape(state)}</strong>{escape(rest)}{table}</div>'
+    )
+    return {"text/html": html, "text/plain": state + rest}
+
+
+def _summary(watch: LoopWatch) -> dict[str, str]:
+    """Say, without a kernel, which lines blocked the loop: the worst first."""
+    if not watch.blocks:
+        return _bundle(f"✓ loop {watch.caption}", _FREE)
+    lines: dict[str, list[Block]] = {}
+    for block in watch.blocks:
+        lines.setdefault(block.where, []).append(block)
+    worst_first = sorted(lines.values(), key=lambda blocks: -_total(blocks))
+    rows = "".join(_row(blocks) for blocks in worst_first[:_ROWS])
+    more = len(worst_first) - _ROWS
+    rest = f"<p>and {count(more, 'line')} more</p>" if more > 0 else ""
+    sign, border = ("△", _HELD_UP) if watch.share < _LITTLE else ("✗", _BLOCKED)
+    table = f"<table>{_HEAD}{rows}</table>{rest}"
+    bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
+    plain = [f"{_total(b):8.3f} s {len(b):5} ×  {b[0].where}" for b in worst_first[:_ROWS]]
+    return bundle | {"text/plain": "\n".join([bundle["text/plain"], *plain])}
+
+
+def _total(blocks: list[Block]) -> float:
+    return sum(block.seconds for block in blocks)
+
+
+def _row(blocks: list[Block]) -> str:
+    where, innermost = blocks[0].where, blocks[0].innermost
+    inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
+    return (
+        f"<tr><td>{_total(blocks):.3f} s</td><td>{len(blocks)} ×</td>"
+        f'<td style="text-align: left"><code>{escape(where)}</code>{inside}</td></tr>'
+    )
+
+
+def watch_loop(threshold: float = 0.02) -> LoopWatch:
+    """Watch the event loop inside a `with` block: when it was blocked, how long, by which line.
+
+    `threshold` is the shortest block recorded, in seconds (0.01 at least). A block is one turn of
+    the loop: from its waking up until it next waits for input or a timer, with whatever code ran
+    in between. Its length is exact; its line is sampled from a thread, every `threshold` seconds.
+    A wake-up that came late, because another thread held the interpreter or the machine was busy,
+    counts from when it was due. In a notebook a badge shows the state live, then the summary.
+
+    The block may hold `await`s, and ends with it whatever ends it. Raises `LoopMisused` on
+    entering where no event loop is running, or one that is not asyncio's own.
+
+    Taught in notebook 03.
+    """
+    if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
+        raise LoopMisused(
+            f"The threshold is {threshold!r}", f"give seconds, {_LEAST_THRESHOLD} or more."
+        )
+    return LoopWatch(threshold)

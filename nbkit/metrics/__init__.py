@@ -1,0 +1,1 @@
+"""Figures from timed requests: percentiles, their intervals, goodput, and points under load."""

@@ -1,0 +1,121 @@
+"""What was measured of one thing at one load: requests, and the figures that follow."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from nbkit.metrics.percentiles import Spread, Summary, values_of
+from nbkit.metrics.requests import NotMeasured, Row, windows_of
+from nbkit.metrics.slo import SLO, Goodput, judged
+
+Kind = Literal["concurrency", "rate"]
+UNITS = {"concurrency": "requests at once", "rate": "requests arriving a second"}
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """All requests of one label at one load. Taught in notebook 08."""
+
+    label: str
+    kind: Kind
+    load: float
+    """Requests kept in flight (closed loop), or mean arrivals a second (open loop)."""
+    rows: list[Row]
+
+    def called(self, label: str) -> "LoadPoint":
+        """Give the same under another label."""
+        return replace(self, label=label)
+
+    @property
+    def asked(self) -> int:
+        """Requests that were made."""
+        return len(self.rows)
+
+    @property
+    def n(self) -> int:
+        """Complete answers with text, after the ramp: what latency figures rest on."""
+        return sum(row.counts for row in self.rows)
+
+    @property
+    def ramp(self) -> int:
+        """Complete answers left out of the figures, because they met an idle server."""
+        return sum(row.complete and row.ramp for row in self.rows)
+
+    @property
+    def errors(self) -> int:
+        """Requests that are in no latency figure: failed, cut, without text, slept through."""
+        return self.asked - sum(row.complete for row in self.rows)
+
+    @property
+    def seconds(self) -> float:
+        """The time that rates are of, summed over the repetitions: see `windows_of`."""
+        return sum(window.seconds for window in windows_of(self.rows))
+
+    @property
+    def throughput(self) -> float:
+        """Complete answers a second while the load was full, those partly within it by that part.
+
+        The vLLM benchmark divides all answers by all seconds, idle start and end included.
+        """
+        answers = sum(share for row, share in self._shares() if row.complete)
+        return answers / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def token_throughput(self) -> float | None:
+        """Tokens a second, of the same answers; `None` where the server counted none."""
+        written = [
+            (row.trace.tokens, share) for row, share in self._shares() if row.complete and row.trace
+        ]
+        if not written or self.seconds <= 0 or any(tokens is None for tokens, _ in written):
+            return None
+        return sum(share * (tokens or 0) for tokens, share in written) / self.seconds
+
+    @property
+    def in_flight(self) -> float:
+        """Requests in flight on average while the load was full: what each took of it / `seconds`.
+
+        Little's law (J. D. C. Little, "A proof for the queuing formula L = λW", 1961).
+        """
+        windows = windows_of(self.rows)
+        taken = sum(window.taken(row) for window in windows for row in window.rows)
+        return taken / self.seconds if self.seconds > 0 else 0.0
+
+    def spread(self, metric: str) -> Spread:
+        """The percentiles of a metric."""
+        return Spread(values_of(self.rows, metric))
+
+    def summary(self) -> Summary:
+        """All metrics, with what must be known beside them."""
+        return Summary(self.rows)
+
+    def goodput(self, slo: SLO) -> Goodput:
+        """How many of the requests met an objective."""
+        return judged(self.rows, slo)
+
+    def _shares(self) -> list[tuple[Row, float]]:
+        windows = windows_of(self.rows)
+        return [(row, window.share(row)) for window in windows for row in window.rows]
+
+
+def read_points(measured: Any) -> list[LoadPoint]:
+    """Give the points of an experiment, or of a list of `LoadPoint`.
+
+    Raises `NotMeasured` for anything else, and if not one request was answered.
+    """
+    points = getattr(measured, "points", measured)
+    points = list(points) if isinstance(points, Iterable) else [points]
+    if not points or not all(isinstance(point, LoadPoint) for point in points):
+        raise NotMeasured(
+            f"Got {type(measured).__name__} where an experiment was expected",
+            "pass what `await nbkit.measure(...)` returned.",
+        )
+    if len({point.kind for point in points}) > 1:
+        raise NotMeasured(
+            "Some of these were measured by concurrency, others by rate", "look at them one by one."
+        )
+    if not any(point.n for point in points):
+        raise NotMeasured(
+            "Not one request of this experiment was answered, so there is nothing to draw",
+            "look at its `.failures`, then measure again.",
+        )
+    return points

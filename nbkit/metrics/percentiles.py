@@ -1,0 +1,196 @@
+"""Latency over many requests: percentiles with their n, and none for which n is too small."""
+
+import math
+from collections.abc import Hashable, Sequence
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbkit.metrics.intervals import FEWEST, Floats, Interval, Sample, median_interval
+from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows, start_of
+from nbkit.wording import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = {
+    "ttft": "time to first token",
+    "tpot": "time per output token",
+    "gaps": "time between chunks",
+    "end_to_end": "end-to-end latency",
+}
+"""What can be summarised, in words; each is defined by `Trace`, in seconds."""
+
+
+def enough_for(percent: float) -> int:
+    """How many measurements a percentile needs: one beyond it is to be expected, at the least.
+
+    10 for p90, 20 for p95, 100 for p99; the median of one is what it is.
+    """
+    return 1 if percent <= 50 else math.ceil(100 / (100 - percent) - 1e-9)
+
+
+def percentile(values: Sequence[float] | Floats, percent: float) -> float | None:
+    """Give a percentile, interpolated as `numpy.percentile` does; `None` where n is too small."""
+    if len(values) < enough_for(percent):
+        return None
+    return float(np.percentile(values, percent))
+
+
+class Spread:
+    """How one metric spreads over requests; seconds. Taught in notebook 08."""
+
+    def __init__(self, measured: Sample) -> None:
+        self._sample = measured
+        self.n = len(measured.values)
+        """Measurements that the figures rest on: requests, or gaps pooled over requests."""
+
+    @property
+    def p50(self) -> float | None:
+        """The median; `None` if there is nothing."""
+        return percentile(self._sample.values, 50)
+
+    @property
+    def p90(self) -> float | None:
+        """`None` below 10 measurements."""
+        return percentile(self._sample.values, 90)
+
+    @property
+    def p99(self) -> float | None:
+        """`None` below 100 measurements."""
+        return percentile(self._sample.values, 99)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the median; `None` where `lacks` says why.
+
+        Of other questions like these, too; where requests wait for each other, of these alone:
+        others, with longer answers, would make a longer queue.
+        """
+        return median_interval(self._sample)
+
+    @property
+    def lacks(self) -> str | None:
+        """Why there is no interval, in words; `None` if there is one."""
+        return self._sample.lacks
+
+    def __repr__(self) -> str:
+        figures = {name: getattr(self, name) for name in ("p50", "p90", "p99")}
+        told = [f"{name} {value:.4f} s" for name, value in figures.items() if value is not None]
+        if self.interval is not None:
+            low, high = self.interval
+            told[0] += f" (95 % interval {low:.4f}–{high:.4f})"
+        return f"<Spread {' · '.join([*told, f'n = {self.n}'])}>"
+
+
+def values_of(rows: Sequence[Row], metric: str) -> Sample:
+    """Give a metric of the rows that count, each value with the question it belongs to.
+
+    Gaps belong to their answer. Raises `NotMeasured` for an unknown metric.
+    """
+    if metric not in METRICS:
+        raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(METRICS)}.")
+    values: list[float] = []
+    groups: list[Hashable] = []
+    counting = sorted((row for row in rows if row.counts), key=start_of)
+    for row in counting:
+        found = getattr(row.trace, metric)
+        found = [] if found is None else found if metric == "gaps" else [found]
+        values += found
+        groups += [id(row) if metric == "gaps" else row.question] * len(found)
+    together = 1 if metric == "gaps" else in_flight_together(counting)
+    return Sample(values, None if None in groups else groups, together=together)
+
+
+class Summary:
+    """What a list of requests says about latency: one `Spread` by metric, `summary["ttft"]`.
+
+    Taught in notebook 08.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.asked = len(rows)
+        self.n = sum(row.counts for row in rows)
+        """Complete answers with text, after the ramp of a run: what the figures rest on."""
+        self.spreads = {metric: Spread(values_of(rows, metric)) for metric in METRICS}
+        self.notes = list(_notes(rows))
+        """What a reader must know beside the figures, in sentences."""
+
+    def __getitem__(self, metric: str) -> Spread:
+        return self.spreads[metric]
+
+    def table(self) -> "pd.DataFrame":
+        """Give a row per metric: n, p50, its 95 % interval, p90, p99; seconds, <NA> if refused."""
+        import pandas as pd
+
+        rows = {
+            metric: {
+                "n": spread.n,
+                "p50": spread.p50,
+                "low": spread.interval and spread.interval.low,
+                "high": spread.interval and spread.interval.high,
+                "p90": spread.p90,
+                "p99": spread.p99,
+            }
+            for metric, spread in self.spreads.items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        figures = {name: "Float64" for name in table.columns if name != "n"}
+        return table.astype(figures | {"n": "int64"})
+
+    def __repr__(self) -> str:
+        return "\n".join([self.table().to_string(float_format="{:.4f}".format), *self.notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"{self.table().to_html(float_format='{:.4f}'.format)}{notes}"
+
+
+def summary(answers: Any) -> Summary:
+    """Give p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
+
+    `answers` are Answers, outcomes or Traces of one kind, in a list. The population is all requests
+    like these: other questions of the kind, or, where one question was asked again and again, that
+    question. Only complete answers with text are in the figures, and of an experiment only those
+    after the ramp; how many are not, and why, is told beside them. A percentile that n
+    is too small for is refused: p90 below 10 measurements, p99 below 100.
+
+    Raises `NotMeasured` for anything else, and if no answer is complete.
+
+    Taught in notebook 08.
+    """
+    rows = read_rows(answers)
+    if not any(row.counts for row in rows):
+        raise NotMeasured(
+            f"Not one of {count(len(rows), 'request')} can be measured: {' '.join(_notes(rows))}",
+            "see their `.error`, then ask again.",
+        )
+    return Summary(rows)
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Say what is not in the figures, and which figures n is too small for."""
+    timed = [row for row in rows if row.trace is not None]
+    suspended = sum(row.trace.suspended for row in timed if row.trace)
+    failed = sum(row.state != "done" for row in rows)
+    silent = sum(row.state == "done" and not row.trace.arrivals for row in timed if row.trace)
+    ramp = sum(row.complete and row.ramp for row in rows)
+    counted = sum(row.counts for row in rows)
+    lacks = values_of(rows, "ttft").lacks
+    models = sorted({row.trace.model for row in timed if row.trace and row.trace.model})
+    origins = list(dict.fromkeys(row.origin for row in rows if row.origin))
+    said = {
+        f"{count(failed, 'request')} not complete, and not in these figures.": failed,
+        f"{count(silent, 'answer')} without any text, and not in these figures.": silent,
+        f"{count(suspended, 'answer')} left out: the machine slept, or its clock was set, "
+        "meanwhile.": suspended,
+        f"{count(ramp, 'request')} left out: the first of each run met an idle server.": ramp,
+        f"{lacks}.": lacks is not None and counted >= FEWEST,
+        f"n = {counted} is too few for a p99 (100 are needed)"
+        + (", and for a p90 (10)." if counted < 10 else "."): 0 < counted < 100,
+        f"Answers of several models are mixed here: {', '.join(models)}.": len(models) > 1,
+        f"Several labels or loads are mixed here: {', '.join(origins)}.": len(origins) > 1,
+    }
+    return [note for note, holds in said.items() if holds]

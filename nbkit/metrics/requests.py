@@ -1,0 +1,190 @@
+"""What is known of a request that was timed, whatever carries it: answer, outcome or trace."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nbkit.errors import NbkitError
+from nbkit.streaming.trace import Trace
+
+
+class NotMeasured(NbkitError, ValueError):
+    """There is nothing to measure, or it is of the wrong kind. Taught in notebook 08."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request, with what figures need to know of it."""
+
+    label: str
+    trace: Trace | None
+    """`None` if it was not timed in this process: taken over from a journal, say."""
+    state: str
+    """ "done", "stopped", "truncated" or "failed"."""
+    attempts: int
+    attempt_starts: tuple[float, ...]
+    """Readings of perf_counter; empty where they were not kept."""
+    question: Any = None
+    """What tells questions apart; `None` where every request stands for itself."""
+    origin: str | None = None
+    """Label and load it was measured with, in words; `None` outside experiments."""
+    repetition: int = 0
+    """Which run of an experiment it belongs to."""
+    ramp: bool = False
+    """It was among the first of its run, which met an idle server."""
+    late: float = 0.0
+    """Seconds from `trace.start`, when it was due, until it was made."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is in figures: every table, interval and plot goes by this one rule.
+
+        A complete answer with text, on a clock that ran, after the ramp of its run.
+        """
+        return self.complete and not self.ramp
+
+    @property
+    def complete(self) -> bool:
+        """Whether its durations mean anything: a complete answer with text, on a clock that ran."""
+        trace = self.trace
+        return (
+            self.state == "done"
+            and trace is not None
+            and bool(trace.arrivals)
+            and not trace.suspended
+        )
+
+
+class Window(NamedTuple):
+    """The time of one run for which rates are given; readings of `time.perf_counter`."""
+
+    begin: float
+    end: float
+    rows: list[Row]
+    """All of the run, also what is only partly within it."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.begin
+
+    def taken(self, row: Row) -> float:
+        """How many seconds of it a request took."""
+        return max(min(end_of(row), self.end) - max(start_of(row), self.begin), 0.0)
+
+    def share(self, row: Row) -> float:
+        """What share of a request belongs to it, 0 to 1.
+
+        Whole requests would count too many: those in flight as it begins end together, soon after.
+        """
+        whole = end_of(row) - start_of(row)
+        return self.taken(row) / whole if whole > 0 else float(self.begin <= end_of(row))
+
+
+def windows_of(rows: Sequence[Row]) -> list[Window]:
+    """Give the window of each run among the rows: those of one label, load and repetition.
+
+    It is from the first start to the last end; in a run with a ramp, only while the load was full:
+    from the first request after the ramp to the last one made, since then fewer are in flight.
+    """
+    runs: dict[tuple[str | None, int], list[Row]] = {}
+    for row in rows:
+        if row.trace is not None:
+            runs.setdefault((row.origin, row.repetition), []).append(row)
+    return [_window(run) for run in runs.values()]
+
+
+def _window(run: list[Row]) -> Window:
+    steady = [start_of(row) for row in run if not row.ramp]
+    if len(steady) == len(run) or not steady:
+        return Window(min(map(start_of, run)), max(map(end_of, run)), run)
+    return Window(min(steady), max(steady), run)
+
+
+def start_of(row: Row) -> float:
+    """When a request's clock started (`time.perf_counter`); 0 if it was not timed."""
+    return row.trace.start if row.trace else 0.0
+
+
+def end_of(row: Row) -> float:
+    """The last moment that is known of a request (`time.perf_counter`); 0 if it was not timed."""
+    if row.trace is None:
+        return 0.0
+    known = (row.trace.start, row.trace.end, *row.trace.arrivals[-1:])
+    return max(moment for moment in known if moment is not None)
+
+
+def in_flight_together(rows: Sequence[Row]) -> int:
+    """Tell how many requests were in flight when one began, itself included, on average."""
+    if not rows:
+        return 1
+    starts = sorted(map(start_of, rows))
+    ended = np.searchsorted(np.sort([end_of(row) for row in rows]), starts, side="right")
+    return round(float(np.mean(np.arange(1, len(starts) + 1) - ended)))
+
+
+def read_rows(answers: Any) -> list[Row]:
+    """Give the rows of one answer, a list of them, or a dict of them by label.
+
+    Raises `NotMeasured` for anything else, for nothing, and where nothing was timed.
+    """
+    if isinstance(answers, Mapping):
+        rows = [_row(str(label), item) for label, item in answers.items()]
+    elif _is_one(answers):
+        rows = [_row("1", answers)]
+    elif isinstance(answers, Iterable) and not isinstance(answers, str | bytes):
+        rows = [_row(str(number), item) for number, item in enumerate(answers, 1)]
+    elif hasattr(answers, "points"):
+        raise NotMeasured(
+            "An experiment holds several labels and loads, which do not belong into one figure",
+            'pass `experiment.of("label", at=4)`.',
+        )
+    else:
+        raise _wrong_kind(answers)
+    if not rows:
+        raise NotMeasured("There are no answers here", "pass at least one.")
+    if all(row.trace is None for row in rows):
+        raise NotMeasured("None of these was timed in this kernel", "run them again.")
+    return rows
+
+
+def _is_one(item: Any) -> bool:
+    # Arrays have a method of that name.
+    return isinstance(item, Trace) or isinstance(getattr(item, "trace", "none"), Trace | None)
+
+
+def _row(label: str, item: Any) -> Row:
+    if not _is_one(item):
+        raise _wrong_kind(item)
+    attempts = getattr(item, "attempts", None)
+    return Row(
+        label=label,
+        trace=item if isinstance(item, Trace) else item.trace,
+        state=_state(item),
+        attempts=1 if attempts is None else attempts,
+        attempt_starts=tuple(getattr(item, "attempt_starts", ())),
+        question=getattr(item, "question", None),
+        origin=getattr(item, "origin", None),
+        repetition=getattr(item, "repetition", 0),
+        ramp=getattr(item, "ramp", False),
+        late=getattr(item, "late", 0.0),
+    )
+
+
+def _state(item: Any) -> str:
+    """Ask the item, the answer it holds, then the partial answer that its error carries."""
+    error = getattr(item, "error", None)
+    for teller in (item, getattr(item, "value", None), getattr(error, "answer", None)):
+        state = getattr(teller, "state", None)
+        if state is not None:
+            return str(state)
+    return "done" if error is None else "failed"
+
+
+def _wrong_kind(item: Any) -> NotMeasured:
+    return NotMeasured(
+        f"Got {type(item).__name__} where an answer was expected",
+        "pass an Answer or its trace, a list of them, or a dict of them by label.",
+    )

@@ -1,0 +1,52 @@
+"""The process of the simulated model: serves until its kernel goes away.
+
+It reads one JSON line from stdin (the key, and the parent's process id), prints one to stdout
+(the port), and exits when stdin closes or, on POSIX, when its parent changes. Nothing secret is
+in its arguments or its environment.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+
+from aiohttp import web
+
+from nbkit.simulator.wire import create_app
+
+SWITCH = 0.001
+"""Seconds the thread that finds answers may keep the loop from a token that is due."""
+PARENT_CHECK = 0.5
+"""Seconds between two looks at the parent, for when a fork of the kernel holds stdin open."""
+
+
+def _exit_with_stdin() -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    os._exit(0)
+
+
+async def _serve(key: str, parent: int) -> None:
+    runner = web.AppRunner(create_app(key), handler_cancellation=True, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+    await site.start()
+    port = runner.addresses[0][1]
+    sys.stdout.write(json.dumps({"port": port}) + "\n")
+    sys.stdout.flush()
+    # There is no event to wait for: a new parent is only found by looking.
+    while os.name != "posix" or os.getppid() == parent:  # noqa: ASYNC110
+        await asyncio.sleep(PARENT_CHECK)
+
+
+def main() -> None:
+    """Serve until stdin closes."""
+    orders = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_exit_with_stdin, daemon=True).start()
+    sys.setswitchinterval(SWITCH)
+    asyncio.run(_serve(orders["key"], orders["parent"]))
+
+
+if __name__ == "__main__":
+    main()

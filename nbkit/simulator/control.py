@@ -1,0 +1,75 @@
+"""The control paths: change a model while it writes, and read what became of each request."""
+
+import threading
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from nbkit.simulator import sentence_vectors
+from nbkit.simulator.errors import ProfileError
+from nbkit.simulator.pacing import PROFILES, Profile
+from nbkit.simulator.state import STATE, Model, Refusal
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    """Add the control paths, all under `/simulator/`.
+
+    PUT/GET `models/{name}`, GET/DELETE `requests`, GET `stats`, POST `warm`.
+    """
+    router.add_put("/simulator/models/{name}", _put_model)
+    router.add_get("/simulator/models/{name}", _get_model)
+    router.add_get("/simulator/requests", _requests)
+    router.add_delete("/simulator/requests", _clear)
+    router.add_get("/simulator/stats", _stats)
+    router.add_post("/simulator/warm", _warm)
+
+
+async def _put_model(request: web.Request) -> web.Response:
+    state, name = request.app[STATE], request.match_info["name"]
+    try:
+        settings = await request.json()
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise Refusal(400, "A profile must be a JSON object.")
+    known = state.models.get(name)
+    profile = known.profile if known else PROFILES["default"]
+    try:
+        labels = {key: settings.pop(key) for key in ("name", "resembles") if key in settings}
+        profile = profile.change(settings)
+        profile = Profile(**{**asdict(profile), **labels})
+    except ProfileError as error:
+        raise Refusal(400, str(error)) from None
+    if known:
+        known.change(profile)
+    else:
+        state.models[name] = Model(name, profile)
+    return web.json_response(asdict(profile))
+
+
+async def _get_model(request: web.Request) -> web.Response:
+    model = request.app[STATE].models.get(request.match_info["name"])
+    if model is None:
+        raise Refusal(404, "There is no such model.", code="model_not_found")
+    return web.json_response(asdict(model.profile))
+
+
+async def _requests(request: web.Request) -> web.Response:
+    return web.json_response(request.app[STATE].ledger.rows())
+
+
+async def _clear(request: web.Request) -> web.Response:
+    request.app[STATE].ledger.clear()
+    return web.json_response({})
+
+
+async def _stats(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    stats: dict[str, Any] = {"clock": state.now(), **state.ledger.stats()}
+    return web.json_response(stats)
+
+
+async def _warm(_: web.Request) -> web.Response:
+    threading.Thread(target=sentence_vectors.load, daemon=True).start()
+    return web.json_response({})

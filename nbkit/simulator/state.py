@@ -1,0 +1,233 @@
+"""What the server knows: its models, the request being served, its account of all requests."""
+
+import asyncio
+import math
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from nbkit.simulator.ledger import Ledger, Record
+from nbkit.simulator.limits import Bucket, Slots
+from nbkit.simulator.pacing import Profile, fingerprint
+from nbkit.simulator.prompts import Message
+from nbkit.simulator.tokens import tokenize
+
+REMEMBERED = 10_000
+"""How many distinct requests a model remembers in order to number their attempts."""
+
+
+class Refusal(Exception):
+    """An HTTP error in OpenAI's shape."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = error_body(message, kind, code)
+        self.headers = dict(headers or {})
+
+
+def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
+    """Give an error the way OpenAI's API writes it."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+class Model:
+    """One simulated model: a profile that can change while it writes, places and limits."""
+
+    def __init__(self, name: str, profile: Profile) -> None:
+        self.name = name
+        self.profile = profile
+        self.slots = Slots()
+        self._requests = Bucket()
+        self._tokens = Bucket()
+        self._attempts: OrderedDict[str, int] = OrderedDict()
+
+    def change(self, profile: Profile) -> None:
+        """Use another profile from now on, also for the answers being written."""
+        self.profile = profile
+        self.slots.admit(profile.slots)
+
+    def count_attempt(self, request: str) -> int:
+        """Give how many times this request was made before."""
+        attempt = self._attempts.get(request, 0)
+        self._attempts[request] = attempt + 1
+        if len(self._attempts) > REMEMBERED:
+            self._attempts.popitem(last=False)
+        return attempt
+
+    def check_limits(self, ask: "Ask") -> None:
+        """Take the request from both per-minute allowances, or refuse it with 429."""
+        p, now = self.profile, asyncio.get_running_loop().time()
+        if p.speed == 0:
+            return
+        size = ask.record.prompt_tokens + ask.record.tokens_planned
+        wanted = (
+            ("requests", self._requests, 1, p.requests_per_minute),
+            ("tokens", self._tokens, size, p.tokens_per_minute),
+        )
+        limits = [(what, b, n, limit) for what, b, n, limit in wanted if limit is not None]
+        for what, bucket, amount, limit in limits:
+            wait = bucket.wait(amount, limit, now, p.speed)
+            if wait == math.inf:
+                raise Refusal(
+                    429,
+                    f"Request too large for {self.name}: limit {limit:g} {what} per minute.",
+                    kind=what,
+                    code="rate_limit_exceeded",
+                )
+            if wait > 0:
+                raise Refusal(
+                    429,
+                    f"Rate limit reached for {self.name}: limit {limit:g} {what} per minute. "
+                    f"Please try again in {wait:.3g}s.",
+                    kind=what,
+                    code="rate_limit_exceeded",
+                    headers={"Retry-After": str(math.ceil(wait))},
+                )
+        for _, bucket, amount, _ in limits:
+            bucket.take(amount)
+
+
+class State:
+    """The models by name, the ledger, and the server's clock."""
+
+    def __init__(self, models: Mapping[str, Profile]) -> None:
+        self.models = {name: Model(name, profile) for name, profile in models.items()}
+        self.ledger = Ledger()
+        self._loop = asyncio.get_running_loop()
+        self._born = self._loop.time()
+
+    def now(self) -> float:
+        """Give the seconds since the server started."""
+        return self._loop.time() - self._born
+
+    def moment(self, ask: "Ask") -> float:
+        """Give the loop's time at which the model began on a request."""
+        return self._born + (ask.record.started or 0.0)
+
+    def open_record(self) -> Record:
+        """Enter a request that has just arrived."""
+        record = Record(id=f"sim-{uuid.uuid4().hex[:24]}", model=None, received=self.now())
+        self.ledger.open(record)
+        return record
+
+    @asynccontextmanager
+    async def place(self, ask: "Ask") -> AsyncIterator[None]:
+        """Hold one of the model's places, after waiting for it."""
+        model = ask.model
+        waited = await model.slots.enter(model.profile.slots)
+        # Our own work on a request (reading, finding the answer) is part of its stated delay.
+        ask.record.started = self.now() if waited else ask.record.received
+        ask.record.status = "streaming"
+        try:
+            yield
+        finally:
+            model.slots.leave(model.profile.slots)
+
+
+@dataclass
+class Ask:
+    """One request, read and checked."""
+
+    model: Model
+    record: Record
+    messages: list[Message]
+    fingerprint: str
+    chat: bool
+    stream: bool
+    include_usage: bool
+    max_tokens: int | None
+    tokens: list[str] = field(default_factory=list)
+    finish_reason: str = "stop"
+
+    @classmethod
+    def read(cls, state: State, record: Record, body: Any, *, chat: bool) -> "Ask":
+        """Read a request body; raises Refusal (400, 404) for what OpenAI's API refuses too."""
+        if not isinstance(body, dict):
+            raise Refusal(400, "The body of the request must be a JSON object.")
+        name = body.get("model")
+        record.model = name if isinstance(name, str) else None
+        model = state.models.get(record.model or "")
+        if model is None:
+            raise Refusal(404, f"The model {name!r} does not exist.", code="model_not_found")
+        if body.get("n") not in (None, 1):
+            raise Refusal(400, "The simulated model gives one answer a request: n must be 1.")
+        max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
+        if max_tokens is not None and not (isinstance(max_tokens, int) and max_tokens > 0):
+            raise Refusal(400, "max_tokens must be a whole number above 0.")
+        options = body.get("stream_options")
+        ask = cls(
+            model=model,
+            record=record,
+            messages=_messages(body, chat=chat),
+            fingerprint=fingerprint(body),
+            chat=chat,
+            stream=bool(body.get("stream")),
+            include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
+            max_tokens=max_tokens,
+        )
+        record.stream = ask.stream
+        record.prompt_tokens = sum(len(tokenize(m.text)) for m in ask.messages)
+        window = model.profile.context_window
+        if record.prompt_tokens >= window:
+            raise Refusal(
+                400,
+                f"This model's maximum context length is {window} tokens. However, your messages "
+                f"resulted in {record.prompt_tokens} tokens.",
+                code="context_length_exceeded",
+            )
+        return ask
+
+    def plan(self, text: str) -> None:
+        """Fix what will be said, cut to the length allowed."""
+        room = self.model.profile.context_window - self.record.prompt_tokens
+        limit = min(room, self.max_tokens or room)
+        tokens = tokenize(text)
+        if len(tokens) > limit:
+            tokens, self.finish_reason = tokens[:limit], "length"
+        self.tokens = tokens
+        self.record.tokens_planned = len(tokens)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Give the token counts of a whole answer."""
+        told, said = self.record.prompt_tokens, len(self.tokens)
+        return {"prompt_tokens": told, "completion_tokens": said, "total_tokens": told + said}
+
+
+def _messages(body: Mapping[str, Any], *, chat: bool) -> list[Message]:
+    if not chat:
+        prompt = body.get("prompt")
+        if not isinstance(prompt, str):
+            raise Refusal(400, "Missing required parameter: 'prompt' (a string).")
+        return [Message("user", prompt)]
+    rows = body.get("messages")
+    if not isinstance(rows, list) or not rows:
+        raise Refusal(400, "Missing required parameter: 'messages' (a list, not empty).")
+    if not all(isinstance(row, dict) and isinstance(row.get("role"), str) for row in rows):
+        raise Refusal(400, "Each of 'messages' must be an object with a 'role'.")
+    return [Message(row["role"], _text(row.get("content"))) for row in rows]
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "\n".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+STATE = web.AppKey("state", State)
+KEY = web.AppKey("key", str)

@@ -1,0 +1,116 @@
+"""The wire protocol: OpenAI's chat completions, plain and streamed, over aiohttp."""
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiohttp import web
+
+from nbkit.simulator import control
+from nbkit.simulator.answers import answer
+from nbkit.simulator.pacing import Profile, failure
+from nbkit.simulator.state import KEY, STATE, Ask, Refusal, State, error_body
+from nbkit.simulator.writing import hang_up, write_plain, write_stream
+
+# One thread finds the answers, in the order of the requests: the loop goes on writing the others,
+# and which request meets a rate limit does not depend on how long its answer took to find.
+_finder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(key: str, models: dict[str, Profile] | None = None) -> web.Application:
+    """Give the application: one bearer key, and the models it starts with by name.
+
+    Paths: `/v1/chat/completions`, `/v1/completions`, `/v1/models`, and the control paths under
+    `/simulator/` (see `control`). Run it with `handler_cancellation=True`, or a client that goes
+    away does not end its answer.
+    """
+    app = web.Application(middlewares=[_guard], client_max_size=32 * 2**20)
+    app[STATE] = State(models or {})
+    app[KEY] = key
+    app.router.add_post("/v1/chat/completions", _complete)
+    app.router.add_post("/v1/completions", _complete)
+    app.router.add_get("/v1/models", _models)
+    control.add_routes(app.router)
+    return app
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    sent = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+    if not hmac.compare_digest(sent, request.app[KEY].encode()):
+        return web.json_response(
+            error_body("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
+            status=401,
+        )
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
+    except web.HTTPException as error:
+        return web.json_response(
+            error_body(f"{request.method} {request.path}: {error.reason}", "invalid_request_error"),
+            status=error.status,
+        )
+
+
+async def _models(request: web.Request) -> web.Response:
+    rows = [
+        {"id": name, "object": "model", "created": int(time.time()), "owned_by": "simulated"}
+        for name in request.app[STATE].models
+    ]
+    return web.json_response({"object": "list", "data": rows})
+
+
+async def _complete(request: web.Request) -> web.StreamResponse:
+    state = request.app[STATE]
+    record = state.open_record()
+    try:
+        ask = Ask.read(state, record, await _json(request), chat="/chat/" in request.path)
+        refused = await _admit(request, ask)
+        if refused is not None:
+            return refused
+        async with state.place(ask):
+            if ask.stream:
+                return await write_stream(request, state, ask)
+            return await write_plain(request, state, ask)
+    except Refusal as refusal:
+        record.status, record.http_status = "failed", refusal.status
+        raise
+    except BaseException:
+        # Client gone (cancelled, or a write into a closed socket), or a defect of ours.
+        if record.status in ("queued", "streaming"):
+            record.status = "cancelled"
+        raise
+    finally:
+        state.ledger.close(record, state.now())
+
+
+async def _json(request: web.Request) -> Any:
+    try:
+        return json.loads(await request.read())
+    except ValueError as error:
+        raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from None
+
+
+async def _admit(request: web.Request, ask: Ask) -> web.StreamResponse | None:
+    """Turn the request away if its profile says so; plan the answer if not."""
+    profile, model = ask.model.profile, ask.model
+    attempt = model.count_attempt(ask.fingerprint)
+    # The delay before the first token counts from the arrival, so this is part of it.
+    ask.plan(await asyncio.get_running_loop().run_in_executor(_finder, answer, ask.messages))
+    if profile.fault == "refuse":
+        ask.record.status, ask.record.fault = "failed", "refuse"
+        return hang_up(request)
+    model.check_limits(ask)
+    status = 500 if profile.fault == "error" else failure(profile, ask.fingerprint, attempt)
+    if status is not None:
+        ask.record.fault = "error"
+        text = "The server had an error" if status == 500 else "The server is overloaded"
+        raise Refusal(status, f"{text} (simulated).", kind="server_error")
+    return None

@@ -1,0 +1,200 @@
+"""Writing an answer: each token when it is due, and every way of going wrong."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from nbkit.simulator.pacing import Profile, draws
+from nbkit.simulator.state import Ask, Refusal, State, error_body
+
+LOOK_AGAIN = 0.1
+"""Longest sleep in seconds before looking whether the profile has changed meanwhile."""
+TOGETHER = 32
+"""Most events in one write: tokens already due leave together, other streams get a turn."""
+
+
+class Pace:
+    """The moments at which the tokens of one answer are due."""
+
+    def __init__(self, ask: Ask, start: float) -> None:
+        self._model = ask.model
+        self._random = draws(ask.fingerprint, ask.model.profile.seed)
+        self._clock = asyncio.get_running_loop().time
+        # Moments are absolute and follow from one another: a late wake-up delays one token only.
+        self._due = start
+        prompt_tokens = ask.record.prompt_tokens
+        draw = self._random.gauss(0, 1)
+        self._delay: Callable[[Profile], float] = lambda p: p.first_token(prompt_tokens, draw)
+
+    @property
+    def due(self) -> bool:
+        """Whether the next token may leave now."""
+        return self._due + self._delay(self._model.profile) <= self._clock()
+
+    async def wait(self) -> None:
+        """Sleep until the next token is due, by the profile as it stands at each moment."""
+        profile, changed = self._model.profile, False
+        while (rest := self._due + self._delay(profile) - self._clock()) > 0:
+            await asyncio.sleep(min(rest, LOOK_AGAIN))
+            if self._model.profile is not profile:
+                profile, changed = self._model.profile, True
+        if changed:
+            # A slow wait cut short must not be made up for by a burst of tokens.
+            self._due = self._clock() - self._delay(profile)
+
+    def step(self) -> None:
+        """Go on to the token after the one that was due."""
+        self._due += self._delay(self._model.profile)
+        draw = self._random.gauss(0, 1)
+        self._delay = lambda p: p.gap(draw)
+
+
+def hang_up(request: web.Request) -> web.StreamResponse:
+    """Close the connection under the client: what was written arrives, the end does not."""
+    if request.transport is not None:
+        request.transport.close()
+    raise asyncio.CancelledError
+
+
+async def write_plain(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
+    """Answer with one JSON document, after as long as streaming it would have taken."""
+    pace, record = Pace(ask, state.moment(ask)), ask.record
+    fault = ask.model.profile.fault
+    for index in range(len(ask.tokens)):
+        if index == ask.model.profile.fault_after and fault in ("cut", "close", "stall"):
+            record.fault = fault
+            if fault == "stall":
+                await asyncio.Event().wait()
+            record.status = "cut"
+            hang_up(request)
+        if not pace.due:
+            await pace.wait()
+        pace.step()
+        record.first_token = record.first_token or state.now()
+    if fault == "error_event":
+        record.fault = fault
+        raise Refusal(500, "The server had an error (simulated).", kind="server_error")
+    if ask.stream:
+        record.fault = fault
+    record.last_token, record.tokens_sent = state.now(), len(ask.tokens)
+    record.status, record.http_status = "done", 200
+    text = "".join(ask.tokens)
+    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": ask.finish_reason}
+    if ask.chat:
+        choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+    else:
+        choice["text"] = text
+    head = {
+        "id": record.id,
+        "object": "chat.completion" if ask.chat else "text_completion",
+        "created": int(time.time()),
+        "model": ask.model.name,
+    }
+    return web.json_response({**head, "choices": [choice], "usage": ask.usage})
+
+
+async def write_stream(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
+    """Answer with server-sent events, one for each token."""
+    if ask.model.profile.fault == "no_stream":
+        return await write_plain(request, state, ask)
+    record, pace, events = ask.record, Pace(ask, state.moment(ask)), _Events(ask)
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    record.http_status = 200
+    # As from the real service, the first chunk carries a role and no text, ahead of any token.
+    await response.write(events.opening)
+    ready: list[bytes] = []
+
+    async def flush() -> None:
+        if ready:
+            await response.write(b"".join(ready))
+            record.last_token = state.now()
+            record.first_token = record.first_token or record.last_token
+            record.tokens_sent += len(ready)
+            ready.clear()
+
+    for index, token in enumerate(ask.tokens):
+        fault = ask.model.profile.fault
+        if fault in _MIDWAY and index == ask.model.profile.fault_after:
+            await flush()
+            record.fault = fault
+            return await _go_wrong(request, response, ask, fault)
+        if not pace.due:
+            await flush()
+            await pace.wait()
+        pace.step()
+        ready.append(events.token(token))
+        if len(ready) == TOGETHER:
+            await flush()
+            await asyncio.sleep(0)
+    await flush()
+    record.status = "done"
+    await response.write(events.closing)
+    await response.write_eof()
+    return response
+
+
+_MIDWAY = ("cut", "close", "stall", "error_event")
+
+
+async def _go_wrong(
+    request: web.Request, response: web.StreamResponse, ask: Ask, fault: str
+) -> web.StreamResponse:
+    if fault == "stall":
+        await asyncio.Event().wait()
+    if fault == "error_event":
+        ask.record.status = "failed"
+        body = error_body("The server had an error (simulated).", "server_error")
+        await response.write(f"data: {json.dumps(body)}\n\n".encode())
+    else:
+        ask.record.status = "cut"
+    if fault == "cut":
+        return hang_up(request)
+    await response.write_eof()
+    return response
+
+
+class _Events:
+    """The chunks of one stream as bytes; what they have in common is written out once."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        kind = "chat.completion.chunk" if ask.chat else "text_completion"
+        head = {
+            "id": ask.record.id,
+            "object": kind,
+            "created": int(time.time()),
+            "model": ask.model.name,
+        }
+        self._head = json.dumps(head)[:-1]
+        before = '"delta": {"content": ' if ask.chat else '"text": '
+        after = "}" if ask.chat else ""
+        self._before = f'data: {self._head}, "choices": [{{"index": 0, {before}'
+        self._after = f'{after}, "logprobs": null, "finish_reason": null}}]}}\n\n'
+
+    def token(self, token: str) -> bytes:
+        return f"{self._before}{json.dumps(token)}{self._after}".encode()
+
+    @property
+    def opening(self) -> bytes:
+        if not self._ask.chat:
+            return b""
+        return self._chunk({"delta": {"role": "assistant", "content": ""}, "finish_reason": None})
+
+    @property
+    def closing(self) -> bytes:
+        last: dict[str, Any] = {"delta": {}} if self._ask.chat else {"text": ""}
+        end = self._chunk({**last, "finish_reason": self._ask.finish_reason})
+        if self._ask.include_usage:
+            usage = json.dumps(self._ask.usage)
+            end += f'data: {self._head}, "choices": [], "usage": {usage}}}\n\n'.encode()
+        return end + b"data: [DONE]\n\n"
+
+    def _chunk(self, choice: dict[str, Any]) -> bytes:
+        choices = json.dumps([{"index": 0, "logprobs": None, **choice}])
+        return f'data: {self._head}, "choices": {choices}}}\n\n'.encode()

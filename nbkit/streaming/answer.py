@@ -1,0 +1,72 @@
+"""A finished answer: text, sources and timing together."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nbkit.streaming.trace import Trace
+from nbkit.wording import whole_characters
+
+_EXCERPT = 220
+NOTHING_FOUND = "no document matched, no model was asked"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer: its text, the sources it rests on, and how it arrived.
+
+    Taught in notebook 01.
+    """
+
+    text: str
+    sources: list[Any] = field(default_factory=list, repr=False)
+    """LlamaIndex's `NodeWithScore`s, best first."""
+    trace: Trace = field(default_factory=lambda: Trace(time.perf_counter()))
+    response: Any = field(default=None, repr=False)
+    """The LlamaIndex response object the text was read from."""
+    stopped: bool = False
+    """Somebody stopped it: the text is what had arrived by then."""
+    truncated: bool = False
+    """The model or the connection ended before the answer did."""
+    error: BaseException | None = None
+    """What went wrong, if something did; the text is what had arrived by then."""
+    nothing_found: bool = False
+    """No document matched, so no model was asked: the text is LlamaIndex's stand-in."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def state(self) -> str:
+        """One word: "done", "stopped", "truncated" or "failed"."""
+        if self.truncated:
+            return "truncated"
+        if self.error is not None:
+            return "failed"
+        return "stopped" if self.stopped else "done"
+
+    def __repr__(self) -> str:
+        opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
+        state = "" if self.state == "done" else f" · {self.state}"
+        state += f" · {NOTHING_FOUND}" if self.nothing_found else ""
+        return f"<Answer {opening!r} · {self.trace.caption}{state}>"
+
+
+class Source(NamedTuple):
+    """A source of an answer, as people want to see it."""
+
+    name: str
+    score: float | None
+    excerpt: str
+
+
+def named_sources(nodes: list[Any]) -> list[Source]:
+    """Give name, score and opening of each of LlamaIndex's nodes, in their order."""
+    rows = []
+    for source in nodes:
+        metadata = source.node.metadata
+        name = metadata.get("file_name") or metadata.get("title") or source.node.node_id
+        excerpt = whole_characters(" ".join(source.node.get_content().split()))
+        cut = excerpt[:_EXCERPT] + ("…" if len(excerpt) > _EXCERPT else "")
+        rows.append(Source(whole_characters(str(name)), source.score, cut))
+    return rows

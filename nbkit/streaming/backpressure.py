@@ -1,0 +1,52 @@
+"""Reading a stream for somebody who may be slow, without keeping for them what they do not take."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from nbkit.streaming.stream import TokenStream
+
+
+async def pieces(stream: TokenStream, most: int) -> AsyncGenerator[str, None]:
+    """Read a stream in pieces: each is all that has arrived since the last one was taken.
+
+    The first is empty, and comes as soon as the stream's `sources` are known. Once `most`
+    characters wait to be taken, nothing more is read from the source until they are.
+
+    Raises what the stream raises. Close it (`contextlib.aclosing`) to end generation early.
+    """
+    unread: list[str] = []
+    news, demand = asyncio.Event(), asyncio.Event()
+    waiting = 0
+
+    def hear(chunk: str) -> None:
+        nonlocal waiting
+        unread.append(chunk)
+        waiting += len(chunk)
+        if waiting >= most:
+            demand.clear()
+        news.set()
+
+    demand.set()
+    stream.demand = demand
+    reading = asyncio.create_task(stream.follow(hear))
+    reading.add_done_callback(lambda _: news.set())
+    opening = asyncio.create_task(stream.opened.wait())
+    try:
+        await asyncio.wait({reading, opening}, return_when=asyncio.FIRST_COMPLETED)
+        if stream.opened.is_set():
+            yield ""
+        while unread or not reading.done():
+            if not unread:
+                news.clear()
+                await news.wait()
+                continue
+            piece = "".join(unread)
+            unread.clear()
+            waiting = 0
+            demand.set()
+            yield piece
+    finally:
+        opening.cancel()
+        reading.cancel()
+        await asyncio.wait({reading, opening})
+    await reading

@@ -1,0 +1,155 @@
+"""A conversation with a chat engine, whose history stays right whatever happens to a turn."""
+
+import contextlib
+import threading
+from typing import Any
+from weakref import WeakValueDictionary
+
+from llama_index.core.chat_engine.types import BaseChatEngine
+
+from nbkit.errors import NbkitError
+from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.history import ChatTurn, forgotten
+from nbkit.streaming.stream import TokenStream
+from nbkit.wording import whole_characters
+
+
+class NotAChatEngine(NbkitError, TypeError):
+    """The object cannot hold a conversation; the message names the call that makes one that can."""
+
+
+class TurnRunning(NbkitError, RuntimeError):
+    """The engine is in the middle of a turn, and its memory cannot take two at once."""
+
+
+class Conversation:
+    """A chat with one of LlamaIndex's chat engines, turn by turn, with a history you can trust.
+
+    When a turn has ended, whether done, stopped or failed, at any moment, the engine's own memory
+    holds what it held before, the message, and the answer as far as it was read; a partial answer
+    ends with "[interrupted]", and one of which nothing was read is that mark alone. Only a message
+    that was refused, because it is too long for the model, say, is not kept: it would be sent and
+    refused again with every later one.
+
+    An engine takes one turn at a time, over all conversations with it and from any thread:
+    LlamaIndex's memory loses messages of turns that overlap. Raises `NotAChatEngine` for an
+    engine of another kind.
+
+    Taught in notebook 02.
+    """
+
+    def __init__(self, engine: BaseChatEngine) -> None:
+        if is_of_agent(engine):
+            raise NotAChatEngine(refuse(engine))
+        if not isinstance(engine, BaseChatEngine):
+            raise NotAChatEngine(
+                f"Got {type(engine).__name__}, which is not a chat engine",
+                'make one from an index: `index.as_chat_engine(chat_mode="context", llm=llm)`.',
+            )
+        self.engine = engine
+        self.forgotten = 0
+        """How many of the oldest messages the memory no longer gives to the model because it has no
+        room, though `history` has them; as of the last turn's end."""
+
+    def turn(self, message: str) -> TokenStream:
+        """Say something; gives the answer as a `TokenStream`, to be shown, awaited or cancelled.
+
+        The engine is taken from here until the stream has been read to its end or cancelled, or
+        is forgotten unread. Raises `TurnRunning` while it is taken, `StreamMisused` for a message
+        that is no text. The stream raises what every `TokenStream` raises.
+        """
+        if not isinstance(message, str) or not message.strip():
+            raise StreamMisused(
+                f"Got {message!r} for a message", 'say something, as in `turn("your question")`.'
+            )
+        turn = _Turn(self, whole_characters(message))
+        turn.claim()
+        return turn
+
+    @property
+    def running(self) -> TokenStream | None:
+        """The turn that the engine is taken by, if any: `running.cancel()` stops it."""
+        return _turn_on(self.engine)
+
+    @property
+    def history(self) -> list[tuple[str, str]]:
+        """All messages so far as (role, text), oldest first, as the engine's memory has them.
+
+        Raises `TurnRunning` during a turn: reading LlamaIndex's memory while it is being written
+        can lose the message, or block the event loop for good.
+        """
+        self._rest()
+        return [(message.role.value, message.content or "") for message in self.engine.chat_history]
+
+    def clear(self) -> None:
+        """Forget all turns; raises `TurnRunning` during one."""
+        self._rest()
+        self.engine.reset()
+        self.forgotten = 0
+
+    def _rest(self) -> None:
+        if (turn := _turn_on(self.engine)) is not None:
+            raise turn.refusal()
+
+
+class _Turn(TokenStream):
+    """One turn's stream, which holds the engine until it is over."""
+
+    def __init__(self, conversation: Conversation, message: str) -> None:
+        engine = conversation.engine
+
+        async def ask() -> Any:
+            return await engine.astream_chat(message)
+
+        super().__init__(ask)
+        self._conversation = conversation
+        self._engine = engine
+        self._message = message
+
+    @property
+    def over(self) -> bool:
+        """Nothing of this turn will touch the memory any more."""
+        pump = self._pump_task
+        if pump is None:
+            return self._stopping
+        return pump.done() or pump.get_loop().is_closed()
+
+    def claim(self) -> None:
+        """Take the engine, unless another turn has it."""
+        with _claiming:
+            other = _turn_on(self._engine)
+            if other is not None and other is not self:
+                raise other.refusal()
+            _turns[id(self._engine)] = self
+
+    def refusal(self) -> TurnRunning:
+        """Say that this turn is in the way."""
+        about = self._message if len(self._message) <= 40 else f"{self._message[:39]}…"
+        return TurnRunning(
+            f"A turn is still running on this chat engine ({about!r})",
+            "await it, or stop it with `.running.cancel()`, and try again when it has ended.",
+        )
+
+    def _take(self) -> None:
+        self.claim()  # again: cancelled before it was read, it had let go of the engine
+        super()._take()
+
+    async def _settle(self, error: BaseException | None) -> None:
+        if self._heard.turn is None:  # stopped before the engine was asked
+            self._heard.turn = ChatTurn.of(self._engine, self._message)
+        await super()._settle(error)
+        if self._heard.turn is not None:
+            # What could not be counted is no reason to fail a turn that is over.
+            with contextlib.suppress(Exception):
+                self._conversation.forgotten = await forgotten(self._heard.turn.memory)
+
+
+_claiming = threading.Lock()
+# By identity, since engines need not be hashable; a turn keeps its engine, so the id stays its own.
+_turns: WeakValueDictionary[int, _Turn] = WeakValueDictionary()
+
+
+def _turn_on(engine: BaseChatEngine) -> _Turn | None:
+    turn = _turns.get(id(engine))
+    return None if turn is None or turn.over else turn

@@ -1,0 +1,173 @@
+"""LlamaIndex's chat memory, kept in step with what the reader saw.
+
+By itself LlamaIndex stores text nobody saw when a turn is broken off, and leaves the question
+without an answer when one fails; a stop at the wrong moment even empties its default memory.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Self
+
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
+from llama_index.core.storage.chat_store.base_db import MessageStatus
+
+from nbkit.streaming.errors import StreamBroken, StreamError
+
+_INTERRUPTED = "[interrupted]"
+_REFUSED = {400, 413, 422}
+"""HTTP statuses by which a server refuses what was asked, and would refuse it again."""
+
+
+class MemoryNotWritten(StreamBroken):
+    """The memory of a chat failed, and may lack the turn; `__cause__` is its error.
+
+    Taught in notebook 02.
+    """
+
+    @classmethod
+    def by(cls, error: Exception, before: StreamError | None) -> Self:
+        """Say so, after what had gone wrong before it."""
+        told = f"{before} Then also the " if before else "The "
+        failed = cls(
+            f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
+            "what had arrived is in `.answer`; repair the memory, or give the engine another.",
+        )
+        failed.__cause__ = error
+        return failed
+
+
+@dataclass
+class ChatTurn:
+    """One question to a chat engine, and the memory it is written to."""
+
+    memory: BaseMemory
+    message: str | None = None
+    """The question; `None` if it was put before anybody listened."""
+    asked: bool = False
+    """LlamaIndex has stored the question and is writing the answer."""
+    answered: bool = False
+    """The model has ended, and the memory is all that is left to be written."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.memory, Memory) and not isinstance(self.memory.sql_store, _Finishing):
+            self.memory.sql_store = _Finishing(self.memory.sql_store)  # type: ignore[assignment]
+
+    @classmethod
+    def of(cls, engine: Any, message: str) -> Self | None:
+        """Begin a turn on an engine's memory; `None` if it has no memory of LlamaIndex's."""
+        # Private, but the same in all of LlamaIndex's engines; what they publish is a copy.
+        memory = getattr(engine, "_memory", None)
+        return cls(memory, str(message)) if isinstance(memory, BaseMemory) else None
+
+    async def close(self, seen: str, complaint: StreamError | None) -> StreamError | None:
+        """Make the memory agree with what was read of an answer that was stopped or failed.
+
+        Gives what is to be said of it: the same complaint, or one that tells of the memory too.
+        """
+        try:
+            if complaint is not None and not seen and was_refused(complaint):
+                await self.take_back()
+                told = f"{complaint.happened} (The chat does not remember this message)"
+                complaint.args = StreamError(told, complaint.advice).args
+            else:
+                await self.end_early(seen)
+        except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise
+            return MemoryNotWritten.by(failure, complaint)
+        return complaint
+
+    async def take_back(self) -> None:
+        """Make the memory as it was before a message that was refused.
+
+        It would be sent, and refused, again with every message after it.
+        """
+        history = await self.memory.aget_all()
+        last = history[-1] if history else None
+        if last is None or last.role != "user":
+            return
+        if self.asked or last.content == self.message:
+            await _set(self.memory, history[:-1])
+
+    async def end_early(self, seen: str) -> None:
+        """Make the memory hold the question, and of its answer what was seen, marked as partial.
+
+        If nothing was seen the answer is the mark alone. Both are kept even then: the screen
+        shows the question too, the next one may refer to it ("the battery's, I meant"), and chat
+        models that insist on alternating roles, or refuse empty messages, get what they want.
+        """
+        reply = ChatMessage(role="assistant", content=f"{seen}\n\n{_INTERRUPTED}".lstrip())
+        history = await self.memory.aget_all()
+        role, text = (history[-1].role, history[-1].content or "") if history else (None, "")
+        if role == "user" and (self.asked or text == self.message):
+            await self.memory.aput(reply)
+        elif role == "assistant" and self.asked and text.startswith(seen.strip()):
+            await _set(self.memory, [*history[:-1], reply])
+        elif self.message is not None and not self.asked:
+            await self.memory.aput_messages([ChatMessage(role="user", content=self.message), reply])
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Tell whether it was the message itself that failed: one too long for the model, say."""
+    while error is not None:
+        # LlamaIndex's own check of the context window raises a bare ValueError.
+        if getattr(error, "status_code", None) in _REFUSED or type(error) is ValueError:
+            return True
+        if getattr(error, "code", None) == "context_length_exceeded":
+            return True
+        error = error.__cause__
+    return False
+
+
+async def forgotten(memory: Any) -> int:
+    """Count the oldest messages that a memory keeps, but no longer gives to the model."""
+    if isinstance(memory, Memory):
+        return len(await memory.aget_all(status=MessageStatus.ARCHIVED))
+    # Others may ask a model for a summary when they are read.
+    if type(memory) is ChatMemoryBuffer:
+        return len(await memory.aget_all()) - len(await memory.aget())
+    return 0
+
+
+async def _set(memory: BaseMemory, history: list[ChatMessage]) -> None:
+    """Replace the history; what LlamaIndex had archived, being old, stays archived."""
+    if not isinstance(memory, Memory):
+        await memory.aset(history)
+        return
+    archived = await memory.aget_all(status=MessageStatus.ARCHIVED)
+    await memory.aset(history)
+    await memory.sql_store.archive_oldest_messages(memory.session_id, n=len(archived))
+
+
+class _Finishing:
+    """A chat store that finishes what it has begun, even if its caller is cancelled.
+
+    Cancelled inside a database call, SQLAlchemy drops the connection. LlamaIndex's default memory
+    is an SQLite database that lives in that connection: every turn would be gone, and every later
+    one would fail for want of a table.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        @wraps(found)
+        async def finishing(*args: Any, **kwargs: Any) -> Any:
+            return await _finish(found(*args, **kwargs))
+
+        return finishing
+
+
+async def _finish(operation: Awaitable[Any]) -> Any:
+    task = asyncio.ensure_future(operation)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

@@ -1,0 +1,310 @@
+"""The text deltas inside every kind of answer LlamaIndex can give.
+
+`open_deltas` recognises the kind and returns a reader: an async iterator of deltas that never
+blocks the event loop, with a `stop()` that really ends generation at the model.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sized
+from contextlib import aclosing, suppress
+from contextvars import copy_context
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    PydanticResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+from pydantic import BaseModel
+
+from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.blocking_calls import SourceExited
+from nbkit.streaming.connections import close_connection
+from nbkit.streaming.errors import StreamMisused
+
+_WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
+_END = object()
+_WRITER_GRACE = 1.0
+"""Seconds to wait for LlamaIndex's history thread to notice a stop."""
+
+
+class NotAnAnswer(TypeError):
+    """The object holds no answer that could be read as text."""
+
+
+class Reader:
+    """Deltas of one answer; subclasses know how to read and how to stop their kind."""
+
+    from_model = False
+    """A model streams this answer, so an empty one is a fault."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Make reading end at the model too; called on the event loop's thread."""
+
+    async def stopped(self) -> None:
+        """Wait until nothing of the answer is being written any more."""
+
+
+class _Whole(Reader):
+    """An answer that arrived in one piece."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield self._text
+
+
+class _Async(Reader):
+    """An async iterator: cancelling the task that reads it closes its connection."""
+
+    def __init__(self, items: Any, *, from_model: bool = False) -> None:
+        self._items = items
+        self.from_model = from_model
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        if not hasattr(self._items, "aclose"):
+            async for item in self._items:
+                yield delta_of(item)
+            return
+        async with aclosing(self._items) as items:
+            async for item in items:
+                yield delta_of(item)
+
+
+class _Blocking(Reader):
+    """A blocking iterator, read in a thread of its own so that the event loop stays free."""
+
+    def __init__(self, items: Iterable[Any], *, from_model: bool = False) -> None:
+        self._items: Iterable[Any] | None = items
+        self.from_model = from_model
+        self._halt = threading.Event()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def deliver(item: Any) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+                loop.call_soon_threadsafe(arrived.put_nowait, item)
+
+        context = copy_context()
+        threading.Thread(
+            target=context.run, args=(self._read, deliver), name="nbkit-reader", daemon=True
+        ).start()
+        while (item := await arrived.get()) is not _END:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _read(self, deliver: Callable[[Any], None]) -> None:
+        items, self._items = self._items, None
+        try:
+            for item in items or ():
+                if self._halt.is_set():
+                    break
+                deliver(delta_of(item))
+        except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
+            deliver(error)
+        except BaseException as error:  # noqa: BLE001 - it would end this thread and no more
+            deliver(SourceExited.by(type(error).__name__))
+        finally:
+            try:
+                if self._halt.is_set():
+                    self._close(items)
+            finally:
+                deliver(_END)
+
+    @staticmethod
+    def _close(items: Any) -> None:
+        close_connection(items)
+
+    def stop(self) -> None:
+        self._halt.set()
+
+
+class _ChatQueue(queue.Queue[Any]):
+    """The queue of LlamaIndex's history thread, able to end that thread from outside."""
+
+    def __init__(self, feed: Any) -> None:
+        super().__init__()
+        self._feed = feed
+        self.halt = threading.Event()
+
+    def put_nowait(self, item: Any) -> None:
+        if self.halt.is_set():
+            close_connection(self._feed)
+            # Not an Exception: LlamaIndex's writer must neither report it nor store the answer.
+            raise SystemExit
+        super().put_nowait(item)
+
+
+class _BlockingChat(_Blocking):
+    """`stream_chat()`: LlamaIndex drains the model in a thread, whoever reads or stops.
+
+    Reading its queue instead of `response_gen` spares the busy wait there, and lets a stop reach
+    the thread at its next delta.
+    """
+
+    def __init__(self, response: StreamingAgentChatResponse) -> None:
+        self._response = response
+        self._writer = response.write_response_to_history_thread
+        self._first = response.queue
+        self._queue = _ChatQueue(response.chat_stream)
+        response.queue = self._queue
+        super().__init__(self._drain(), from_model=True)
+
+    def _drain(self) -> Iterable[Any]:
+        if self._writer is None:
+            yield from self._response.chat_stream or ()
+            return
+        while self._writer.is_alive():
+            try:
+                # The writer may have fetched the first queue just before it was replaced.
+                yield self._first.get_nowait()
+            except queue.Empty:
+                try:
+                    newest = self._queue.get(timeout=0.02)
+                except queue.Empty:
+                    continue
+                yield from self._leftovers(self._first)
+                yield newest
+        yield from self._leftovers(self._first)
+        yield from self._leftovers(self._queue)
+        if self._response.exception is not None:
+            raise self._response.exception
+        if not self._response.is_done and not self._queue.halt.is_set():
+            raise SourceExited.by("the end of the thread that reads the model")
+
+    @staticmethod
+    def _close(items: Any) -> None:
+        """The writer closes the connection, in its own thread."""
+
+    @staticmethod
+    def _leftovers(source: queue.Queue[Any]) -> Iterable[str]:
+        while True:
+            try:
+                yield source.get_nowait()
+            except queue.Empty:
+                return
+
+    def stop(self) -> None:
+        super().stop()
+        self._queue.halt.set()
+
+    async def stopped(self) -> None:
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.join, _WRITER_GRACE)
+
+
+class _AsyncChat(Reader):
+    """`astream_chat()`: a task of LlamaIndex's drains the model and writes the history.
+
+    Reading the task's queue, not `async_response_gen()`, keeps the deltas that arrived just
+    before an error and ends with the last one instead of up to 0.1 s after it.
+    """
+
+    from_model = True
+
+    def __init__(self, response: StreamingAgentChatResponse) -> None:
+        self._response = response
+        self._writer = response.awrite_response_to_history_task
+        self._stopped = False
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        writer = self._writer
+        if writer is None:
+            async for item in self._response.achat_stream:  # type: ignore[union-attr]
+                yield delta_of(item)
+            return
+        self._response._ensure_async_setup()
+        arrived: asyncio.Queue[Any] = self._response.aqueue  # type: ignore[assignment]
+        writer.add_done_callback(lambda _: arrived.put_nowait(_END))
+        while (delta := await arrived.get()) is not _END:
+            yield delta or ""
+        if writer.cancelled():
+            if not self._stopped:
+                raise SourceExited.by("somebody who cancelled LlamaIndex's task")
+        elif (error := writer.exception()) is not None:
+            raise error
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._writer is not None:
+            self._writer.cancel()
+
+    async def stopped(self) -> None:
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=_WRITER_GRACE)
+
+
+def open_deltas(answer: Any) -> Reader:
+    """Return a `Reader` for any answer of LlamaIndex's, or any (async) iterable of text.
+
+    Raises `NotAnAnswer` for an object that is none of these, `StreamMisused` for an agent's.
+    """
+    if is_of_agent(answer):
+        raise StreamMisused(refuse(answer))
+    if isinstance(answer, StreamingAgentChatResponse):
+        return _AsyncChat(answer) if _is_async_chat(answer) else _BlockingChat(answer)
+    if isinstance(answer, AsyncStreamingResponse):
+        return _Async(answer.async_response_gen(), from_model=True)
+    if isinstance(answer, StreamingResponse):
+        return _Blocking(answer.response_gen, from_model=True)
+    if isinstance(answer, _WHOLE):
+        return _Whole(_text_of(answer))
+    if hasattr(answer, "__aiter__"):
+        return _Async(answer)
+    if _is_stream(answer):
+        return _Blocking(answer)
+    raise NotAnAnswer(type(answer).__name__)
+
+
+def _is_stream(answer: Any) -> bool:
+    """Tell streams from containers, which are iterable too: sets, mappings, arrays, models."""
+    if isinstance(answer, list | tuple):
+        return True
+    return isinstance(answer, Iterable) and not isinstance(answer, Sized | BaseModel)
+
+
+def sources_of(answer: Any) -> list[Any]:
+    """The retrieved nodes an answer rests on (`NodeWithScore`); known before its first token."""
+    nodes = list(getattr(answer, "source_nodes", None) or [])
+    if not nodes:
+        for tool in getattr(answer, "sources", None) or []:
+            nodes.extend(getattr(getattr(tool, "raw_output", None), "source_nodes", None) or [])
+    return nodes
+
+
+def delta_of(item: Any) -> str:
+    """The text one item of a stream adds: a `str`, or a LlamaIndex response with a delta."""
+    if isinstance(item, str):
+        return item
+    delta = getattr(item, "delta", _END)
+    if delta is None or isinstance(delta, str):
+        return delta or ""
+    if is_of_agent(item):
+        raise StreamMisused(refuse(item))
+    raise NotAnAnswer(type(item).__name__)
+
+
+def _is_async_chat(answer: StreamingAgentChatResponse) -> bool:
+    return answer.awrite_response_to_history_task is not None or answer.achat_stream is not None
+
+
+def _text_of(answer: Any) -> str:
+    if isinstance(answer, ChatResponse):
+        return answer.message.content or ""
+    if isinstance(answer, CompletionResponse):
+        return answer.text or ""
+    if isinstance(answer, Response | AgentChatResponse):
+        return answer.response or ""
+    return str(answer)

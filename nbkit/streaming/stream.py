@@ -1,0 +1,316 @@
+"""Any answer LlamaIndex can give, as one timed stream of text."""
+
+import asyncio
+import contextlib
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, Self
+
+from llama_index.core.chat_engine.types import AgentChatResponse
+
+from nbkit.loops.heartbeat import Breath, Heartbeat, keep_waking
+from nbkit.streaming import events
+from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.blocking_calls import call
+from nbkit.streaming.errors import (
+    AnswerTruncated,
+    NoAnswer,
+    StreamBroken,
+    StreamError,
+    StreamMisused,
+    check_source,
+    explain,
+    not_an_answer,
+)
+from nbkit.streaming.history import MemoryNotWritten
+from nbkit.streaming.readers import NotAnAnswer, Reader, open_deltas, sources_of
+from nbkit.streaming.reply_faults import fault_of
+from nbkit.streaming.trace import Trace, clock_offset
+from nbkit.wording import joined
+
+_SETTLE_SECONDS = 2.0
+_ENDLESS = 10_000
+"""Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
+_END = object()
+
+
+class TokenStream:
+    """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
+
+    It can be read once. `text`, `sources` and `trace` may be looked at while it runs. Leaving the
+    loop early, cancelling the task that reads, or `cancel()` ends generation at the model within
+    one token, and keeps what has arrived.
+
+    Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
+    before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
+    second reader gets `StreamMisused`.
+
+    Taught in notebook 01.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.trace = Trace(time.perf_counter())
+        self.sources: list[Any] = []
+        self.answer: Answer | None = None
+        """The finished answer; `None` until then."""
+        self.opened = asyncio.Event()
+        """Set as soon as LlamaIndex responds: `sources` are known, the first token is not."""
+        self.demand: asyncio.Event | None = None
+        """Backpressure: while this event is there and not set, no more is read from the source."""
+        self._source = source
+        self._response: Any = None
+        self._parts: list[str] = []
+        self._hear: Callable[[str], None] = _ignore
+        self._heart: Heartbeat | None = None
+        self._reader: Reader | None = None
+        self._heard = events.Hearing()
+        self._pump_task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+        self._pumping = False
+        self._taken = False
+
+    @classmethod
+    def of_call(cls, source: Any, start: float, heard: events.Hearing) -> Self:
+        """Read what a call gave that began at `start` and was heard ever since."""
+        tokens = cls(source)
+        tokens.trace.start, tokens._heard = start, heard
+        return tokens
+
+    @property
+    def text(self) -> str:
+        """All text that has arrived so far."""
+        return "".join(self._parts)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        self._take()
+        return self._read()
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        self._take()
+        return self._follow(_ignore).__await__()
+
+    async def follow(self, hear: Callable[[str], None]) -> Answer:
+        """Read it all, handing each chunk to `hear` as it arrives; returns the `Answer`.
+
+        `hear` runs on the event loop, so it must be quick. Spares the task switch a chunk that
+        `async for` costs.
+        """
+        self._take()
+        return await self._follow(hear)
+
+    def cancel(self) -> None:
+        """End the stream, keeping what has arrived; safe from any thread, any number of times."""
+        self._stopping = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing left to stop
+                self._loop.call_soon_threadsafe(self._halt)
+
+    def _take(self) -> None:
+        if self._taken:
+            raise StreamMisused(
+                "This stream has already been read",
+                "its result is in `.answer`; to hear the answer again, ask again.",
+            )
+        self._taken = True
+
+    async def _read(self) -> AsyncIterator[str]:
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
+        pump = self._start(arrived.put_nowait)
+        pump.add_done_callback(lambda _: arrived.put_nowait(_END))
+        try:
+            with keep_waking(asyncio.get_running_loop()) as self._heart:
+                while (chunk := await arrived.get()) is not _END:
+                    yield chunk
+        finally:
+            await self._close(pump)
+        await self._result(pump)
+
+    async def _follow(self, hear: Callable[[str], None]) -> Answer:
+        pump = self._start(hear)
+        try:
+            with keep_waking(asyncio.get_running_loop()) as self._heart:
+                await asyncio.wait({pump})
+        finally:
+            await self._close(pump)
+        return await self._result(pump)
+
+    def _start(self, hear: Callable[[str], None]) -> asyncio.Task[None]:
+        self._loop = asyncio.get_running_loop()
+        self._hear = hear
+        if inspect.isawaitable(self._source) or callable(self._source):
+            self.trace.start = time.perf_counter()
+        self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
+        return self._pump_task
+
+    async def _close(self, pump: asyncio.Task[None]) -> None:
+        """Stop a pump whose reader has gone."""
+        if not pump.done():
+            self._halt()
+            await asyncio.wait({pump}, timeout=_SETTLE_SECONDS)
+
+    async def _result(self, pump: asyncio.Task[None]) -> Answer:
+        if self.answer is None:
+            await pump  # settling itself failed: say why
+        assert self.answer is not None
+        if self.answer.error is not None:
+            raise self.answer.error
+        return self.answer
+
+    async def _pump(self) -> None:
+        """Read the source at its own pace; whoever hears it may be slow, or gone."""
+        self._heard = events.begin(self._heard)
+        error: BaseException | None = None
+        self._pumping = True
+        clocks = clock_offset()
+        try:
+            if not self._stopping:
+                await self._open()
+                await self._drain()
+        except asyncio.CancelledError:
+            self._stopping = True
+        except Exception as raised:  # noqa: BLE001 - kept, with the partial answer, for the reader
+            error = raised
+        except (SystemExit, KeyboardInterrupt) as raised:
+            error = raised
+            raise
+        finally:
+            self._pumping = False
+            self.trace.end = time.perf_counter()
+            self.trace.clock_jump = clock_offset() - clocks
+            await self._settle(error)
+
+    async def _open(self) -> None:
+        answer = self._source
+        if inspect.iscoroutinefunction(answer):
+            answer = answer()
+        elif callable(answer):
+            answer = await asyncio.to_thread(call, answer)
+        if inspect.isawaitable(answer) and not is_of_agent(answer):
+            answer = await answer
+        self._response = answer
+        self._heard = events.of(answer) or self._heard
+        self.sources = sources_of(answer)
+        self.trace.responded = time.perf_counter()
+        self._reader = open_deltas(answer)
+        if isinstance(answer, AgentChatResponse) and self._heard.turn is not None:
+            self._heard.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
+        self.opened.set()
+
+    async def _drain(self) -> None:
+        assert self._reader is not None
+        assert self._heart is not None
+        breath, skipped = Breath(self._heart), 0
+        async for delta in joined(self._reader):
+            if self._stopping:
+                # The stop reaches the source where it next waits, which closes its connection; a
+                # source that never waits has none.
+                skipped += 1
+                if skipped > _ENDLESS:
+                    break
+                continue
+            if not delta:
+                continue
+            now = time.perf_counter()
+            self.trace.model = self._heard.model
+            self.trace.add(now, len(delta))
+            self._parts.append(delta)
+            self._hear(delta)
+            if self.demand is not None and not self.demand.is_set():
+                await self._pause(self.demand.wait())
+            if breath.is_short(now):
+                # The loop must turn though the source delivers without ever suspending.
+                await self._pause(asyncio.sleep(0))
+
+    async def _pause(self, waiting: Awaitable[object]) -> None:
+        """Wait between two deltas, for something else than the source."""
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            # Cancelled here, the source would never learn of it and its connection stay open:
+            # pass the cancellation on to where the source waits.
+            task = asyncio.current_task()
+            assert task is not None
+            self._stopping = True
+            task.cancel()
+
+    def _halt(self) -> None:
+        self._stopping = True
+        if self._reader is not None:
+            self._reader.stop()
+        # Once only, and only while it reads: a second cancellation would hit it settling.
+        if self._pumping and self._pump_task is not None:
+            self._pumping = False
+            self._pump_task.cancel()
+
+    async def _settle(self, error: BaseException | None) -> None:
+        trace, heard = self.trace, self._heard
+        heard.tell(trace)
+        stopped = self._stopping
+        complaint = None if stopped else self._complaint(error)
+        if isinstance(complaint, NoAnswer):
+            self._parts.clear()
+        if stopped or complaint is not None:
+            if self._reader is not None:
+                await self._reader.stopped()
+            if heard.turn is not None:
+                complaint = await heard.turn.close(self.text, complaint)
+        self.answer = Answer(
+            text=self.text,
+            sources=self.sources,
+            trace=trace,
+            response=self._response,
+            stopped=stopped,
+            truncated=isinstance(complaint, AnswerTruncated),
+            error=complaint,
+            nothing_found=not stopped
+            and complaint is None
+            and heard.found_nothing(self._response, self.text),
+        )
+        if complaint is not None:
+            complaint.answer = self.answer
+        if inspect.iscoroutine(self._source):
+            self._source.close()
+
+    def _complaint(self, error: BaseException | None) -> StreamError | None:
+        """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
+        if isinstance(error, StreamMisused) and error.answer is None:
+            return error
+        if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
+            return MemoryNotWritten.by(error, None)
+        if isinstance(error, NotAnAnswer):
+            return not_an_answer(error)
+        if error is not None:
+            broken = StreamBroken(*explain(error, self.trace.chunks))
+            broken.__cause__ = error
+            return broken
+        streamed = self._reader is not None and self._reader.from_model
+        return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
+
+
+def stream(source: Any) -> TokenStream:
+    """Turn anything LlamaIndex answers with into a `TokenStream`.
+
+    `source` is a coroutine (`engine.aquery(q)`, `chat.astream_chat(q)`, `llm.astream_complete(p)`),
+    a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
+    async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
+    array or model, and not yet an agent. For a coroutine or callable the clock starts before
+    it runs, so TTFT includes retrieval; for an answer already made it starts here, and retrieval
+    is not in it. Blocking sources are read in a worker thread, never on the event loop.
+
+    Raises `StreamMisused`, naming the right call, for anything else.
+
+    Taught in notebook 01.
+    """
+    if isinstance(source, TokenStream):
+        return source
+    if is_of_agent(source):
+        raise StreamMisused(refuse(source))
+    check_source(source)
+    return TokenStream(source)
+
+
+def _ignore(_chunk: str) -> None:
+    """Hear a chunk that nobody wants to see."""

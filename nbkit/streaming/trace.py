@@ -1,0 +1,215 @@
+"""When each piece of an answer arrived, and the latency metrics that follow from it."""
+
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from nbkit.wording import count
+
+_SUSPENDED = 1.0
+"""Seconds by which wall clock and perf_counter may drift apart while one answer comes. Time servers
+slew a clock by at most 0.5 ms a second, so more is a suspended machine, or a clock that was set."""
+_LUMP_GAP = 0.002
+"""Seconds. Deltas closer than this come at 500 a second or more, as from a buffer being emptied."""
+_LUMP_TEXT = 0.8
+_LUMP_TIME = 0.05
+_TELLING_TOKENS, _TELLING_CHARACTERS = 8, 32
+_TELLING_SECONDS = 0.1
+"""A shorter wait nobody notices, and a quick model's chunks may pile up in it by themselves."""
+
+
+def clock_offset() -> float:
+    """Seconds from the zero of perf_counter to that of the wall clock; it changes in a suspend."""
+    return time.time() - time.perf_counter()
+
+
+@dataclass(slots=True)
+class Trace:
+    """The timing of one streamed answer: what happened when, and the metrics read off it.
+
+    The fields are raw readings of `time.perf_counter` (seconds, comparable within one process);
+    the properties are durations in seconds. A metric whose moment never came is `None`.
+
+    Chunks are not tokens: one delta of a stream may carry several tokens, so whatever is counted
+    here is called a chunk, and the metrics that need tokens use the count the server reported.
+
+    Taught in notebook 01.
+    """
+
+    start: float
+    """The clock started: the question was put, or an answer already made was wrapped."""
+    arrivals: list[float] = field(default_factory=list)
+    """One reading per non-empty delta, in order of arrival."""
+    sizes: list[int] = field(default_factory=list)
+    """Characters in each of those deltas."""
+    responded: float | None = None
+    """LlamaIndex handed over its response object: retrieval is done, the sources are known."""
+    requested: float | None = None
+    """The last call to a model began (the one whose answer is streamed)."""
+    end: float | None = None
+    """The source was exhausted, failed or stopped; it may trail the last delta."""
+    tokens: int | None = None
+    """Completion tokens as the server counted them, where it reported usage."""
+    reasoning_tokens: int | None = 0
+    """Those of `tokens` that were spent on thoughts, which are not streamed as text; `None` if the
+    model thought and its server did not count them."""
+    prompt_tokens: int | None = None
+    """Prompt tokens as the server counted them, where it reported usage."""
+    model: str | None = None
+    """The model that answered, by the name its client uses."""
+    finish_reason: str | None = None
+    """Why the model stopped, in the server's words: "stop", "length", ..."""
+    clock_jump: float = 0.0
+    """Seconds by which the wall clock ran ahead of perf_counter between start and end."""
+
+    def add(self, now: float, size: int) -> None:
+        """Record a delta of `size` characters that arrived at perf_counter reading `now`."""
+        self.arrivals.append(now)
+        self.sizes.append(size)
+
+    @property
+    def chunks(self) -> int:
+        """Number of non-empty deltas."""
+        return len(self.arrivals)
+
+    @property
+    def ttft(self) -> float | None:
+        """Time to first token: first non-empty delta − start, in seconds.
+
+        Empty deltas (the role announcement of the OpenAI protocol) do not count, as in NVIDIA
+        AIPerf; the vLLM benchmark counts them.
+        """
+        return self.arrivals[0] - self.start if self.arrivals else None
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between consecutive deltas (inter-chunk latency); empty below two deltas.
+
+        The vLLM benchmark pools these over all requests and calls them inter-token latency (ITL).
+        """
+        return [later - earlier for earlier, later in pairwise(self.arrivals)]
+
+    @property
+    def end_to_end(self) -> float | None:
+        """End-to-end latency: last delta − start, in seconds (as the vLLM benchmark has it)."""
+        return self.arrivals[-1] - self.start if self.arrivals else None
+
+    @property
+    def tpot(self) -> float | None:
+        """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
+
+        The vLLM benchmark's definition, which leaves the first token out; guidellm's includes it.
+        Tokens are those of the text: a model's thoughts were over when the first delta came.
+        `None` without a count of them from the server, below two tokens, and for an answer in one
+        piece, whose tokens nobody timed.
+        """
+        tokens = self.text_tokens
+        if self.chunks < 2 or tokens is None or tokens < 2:
+            return None
+        return (self.arrivals[-1] - self.arrivals[0]) / (tokens - 1)
+
+    @property
+    def text_tokens(self) -> int | None:
+        """Completion tokens without those of thoughts; `None` where either was not counted."""
+        if self.tokens is None or self.reasoning_tokens is None:
+            return None
+        return self.tokens - self.reasoning_tokens
+
+    @property
+    def retrieval(self) -> float | None:
+        """Seconds from start until LlamaIndex handed over its response object."""
+        return self.responded - self.start if self.responded is not None else None
+
+    @property
+    def before_call(self) -> float | None:
+        """Seconds from start until the last model call began: retrieval, and earlier model calls.
+
+        Response modes such as refine call the model several times, and only the last answer is
+        streamed. `None` where no model was called. With `first_token_wait` it makes up TTFT.
+        """
+        return None if self.requested is None else max(self.requested - self.start, 0.0)
+
+    @property
+    def first_token_wait(self) -> float | None:
+        """Seconds from the last model call to the first non-empty delta.
+
+        Network, queue and prompt at the model; all of TTFT where no model call was seen.
+        """
+        if self.ttft is None or self.before_call is None:
+            return self.ttft
+        return max(self.ttft - self.before_call, 0.0)
+
+    @property
+    def streaming(self) -> float | None:
+        """Seconds from the first delta to the last; zero for an answer in one piece."""
+        return self.arrivals[-1] - self.arrivals[0] if self.arrivals else None
+
+    @property
+    def suspended(self) -> bool:
+        """Tell whether the machine slept, or its clock was set, while this answer came.
+
+        perf_counter stands still while Linux or macOS sleeps and the wall clock does not: more than
+        a second between the two, and no duration here can be trusted.
+        """
+        return abs(self.clock_jump) > _SUSPENDED
+
+    @property
+    def looks_buffered(self) -> bool | None:
+        """Tell whether the answer came in one lump, though it may have been asked for as a stream.
+
+        A lump is a run of deltas each less than 2 ms after the one before. True if one lump holds
+        at least 80 % of the text and took less than 5 % of the time since the model was called:
+        somebody (a server that does not stream, a proxy, a blocking client) held the text back.
+        `None` if there is too little to tell by: below 8 tokens, or 32 characters where the server
+        counted none; or several chunks, all within 0.1 s of the call. A model that writes more
+        than 500 chunks a second after a wait 20 times as long as its answer looks the same, and to
+        a reader is the same.
+        """
+        size = sum(self.sizes)
+        tokens = self.text_tokens
+        enough = tokens >= _TELLING_TOKENS if tokens else size >= _TELLING_CHARACTERS
+        if not size or not enough:
+            return None
+        begin, end, held = self._lump()
+        asked = self.start + (self.before_call or 0.0)
+        if self.chunks > 1 and self.arrivals[-1] - asked < _TELLING_SECONDS:
+            return None
+        return held >= _LUMP_TEXT * size and end - begin <= _LUMP_TIME * (end - asked)
+
+    def _lump(self) -> tuple[float, float, int]:
+        """When the lump with the most text began and ended, and its characters."""
+        lumps: list[tuple[float, float, int]] = []
+        for now, size in zip(self.arrivals, self.sizes, strict=True):
+            if lumps and now - lumps[-1][1] < _LUMP_GAP:
+                begin, _, held = lumps[-1]
+                lumps[-1] = (begin, now, held + size)
+            else:
+                lumps.append((now, now, size))
+        return max(lumps, key=lambda lump: lump[2])
+
+    @property
+    def chunk_rate(self) -> float | None:
+        """Chunks per second while streaming: (chunks − 1) / (last delta − first delta)."""
+        if self.chunks < 2 or self.arrivals[-1] == self.arrivals[0]:
+            return None
+        return (self.chunks - 1) / (self.arrivals[-1] - self.arrivals[0])
+
+    @property
+    def caption(self) -> str:
+        """The trace in one line, for people."""
+        if self.ttft is None or self.end_to_end is None:
+            waited = f" after {self.end - self.start:.2f} s" if self.end is not None else ""
+            return f"no text{waited}"
+        parts = [
+            f"TTFT {self.ttft:.2f} s",
+            count(self.chunks, "chunk"),
+            f"{self.end_to_end:.2f} s in all",
+        ]
+        if self.chunk_rate is not None:
+            parts.append(f"{self.chunk_rate:.0f} chunks/s")
+        if self.model is not None:
+            parts.append(self.model)
+        return " · ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.caption}>"

@@ -1,0 +1,284 @@
+"""A web server beside the kernel: in a thread and an event loop of its own, gone with both."""
+
+import asyncio
+import atexit
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.chat_engine.types import BaseChatEngine
+
+from nbkit.errors import NbkitError
+from nbkit.loops.run import wind_up
+from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.web.access import LOOPBACK, Guard
+from nbkit.web.app import ChatFactory, create_app
+from nbkit.web.timeouts import ImpatientProtocol
+
+START_SECONDS = 10.0
+FAREWELL_SECONDS = 1.0
+"""Seconds that answers have for their last event when the server is stopped."""
+_EXPOSED = """\
+Serving on {url}, beyond this machine. Whoever reaches that address and has the token can put
+questions to your model, at your cost, and read what your documents say. Nothing is encrypted:
+the token and the answers can be read on the way. `stop()` ends it.
+"""
+
+
+class ServeError(NbkitError):
+    """The server cannot be what it was asked to be; the message says what to change.
+
+    Taught in notebook 07.
+    """
+
+
+class Server:
+    """A running web server, made by `nbkit.serve`: its address, its token, its end.
+
+    As a context manager it stops at the end of the block; it stops with the kernel in any case.
+
+    Taught in notebook 07.
+    """
+
+    def __init__(
+        self,
+        engine: BaseQueryEngine | None,
+        chat: ChatFactory | None,
+        *,
+        host: str,
+        port: int,
+        max_concurrent: int,
+        hosts: Iterable[str],
+    ) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self._owner = os.getpid()
+        self._app = create_app(engine, chat, max_concurrent=max_concurrent)
+        listening = _listen(host, port)
+        self.host, self.port = host, int(listening.getsockname()[1])
+        guard = Guard(self._app, self.token, _names(host, hosts), any_address=host not in LOOPBACK)
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                guard,
+                http=ImpatientProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(2 * FAREWELL_SECONDS),
+            )
+        )
+        self._loop = asyncio.new_event_loop()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._live, args=(listening,), name="nbkit-serve", daemon=True
+        )
+        self._thread.start()
+        if not self._uvicorn.ready.wait(START_SECONDS) or self._failure is not None:
+            self.stop()
+            raise ServeError(
+                f"The server did not start ({self._failure or 'no sign of life'})",
+                "restart the kernel and run the cell again.",
+            ) from self._failure
+        atexit.register(self.stop)
+
+    @property
+    def url(self) -> str:
+        """The address, for programs: `{url}/query`, `{url}/chat`."""
+        name = socket.gethostname() if self.host in ("", "0.0.0.0", "::") else self.host
+        return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
+
+    @property
+    def page(self) -> str:
+        """The address to open in a browser; the part after # is the token, which is not sent."""
+        return f"{self.url}/#{self.token}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a program must send along: the token."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return self._owner == os.getpid() and self._thread.is_alive()
+
+    @property
+    def streaming(self) -> int:
+        """How many answers are being written at this moment."""
+        return len(self._app.state.answers)
+
+    def show(self) -> None:
+        """Put the page under the cell, or a link where it cannot be shown; in a script, print it.
+
+        On JupyterHub and Binder the page goes through jupyter-server-proxy if that is installed.
+        The output, and so the saved notebook, holds the token; it dies with the server.
+        """
+        from nbkit.web.in_notebook import show_page
+
+        show_page(self)
+
+    def stop(self) -> None:
+        """End it, and all answers with it; safe from any thread, any number of times."""
+        atexit.unregister(self.stop)
+        if not self.running:
+            return
+        self._loop.call_soon_threadsafe(self._wind_down)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5 * FAREWELL_SECONDS)
+
+    def wait(self) -> None:
+        """Wait until it has been stopped; an interrupt ends the waiting."""
+        while self.running:
+            self._thread.join(0.2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Server {self.url} {'running' if self.running else 'stopped'}>"
+
+    def _live(self, listening: socket.socket) -> None:
+        # Not asyncio.run(): nest_asyncio replaces it by one that refuses to work here.
+        loop = self._loop
+        executor = ThreadPoolExecutor(thread_name_prefix="nbkit-serve")
+        loop.set_default_executor(executor)
+        try:
+            loop.run_until_complete(self._uvicorn.serve(sockets=[listening]))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that started us
+            self._failure = error
+            self._uvicorn.ready.set()
+        finally:
+            loop.run_until_complete(wind_up())
+            executor.shutdown(wait=False, cancel_futures=True)
+            loop.close()
+            listening.close()
+
+    def _wind_down(self) -> None:
+        self._uvicorn.leave()
+        self._app.state.answers.stop_all()
+        self._loop.call_later(FAREWELL_SECONDS, self._uvicorn.hang_up)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that says when it has started, and can be made to let go of its clients."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self._leaving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Tick once a second, which renews the date that responses bear, until told to leave."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1)
+
+    def leave(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._leaving.set()
+
+    def hang_up(self) -> None:
+        """Close every connection, whatever its client has not read yet."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def serve(
+    engine: BaseQueryEngine | None = None,
+    *,
+    chat: ChatFactory | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    max_concurrent: int = 32,
+    expose: bool = False,
+    hosts: Iterable[str] = (),
+) -> Server:
+    """Serve answers as they are written, to a web page and to programs, beside this kernel.
+
+    `engine` answers `POST /query`, made with `streaming=True`; `chat` makes the chat engine of
+    each new conversation at `POST /chat`:
+    `chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm)`. One of them is enough.
+    `port=0` takes a free one. More than `max_concurrent` answers at once are turned away, with
+    HTTP 503.
+
+    Only this machine can reach it, and all but the empty page needs `server.token`. `host` of
+    another interface must be confirmed by `expose=True`. `hosts` are further names of this server,
+    such as that of a proxy in front of it.
+
+    The server uses the engine in an event loop of its own. The models of `nbkit.connect` may be
+    asked from the notebook meanwhile; a client of another make may belong to one loop only.
+
+    Raises ServeError, in the calling cell, if it cannot start.
+
+    Taught in notebook 07.
+    """
+    _check(engine, chat)
+    if host not in LOOPBACK and not expose:
+        raise ServeError(
+            f"host={host!r} would let other machines ask your model at your cost",
+            "leave host out, or pass expose=True (in a shell, --expose) if you mean it.",
+        )
+    server = Server(engine, chat, host=host, port=port, max_concurrent=max_concurrent, hosts=hosts)
+    if host not in LOOPBACK:
+        sys.stdout.write(_EXPOSED.format(url=server.url))
+    return server
+
+
+def _check(engine: Any, chat: Any) -> None:
+    if engine is None and chat is None:
+        raise ServeError("There is nothing to serve", "pass a query engine, or chat=.")
+    for given in (engine, chat):
+        if is_of_agent(given):
+            raise ServeError(refuse(given))
+    if engine is not None and not isinstance(engine, BaseQueryEngine):
+        raise ServeError(
+            f"Got {type(engine).__name__}, which is not a query engine",
+            "pass `index.as_query_engine(llm=llm, streaming=True)`.",
+        )
+    if chat is not None and (isinstance(chat, BaseChatEngine) or not callable(chat)):
+        raise ServeError(
+            f"Got {type(chat).__name__} for chat, which people would share, each other's messages "
+            "included",
+            'pass a function: `chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm)`.',
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise ServeError(
+            f"The server cannot listen on {host}, port {port} ({error})",
+            "leave port out to take a free one, or stop what holds it.",
+        ) from None
+
+
+def _names(host: str, more: Iterable[str]) -> set[str] | None:
+    """Give the names this server goes by; `None` for any, where only a hub knows them."""
+    if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+        return None
+    return {*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), *more))}
