@@ -1,9 +1,11 @@
 """Fixtures that several test files share, and what keeps the tests short."""
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
@@ -39,16 +41,28 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one worker (`--dist loadgroup`), unless they have a group.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together, in one worker, the tests of a file; of the exercises, those of a notebook.
 
     What they share (a model's server, a kernel, JupyterLab and its browser) is then made once.
+    pytest-xdist's own groups (`loadgroup`) have no effect from pytest 9.2 on.
     """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            file = item.path.relative_to(item.config.rootpath).as_posix()
-            item.add_marker(pytest.mark.xdist_group(file))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            return test.partition("[")[2] if file == "tests/test_exercises.py" else file
+
+    return InGroups(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow files go first, or a worker is left with one when all others are done."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = ("browser", "kernel", "process")
+        items.sort(key=lambda item: [item.get_closest_marker(mark) is None for mark in slow])
 
 
 @pytest.fixture(autouse=True)
