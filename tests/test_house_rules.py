@@ -70,15 +70,16 @@ def test_every_test_states_its_rule() -> None:
     assert silent == []
 
 
-def test_async_tests_are_fast_ones() -> None:
-    """Playwright keeps a loop running in the slow session, in which pytest-asyncio cannot run."""
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        slow_file = "pytestmark" in path.read_text("utf-8")
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                marks = " ".join(ast.unparse(mark) for mark in node.decorator_list)
-                slow = slow_file or re.search(r"mark\.(process|kernel|browser)", marks)
-                assert not slow, f"{path.name}::{node.name}"
+def test_no_async_test_beside_a_browser() -> None:
+    """While Playwright runs its loop, for the tests of a file, pytest-asyncio cannot run one."""
+    culprits = [
+        _name(path)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "mark.browser" in (text := path.read_text("utf-8"))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+    assert culprits == []
 
 
 def test_no_drawer_modules() -> None:

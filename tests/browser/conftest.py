@@ -53,6 +53,8 @@ class Lab:
     folder: Path
     spare: dict[str, Any] | None = None
     """The session of a kernel that waits for the next notebook."""
+    lends: bool = True
+    """Whether this test's kernel comes from the one before, and goes to the next."""
 
     def ask(self, method: str, path: str, /, **content: Any) -> Any:
         """Call the server's REST interface."""
@@ -75,10 +77,11 @@ class Lab:
     def end_sessions(self) -> None:
         """End all kernels but one, which is emptied for the next notebook."""
         sessions = self.ask("GET", "sessions")
-        for session in sessions[1:]:
+        kept = 1 if self.lends else 0
+        for session in sessions[kept:]:
             self.ask("DELETE", f"sessions/{session['id']}")
-        self.spare = None
-        for session in sessions[:1]:
+        self.spare, self.lends = None, True
+        for session in sessions[:kept]:
             kernel = session["kernel"]["id"]
             if session["kernel"]["execution_state"] != "idle":
                 self.ask("POST", f"kernels/{kernel}/interrupt")
@@ -89,11 +92,11 @@ class Lab:
             client.stop_channels()
             self.spare = session
 
-    def drop_kernel(self) -> None:
-        """End the kernel that waits: the next notebook starts one, as a learner's does."""
+    def use_fresh_kernel(self) -> None:
+        """Have the notebook of this test start a kernel, as a learner's does, and keep it."""
         if self.spare is not None:
             self.ask("DELETE", f"sessions/{self.spare['id']}")
-            self.spare = None
+        self.spare, self.lends = None, False
 
     @property
     def runtime(self) -> Path:

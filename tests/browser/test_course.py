@@ -17,7 +17,7 @@ IN_A_BROWSER = [path for path in all_notebooks() if path.name[:2] in ("01", "07"
 @pytest.mark.parametrize("path", IN_A_BROWSER, ids=lambda path: path.stem)
 def test_run_all_in_jupyterlab(lab: Lab, page: Page, path: Path) -> None:
     """Run All, as a learner does it: every cell runs, answers and figures show, no other errors."""
-    lab.drop_kernel()
+    lab.use_fresh_kernel()
     shutil.copy(path, lab.folder / path.name)
     open_notebook(page, lab, path.name)
     page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
