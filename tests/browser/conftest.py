@@ -33,6 +33,17 @@ FLAGS = [
 ]
 
 
+# Whether a page shows JupyterLab without a notebook, and how to bring it there, nothing saved.
+EMPTY_LAB = (
+    "() => !!window.jupyterapp && [...jupyterapp.shell.widgets('main')].every(w => !w.context)"
+)
+CLOSE_ALL = """async () => {
+    for (const widget of [...(window.jupyterapp?.shell.widgets('main') ?? [])]) {
+        if (widget.context) widget.context.model.dirty = false;
+        widget.close();
+    }
+}"""
+
 # What one notebook leaves in a kernel that the next shall not find.
 EMPTY = """
 import asyncio, sys
@@ -174,7 +185,10 @@ def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> No
     """Open a notebook, and wait until its kernel (if it shall have one) is ready."""
     if kernel:
         lab.lend_kernel(name)
-    page.goto(lab.address(name))
+    if page.url.startswith(lab.url) and page.evaluate(EMPTY_LAB):
+        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path})", name)
+    else:
+        page.goto(lab.address(name))
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
     if kernel:
         wait_idle(page)
@@ -249,12 +263,32 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+WINDOW = {"width": 1280, "height": 720}
+"""As on a projector."""
+
+
+@pytest.fixture(scope="module")
+def lasting_page(browser: Browser) -> Iterator[Page]:
+    """One window for the tests of a file that are marked `same_page`."""
+    context = browser.new_context(viewport=WINDOW)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh window, 1280 × 720 as on a projector."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    page = context.new_page()
-    yield page
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A fresh window; in a file marked `same_page` the last test's, its notebooks closed.
+
+    To load JupyterLab takes longer than most tests do.
+    """
+    if request.node.get_closest_marker("same_page"):
+        page: Page = request.getfixturevalue("lasting_page")
+        yield page
+        page.evaluate(CLOSE_ALL)
+        page.wait_for_function(EMPTY_LAB)
+        return
+    context = browser.new_context(viewport=WINDOW)
+    yield context.new_page()
     context.close()
 
 
