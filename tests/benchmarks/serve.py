@@ -69,10 +69,10 @@ def _many_readers() -> None:
         with _shell(base_url) as (url, headers):
             order = {"url": f"{url}/query", "headers": headers, "body": QUESTION}
             read(1, 2, **order)
-            _tell("python -m nbkit.serve", read(READERS, 1, **order)["answers"])
+            _tell("nbkit serve", read(READERS, 1, **order)["answers"])
         with _hosted(base_url) as llm:
             engine = nbkit.load_index("en").as_query_engine(llm=llm, streaming=True)
-            with nbkit.serve(engine, max_concurrent=READERS) as server:
+            with nbkit.serve(engine, max_concurrency=READERS) as server:
                 _ask(server, 1, 2)
                 _tell("beside a kernel's other objects", _ask(server, READERS, 1))
 
