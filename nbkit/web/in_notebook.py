@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from nbkit.loops.kernel import kernel_shell
 
+HUB_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"
+"""Set on JupyterHub and Binder: the path under which this notebook's server is reached."""
 # A framed page follows the color-scheme of its frame, else that of the system.
 _STYLE = """<style>
 .nbkit-page { width: 100%; height: 480px }
@@ -27,9 +29,8 @@ def show_page(page: str) -> None:
     from IPython.display import display
 
     url = escape(notebook_url(page))
-    needs = ""
-    if _hub_prefix() and not _has_hub_proxy():
-        needs = " On a hub it cannot be reached until jupyter-server-proxy is installed there."
+    out_of_reach = HUB_VARIABLE in os.environ and notebook_url(page) == page
+    needs = " On a hub this needs jupyter-server-proxy, installed there." if out_of_reach else ""
     # An object, not an iframe: what stands inside it is shown where the page cannot be, or when its
     # server has ended.
     frame = (
@@ -38,7 +39,7 @@ def show_page(page: str) -> None:
         f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.'
         f"{needs}</object>"
     )
-    words = f"The page of {urlsplit(page).netloc}: its whole address is server.page."
+    words = f"The page of {page.partition('/#')[0]}: its whole address is server.page."
     display({"text/html": frame, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
@@ -47,15 +48,8 @@ def notebook_url(page: str) -> str:
 
     On JupyterHub and Binder that is a path of the hub's own, through jupyter-server-proxy.
     """
-    if not (_hub_prefix() and _has_hub_proxy()):
+    prefix = os.environ.get(HUB_VARIABLE)
+    if prefix is None or find_spec("jupyter_server_proxy") is None:
         return page
     parts = urlsplit(page)
-    return f"{_hub_prefix().rstrip('/')}/proxy/{parts.port}/#{parts.fragment}"
-
-
-def _hub_prefix() -> str:
-    return os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "")
-
-
-def _has_hub_proxy() -> bool:
-    return find_spec("jupyter_server_proxy") is not None
+    return f"{prefix.rstrip('/')}/proxy/{parts.port}/#{parts.fragment}"

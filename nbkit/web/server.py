@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import logging
 import os
 import secrets
 import socket
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine.types import BaseChatEngine
 
@@ -20,7 +22,7 @@ from nbkit.loops.run import wind_up
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.web.access import LOOPBACK, Guard
 from nbkit.web.app import ChatFactory, create_app
-from nbkit.web.in_notebook import show_page
+from nbkit.web.in_notebook import HUB_VARIABLE, show_page
 from nbkit.web.timeouts import http_protocol
 
 STOP_SECONDS = 1
@@ -30,6 +32,8 @@ Serving on {url}, beyond this machine. Whoever reaches that address and has the 
 questions to your model, at your cost, and read what your documents say. Nothing is encrypted:
 the token and the answers can be read on the way. `stop()` ends it.
 """
+# Without a handler Python prints what uvicorn logs, under whatever cell runs at that moment.
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 
 class ServeError(NbkitError):
@@ -47,21 +51,12 @@ class Server(AbstractContextManager["Server"]):
     Taught in notebook 07.
     """
 
-    def __init__(
-        self,
-        engine: BaseQueryEngine | None,
-        chat: ChatFactory | None,
-        *,
-        host: str,
-        port: int,
-        max_concurrency: int,
-        hosts: Iterable[str],
-    ) -> None:
-        self.token = secrets.token_urlsafe(24)
-        self._app = create_app(engine, chat, max_concurrency=max_concurrency)
+    def __init__(self, app: FastAPI, *, host: str, port: int, hosts: Iterable[str]) -> None:
         listening = _listen(host, port)
         self.host, self.port = host, int(listening.getsockname()[1])
-        guard = Guard(self._app, self.token, _names(host, hosts), any_address=host not in LOOPBACK)
+        self.token = secrets.token_urlsafe(24)
+        self._app = app
+        guard = Guard(app, self.token, _names(host, hosts), any_address=host not in LOOPBACK)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 guard,
@@ -119,7 +114,9 @@ class Server(AbstractContextManager["Server"]):
     def stop(self) -> None:
         """End it, and all answers with it; safe from any thread, any number of times."""
         atexit.unregister(self.stop)
-        with suppress(RuntimeError):  # the loop has been closed: it has ended
+        if not self.running:
+            return
+        with suppress(RuntimeError):  # the loop is closed: another thread has stopped it
             self._loop.call_soon_threadsafe(self._begin_to_stop)
         if threading.current_thread() is not self._thread:
             self._thread.join(5 * STOP_SECONDS)
@@ -141,6 +138,10 @@ class Server(AbstractContextManager["Server"]):
         try:
             loop.run_until_complete(self._uvicorn.serve(sockets=[listening]))
         finally:
+            # Readers that take nothing, even now; uvicorn would leave them connected.
+            state = getattr(self._uvicorn, "server_state", None)
+            for connection in list(getattr(state, "connections", ())):
+                connection.transport.abort()
             loop.run_until_complete(wind_up())
             loop.close()
             listening.close()
@@ -185,9 +186,8 @@ def serve(
             f"host={host!r} would let other machines ask your model at your cost",
             "leave host out, or pass expose=True (in a shell, --expose) if you mean it.",
         )
-    server = Server(
-        engine, chat, host=host, port=port, max_concurrency=max_concurrency, hosts=hosts
-    )
+    app = create_app(engine, chat, max_concurrency=max_concurrency)
+    server = Server(app, host=host, port=port, hosts=hosts)
     if host not in LOOPBACK:
         sys.stdout.write(_EXPOSED.format(url=server.url))
     return server
@@ -225,6 +225,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _names(host: str, more: Iterable[str]) -> set[str] | None:
     """Give the names this server goes by; `None` for any, where only a hub knows them."""
-    if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+    if HUB_VARIABLE in os.environ:
         return None
     return {*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), *more))}
