@@ -31,7 +31,7 @@ def _say(words: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nbkit", description=__doc__)
     parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     commands.add_parser("check", help="look whether everything works here").set_defaults(run=_check)
     _add_serve(commands.add_parser("serve", help="serve answers from a folder of documents"))
     _add_teach(commands.add_parser("teach", help="write an edition of the notebooks for a class"))
@@ -82,8 +82,8 @@ def _serve(options: argparse.Namespace) -> None:
         expose=options.expose,
         hosts=options.name,
     ) as server:
-        # A full garbage collection looks at all that LlamaIndex has loaded, which holds up every
-        # reader for half a second. What is loaded by now stays for good and need not be looked at.
+        # What is loaded by now stays for good: a garbage collection that looked at all of it again
+        # would hold up every reader for half a second.
         gc.collect()
         gc.freeze()
         _say(f"Open {server.page}\nCtrl-C ends it.")
@@ -92,29 +92,29 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _add_teach(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_teach)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "edition",
         choices=["live", "exercise", "solutions"],
         help="live: code to be typed in class, with crib sheets; exercise: no solutions, no "
         "outputs; solutions: in place of the stubs",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="a folder that is new or empty")
-    parser.add_argument(
+    add("--out", required=True, metavar="DIR", help="a folder that is new or empty")
+    add(
         "--notebook",
         action="append",
         default=[],
         metavar="04",
         help="a number or a name, as often as you like; without it all of them",
     )
-    parser.add_argument(
-        "--from", dest="source", metavar="DIR", help="a folder of notebooks other than the course's"
-    )
+    add("--from", dest="source", metavar="DIR", help="notebooks other than the course's own")
 
 
 def _teach(options: argparse.Namespace) -> None:
     from nbkit.teaching.editions import write_edition
 
     written = write_edition(
-        options.edition, options.out, notebooks=options.notebook, source=options.source, tell=_say
+        options.edition, options.out, notebooks=options.notebook, source=options.source
     )
+    _say("\n".join(path.name for path in written))
     _say(f"✓ {len(written)} in {options.out}: jupyter lab {options.out}")

@@ -6,7 +6,7 @@ The course in `notebooks/` is the one source; an edition is made of it and never
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
@@ -34,7 +34,6 @@ def write_edition(
     *,
     notebooks: Sequence[str] = (),
     source: "str | os.PathLike[str] | None" = None,
-    tell: Callable[[str], object] = lambda line: None,
 ) -> list[Path]:
     """Write an edition of the notebooks into a folder, new or empty; gives the notebooks written.
 
@@ -46,9 +45,9 @@ def write_edition(
 
     `notebooks` are numbers or names; without any, all are written. A link to a notebook that is
     left out, or to the teacher's guide, becomes plain text. `source` is a folder of notebooks, by
-    default the course's. `tell` is called with a line for each notebook.
+    default the course's.
 
-    Raises `EditionError`; nothing is written then. Taught in notebooks/README.md.
+    Raises `EditionError`. Taught in notebooks/README.md.
     """
     if edition not in EDITIONS:
         raise EditionError(f"There is no edition {edition!r}", f"choose {', '.join(EDITIONS)}.")
@@ -61,7 +60,7 @@ def write_edition(
             )
         with TemporaryDirectory() as draft:
             for path in paths:
-                tell(f"{path.name}: {_write(edition, path, Path(draft), paths)}")
+                _write(edition, path, Path(draft), paths)
             shutil.copytree(draft, out, dirs_exist_ok=True)
     except OSError as error:
         raise EditionError(
@@ -95,8 +94,8 @@ def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
     return sorted(chosen) or course
 
 
-def _write(edition: str, path: Path, folder: Path, paths: Sequence[Path]) -> str:
-    """Write one notebook of an edition, and what belongs to it; says what was done."""
+def _write(edition: str, path: Path, folder: Path, paths: Sequence[Path]) -> None:
+    """Write one notebook of an edition, and what belongs to it."""
     try:
         notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, nbformat.ValidationError) as error:
@@ -104,23 +103,18 @@ def _write(edition: str, path: Path, folder: Path, paths: Sequence[Path]) -> str
             f"{path.name} is not a notebook ({error})", "fetch it from the repository again."
         ) from error
     notebook.metadata["nbkit"] = {"edition": edition}
-    solved = sum(_has_tag(cell, "solution") for cell in notebook.cells)
-    words = f"{solved} exercises to do"
     if edition == "solutions":
         _fill_stubs(notebook)
-        words = f"{solved} exercises solved"
     elif edition == "live":
-        crib, typed = _take_out_code(notebook)
-        heading = f"# {path.stem}\n\nWhat to type, by the numbers in the notebook.\n"
-        (folder / f"{path.stem}.crib.md").write_text(f"{heading}{crib}", encoding="utf-8")
-        words = f"{typed} cells to type, {words}"
+        crib = f"# {path.stem}\n\nWhat to type, by the numbers in the notebook.\n"
+        crib += _take_out_code(notebook)
+        (folder / f"{path.stem}.crib.md").write_text(crib, encoding="utf-8")
     without_outputs = ClearOutputPreprocessor()  # type: ignore[no-untyped-call]
     without_solutions = TagRemovePreprocessor(remove_cell_tags={"solution"})  # type: ignore[no-untyped-call]
     for cleaner in (without_outputs, without_solutions):
         notebook, _ = cleaner.preprocess(notebook, {})  # type: ignore[no-untyped-call]
     _keep_links(notebook, path.parent.resolve(), folder, {other.name for other in paths})
     nbformat.write(notebook, folder / path.name)  # type: ignore[no-untyped-call]
-    return words
 
 
 def _has_tag(cell: NotebookNode, tag: str) -> bool:
@@ -137,8 +131,8 @@ def _fill_stubs(notebook: NotebookNode) -> None:
             stub.source = cell.source
 
 
-def _take_out_code(notebook: NotebookNode) -> tuple[str, int]:
-    """Put numbers in the place of code; gives the crib sheet, and how many numbers there are."""
+def _take_out_code(notebook: NotebookNode) -> str:
+    """Put numbers in the place of code; gives the crib sheet that has the code."""
     crib, is_idea, number = "", False, 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (found := re.match(r"## (.+)", cell.source)):
@@ -151,7 +145,7 @@ def _take_out_code(notebook: NotebookNode) -> tuple[str, int]:
             crib += f"\n{number}.\n\n```python\n{cell.source}\n```\n"
             cell.source = f"# {number}"
     # Headings with nothing below them.
-    return re.sub(r"\n## [^\n]+\n(?=\n## |\Z)", "", crib), number
+    return re.sub(r"\n## [^\n]+\n(?=\n## |\Z)", "", crib)
 
 
 def _keep_links(notebook: NotebookNode, course: Path, folder: Path, written: set[str]) -> None:
