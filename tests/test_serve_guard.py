@@ -4,6 +4,7 @@ import asyncio
 import json
 import select
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
@@ -167,6 +168,16 @@ def test_a_slow_head_is_not_waited_for(server: Server, monkeypatch: pytest.Monke
             connection.sendall(begun)
             _rest(connection)
             raise ConnectionResetError  # closed in good order is good too
+
+
+def test_a_uvicorn_without_these_parts_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If uvicorn moves the class that is extended, its own HTTP is used, without that limit."""
+    with monkeypatch.context() as moved:
+        moved.setitem(sys.modules, "uvicorn.protocols.http.h11_impl", None)
+        assert timeouts.http_protocol() == "auto"
+    monkeypatch.setattr("nbkit.web.server.http_protocol", lambda: "auto")
+    with nbkit.serve(Scripted(echo)) as server:
+        assert text_of(answer_to(server, question="one")) == "one "
 
 
 def test_a_reader_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

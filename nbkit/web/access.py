@@ -1,7 +1,7 @@
 """Who may ask, and how much: checked before any of the application runs.
 
-One piece of ASGI middleware, because Starlette's TrustedHostMiddleware accepts no addresses by
-pattern, and FastAPI reads a body before it asks its dependencies.
+One ASGI middleware: Starlette's TrustedHostMiddleware does not accept numeric addresses in general,
+and FastAPI's dependencies come after the body, and only for paths that exist.
 """
 
 import asyncio
@@ -21,8 +21,6 @@ BODY_SECONDS = 10.0
 """Seconds a body may take to arrive."""
 STALLED_SECONDS = 60.0
 """Seconds a client may take to make room for more of its answer."""
-_OPEN_PATH = "/"
-"""What needs no token: the page, which holds nothing and learns the token from its address."""
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
@@ -81,7 +79,8 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host.lower():
             raise RequestRefused(403, "Another site's page may not ask this server.")
-        if path != _OPEN_PATH and not self._has_token(headers):
+        # The page is open: it holds nothing, and learns the token from its address.
+        if path != "/" and not self._has_token(headers):
             raise RequestRefused(
                 401,
                 "The token is missing or wrong — open the page at the address with the token.",
