@@ -39,10 +39,12 @@ def test_a_sound_environment_is_told_so() -> None:
 
 
 def test_a_finding_shows_its_fix() -> None:
-    """The table names what is wrong and what to do."""
-    found = EnvironmentCheck((Finding("good", "there"), Finding("bad", "gone", "fetch it")))
+    """Text and table name what is wrong and what to do; nothing in them is taken for HTML."""
+    found = EnvironmentCheck((Finding("good", "3 < 4"), Finding("bad", "gone", "fetch <it>")))
     assert not found.passed
-    assert repr(found) == "✓ good  there\n✗ bad   gone\n        → fetch it"
+    assert repr(found) == "✓ good  3 < 4\n✗ bad   gone\n        → fetch <it>"
+    assert "3 &lt; 4" in found._repr_html_()
+    assert "→ fetch &lt;it&gt;" in found._repr_html_()
 
 
 def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
@@ -26,6 +27,11 @@ class Finding:
     words: str
     fix: str = ""
 
+    @property
+    def mark(self) -> str:
+        """✓ or ✗."""
+        return "✗" if self.fix else "✓"
+
 
 @dataclass(frozen=True, repr=False)
 class EnvironmentCheck:
@@ -42,10 +48,18 @@ class EnvironmentCheck:
         width = max(len(finding.subject) for finding in self.findings)
         lines = []
         for each in self.findings:
-            lines.append(f"{'✗' if each.fix else '✓'} {each.subject:{width}}  {each.words}")
+            lines.append(f"{each.mark} {each.subject:{width}}  {each.words}")
             if each.fix:
                 lines.append(f"  {'':{width}}  → {each.fix}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = ""
+        for each in self.findings:
+            fix = f"<br><b>→ {escape(each.fix)}</b>" if each.fix else ""
+            rows += f"<tr><td>{each.mark}</td><td>{each.subject}</td>"
+            rows += f'<td style="text-align: left">{escape(each.words)}{fix}</td></tr>'
+        return f"<table>{rows}</table>"
 
 
 def check() -> EnvironmentCheck:

@@ -37,10 +37,7 @@ logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 
 class ServeError(NbkitError):
-    """The server cannot be what it was asked to be; the message says what to change.
-
-    Taught in notebook 07.
-    """
+    """The server cannot be what it was asked to be; the message says what to change."""
 
 
 class Server(AbstractContextManager["Server"]):

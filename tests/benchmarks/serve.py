@@ -94,7 +94,7 @@ def _tell(where: str, answers: list[dict[str, Any]]) -> None:
 def _shell(base_url: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Serve the handbook from a shell; gives the address, and the headers that open it."""
     command = [sys.executable, "-m", "nbkit", "serve", "--llm", base_url, "--model", "wire"]
-    command += ["--max-concurrent", str(READERS)]
+    command += ["--max-concurrency", str(READERS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         found = None
