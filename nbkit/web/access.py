@@ -74,7 +74,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_own_name(host):
             raise RequestRefused(
-                403, "This server does not go by that name — use the address it printed."
+                403, "This server has another name — use the address that it shows."
             )
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host.lower():

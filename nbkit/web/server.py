@@ -30,7 +30,7 @@ STOP_SECONDS = 1
 _EXPOSED = """\
 Serving on {url}, beyond this machine. Whoever reaches that address and has the token can put
 questions to your model, at your cost, and read what your documents say. Nothing is encrypted:
-the token and the answers can be read on the way. `stop()` ends it.
+everybody on the network between can read the token and the answers. `stop()` ends it.
 """
 # Without a handler Python prints what uvicorn logs, under whatever cell runs at that moment.
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
@@ -221,7 +221,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, more: Iterable[str]) -> set[str] | None:
-    """Give the names this server goes by; `None` for any, where only a hub knows them."""
+    """Give the names of this server; `None` for any, where only a hub knows them."""
     if HUB_VARIABLE in os.environ:
         return None
     return {*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), *more))}
