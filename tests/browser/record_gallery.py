@@ -108,7 +108,7 @@ SCENES = (
     Scene(
         "check",
         ("nbkit.check()",),
-        "document.querySelectorAll('.jp-RenderedHTMLCommon table tr').length > 8",
+        "document.querySelectorAll('.jp-RenderedHTMLCommon table tr').length > 5",
     ),
 )
 
