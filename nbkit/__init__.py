@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from nbkit.batch import BatchRun as BatchRun
     from nbkit.batch import Journal as Journal
     from nbkit.batch import Outcome as Outcome
-    from nbkit.batch import Rate as Rate
     from nbkit.batch import iter_batch as iter_batch
     from nbkit.batch import run_batch as run_batch
     from nbkit.corpus import load_index as load_index
@@ -46,7 +45,6 @@ _HOME = {
     "Journal": "nbkit.batch",
     "NbkitError": "nbkit.errors",
     "Outcome": "nbkit.batch",
-    "Rate": "nbkit.batch",
     "SLO": "nbkit.metrics.slo",
     "TokenStream": "nbkit.streaming.stream",
     "Trace": "nbkit.streaming.trace",

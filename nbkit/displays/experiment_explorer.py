@@ -114,7 +114,7 @@ class Explorer:
         ax = sheet()
         if self.figure.value == _KNEE:
             points = [
-                point.called(name)
+                point.with_label(name)
                 for name, (experiment, label) in chosen.items()
                 for point in experiment.points
                 if point.label == label
@@ -146,4 +146,6 @@ def explore(experiments: Any) -> Explorer:
 
 
 def _requests(experiment: Any, label: str, at: str | tuple[str, float]) -> list[Any]:
-    return [one for one in experiment.of(label) if at in (_ALL, (experiment.kind, one.load))]
+    return [
+        one for one in experiment.requests_of(label) if at in (_ALL, (experiment.kind, one.load))
+    ]

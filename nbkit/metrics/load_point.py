@@ -22,7 +22,7 @@ class LoadPoint:
     """Requests kept in flight (closed loop), or mean arrivals a second (open loop)."""
     rows: list[Row]
 
-    def called(self, label: str) -> "LoadPoint":
+    def with_label(self, label: str) -> "LoadPoint":
         """Give the same under another label."""
         return replace(self, label=label)
 

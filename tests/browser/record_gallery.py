@@ -100,7 +100,7 @@ SCENES = (
             "four_places = nbkit.connect(slots=4, ttft=0.1, tokens_per_second=300)\n"
             "mine = index.as_query_engine(llm=four_places, streaming=True)",
             "experiment = await nbkit.measure(questions, {'mine': mine},"
-            " concurrency=[1, 2, 4, 8, 16], progress=False)\n"
+            " max_concurrency=[1, 2, 4, 8, 16], progress=False)\n"
             "experiment.plot();",
         ),
         "document.querySelector('.jp-RenderedImage img')?.complete",

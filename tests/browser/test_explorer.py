@@ -10,7 +10,8 @@ pytestmark = pytest.mark.browser
 CELLS = (
     "import nbkit\nllm = nbkit.connect(ttft=0.05, tokens_per_second=500, slots=2)\n"
     "questions = [f'What can you do? ({n})' for n in range(8)]",
-    "experiment = await nbkit.measure(questions, {'流式': llm}, concurrency=[1, 2, 4])\nexperiment",
+    "experiment = await nbkit.measure(questions, {'流式': llm}, max_concurrency=[1, 2, 4])\n"
+    "experiment",
     "nbkit.explore(experiment)",
     "experiment.plot();",
 )
