@@ -276,7 +276,7 @@ async def test_progress_is_told() -> None:
         ({"requests_per_second": 1, "max_concurrency": 1}, "two ways to load a server"),
         ({"repeat": 0}, "repeat=0 is not possible"),
         ({"requests": 0}, "requests=0 is not possible"),
-        ({"requests": 9, "concurrency": [1, 5]}, "requests=9 is too few for .*ask 10 at least"),
+        ({"requests": 9, "max_concurrency": [1, 5]}, "requests=9 is too few for .*ask 10 at least"),
         ({"warmup": -1}, "warmup=-1 is not possible"),
         ({"timeout": 0}, "timeout=0 is not possible"),
     ],
