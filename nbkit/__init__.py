@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from nbkit.corpus import load_index as load_index
     from nbkit.corpus import load_questions as load_questions
     from nbkit.displays import chat as chat
-    from nbkit.displays import explore as explore
     from nbkit.displays import show as show
     from nbkit.displays import show_all as show_all
     from nbkit.displays.simulator_panel import panel as panel
@@ -51,7 +50,6 @@ _HOME = {
     "chat": "nbkit.displays",
     "check": "nbkit.teaching.check",
     "connect": "nbkit.models",
-    "explore": "nbkit.displays",
     "goodput": "nbkit.metrics.slo",
     "iter_batch": "nbkit.batch",
     "load_index": "nbkit.corpus",
