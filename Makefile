@@ -1,9 +1,11 @@
 # make lab         open JupyterLab on the first notebook    (more flags: make lab ARGS="--port 9999")
-# make test        install what the tests need, run them all
+# make test        install what the tests need, run all of them on one Python   (eight minutes)
+# make fast        run those that start no process, kernel or browser           (one minute)
+# make pythons     run the fast tests on every other Python that is supported and on this machine
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
+# make lint        formatter, linter, type checker, import contracts
 # make notebooks   execute the notebooks and store their outputs
 # make bench       measure; prints tables of ratios taken in one run
-# make lint        formatter, linter, type checker
 # make book        build the course as web pages, with its outputs, in build/book
 # make picture     record the README's moving picture from a real JupyterLab
 # make gallery     take the README's other pictures and the map's thumbnails there
@@ -14,10 +16,14 @@ ARGS ?=
 VENV := .venv
 FAST := not process and not kernel and not browser
 BIN := $(VENV)/bin
+# Half of what the tests do is wait, so that two cores have work for three.
+WORKERS ?= 3
+# A file's tests stay in one worker, and the slow ones go first (tests/conftest.py).
+PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
-.PHONY: lab test fast floors notebooks bench lint book picture gallery clean
+.PHONY: lab test fast pythons floors notebooks bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -25,12 +31,13 @@ lab: $(VENV)/.lab
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(BIN)/pytest -m "$(FAST)" $(ARGS)
-	$(BIN)/python tests/other_environments.py pythons
-	$(BIN)/pytest -m "not ($(FAST))" $(ARGS)
+	$(PYTEST) $(ARGS)
 
 fast: $(VENV)/.test
-	$(BIN)/pytest -m "$(FAST)" $(ARGS)
+	$(PYTEST) -m "$(FAST)" $(ARGS)
+
+pythons: $(VENV)/.test
+	$(BIN)/python tests/other_environments.py pythons
 
 floors: $(VENV)/.test
 	$(BIN)/python tests/other_environments.py floors
@@ -46,6 +53,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 picture: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py

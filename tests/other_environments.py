@@ -55,7 +55,8 @@ def prepare(name: str, python: str, resolution: str = "highest") -> Path:
 
 def passes(venv: Path) -> bool:
     """Run the fast tests in a venv."""
-    command = [venv / "bin/pytest", "-q", "-m", FAST, "-p", "no:cacheprovider"]
+    workers = ["-n", "2", "--no-loadscope-reorder"]
+    command = [venv / "bin/pytest", "-q", "-m", FAST, "-p", "no:cacheprovider", *workers]
     return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
 
 

@@ -19,7 +19,7 @@ from nbkit.simulator import Simulator
 
 pytestmark = pytest.mark.process
 
-ITEMS = 1_000
+ITEMS = 300
 STORM = {
     "good": {
         "failure_rate": 0.2,
@@ -145,11 +145,12 @@ def kill_and_resume(storm: Simulator, folder: Path, items: int, kills: int) -> l
 def test_killed_at_any_moment_nothing_is_lost_or_done_twice(
     storm: Simulator, tmp_path: Path
 ) -> None:
-    """Ten times kill -9, then resumed: what was done stays done, and all of it is there once."""
-    done = kill_and_resume(storm, tmp_path, 400, 10)
+    """After each kill -9 and resume what was done stays done; in the end it is there once."""
+    # Four times: the benchmark `tests/benchmarks/batch.py` does it ten times, to 400 items.
+    done = kill_and_resume(storm, tmp_path, 120, 4)
     rows = Journal(tmp_path / "run.jsonl").rows()
-    assert len(rows) == 400
-    assert sum(row["error"] is None for row in rows) == len(done) >= 0.9 * 400
+    assert len(rows) == 120
+    assert sum(row["error"] is None for row in rows) == len(done) >= 0.9 * 120
 
 
 FILLS_UP = """

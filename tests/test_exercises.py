@@ -1,4 +1,4 @@
-"""The exercises in real kernels, one for each notebook: it runs, then more answers are tried."""
+"""Each notebook in a real kernel, once: it runs top to bottom, then its exercises are tried."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from nbformat import NotebookNode
 
 from tests.execute_notebooks import all_notebooks, printed, read, run_more, running
-from tests.exercises import WrongAnswer, exercises, wrong_answers
+from tests.exercises import WrongAnswer, exercises, tags, wrong_answers
 
 NOTEBOOKS = all_notebooks()
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -47,12 +47,34 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
         yield tried
 
 
+def _outputs(notebook: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]:
+    """List all outputs, each with its cell."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [(cell, output) for cell in code for output in cell.outputs]
+
+
 @pytest.mark.kernel
 def test_runs_top_to_bottom(tried: Tried) -> None:
     """Run All works in a fresh kernel, and an untouched exercise is told it is not done yet."""
     assert all(verdict.startswith("✗") for verdict in tried.stubs)
-    outputs = [o for c in tried.notebook.cells if c.cell_type == "code" for o in c.outputs]
+    outputs = [output for _, output in _outputs(tried.notebook)]
     assert [o.text for o in outputs if o.get("name") == "stderr"] == []
+
+
+@pytest.mark.kernel
+def test_answers_and_figures_stay(tried: Tried) -> None:
+    """What a run leaves: answers and figures, no widget in their place, the announced errors."""
+    shown, failed = 0, []
+    for cell, output in _outputs(tried.notebook):
+        data = output.get("data", {})
+        assert "application/vnd.jupyter.widget-view+json" not in data, cell.source
+        shown += "nbkit-settled" in data.get("text/html", "") or "image/png" in data
+        if output.output_type == "error":
+            failed.append(cell)
+    assert shown >= 3
+    code = [cell for cell in tried.notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert failed == [cell for cell in code if "raises-exception" in tags(cell)]
 
 
 @pytest.mark.kernel

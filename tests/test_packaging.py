@@ -49,6 +49,13 @@ def test_import_costs_nothing() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_imports_keep_to_the_layers() -> None:
+    """Imports go downwards only, and in no circle: the contracts in pyproject.toml."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_every_public_name_exists_and_says_where_it_is_taught() -> None:
     """What `dir(nbkit)` promises can be imported, is documented, and names its notebook."""
     import nbkit

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 import nbformat
 import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
 from playwright.sync_api import Browser, Dialog, Frame, Page, Route, expect, sync_playwright
 
 from tests.browser.install import browser_path
@@ -30,13 +33,86 @@ FLAGS = [
 ]
 
 
-@dataclass(frozen=True)
+# Whether a page shows JupyterLab without a notebook, and how to bring it there, nothing saved.
+EMPTY_LAB = (
+    "() => !!window.jupyterapp && [...jupyterapp.shell.widgets('main')].every(w => !w.context)"
+)
+CLOSE_ALL = """async () => {
+    for (const widget of [...(window.jupyterapp?.shell.widgets('main') ?? [])]) {
+        if (widget.context) widget.context.model.dirty = false;
+        widget.close();
+    }
+}"""
+
+# What one notebook leaves in a kernel that the next shall not find.
+EMPTY = """
+import asyncio, sys
+for task in asyncio.all_tasks():
+    if task.get_name().startswith("nbkit"): task.cancel()
+if "ipywidgets" in sys.modules: sys.modules["ipywidgets"].Widget.close_all()
+if "nbkit" in sys.modules: sys.modules["nbkit"].simulator.current().stop()
+%reset -f
+"""
+
+
+@dataclass
 class Lab:
     """A running JupyterLab: its address, its token and the folder it serves."""
 
     url: str
     token: str
     folder: Path
+    spare: dict[str, Any] | None = None
+    """The session of a kernel that waits for the next notebook."""
+    lends: bool = True
+    """Whether this test's kernel comes from the one before, and goes to the next."""
+
+    def ask(self, method: str, path: str, /, **content: Any) -> Any:
+        """Call the server's REST interface."""
+        headers = {"Authorization": f"token {self.token}"}
+        options = {"json": content} if content else {}
+        url = f"{self.url}api/{path}"
+        answer = httpx.request(method, url, headers=headers, timeout=60, **options)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def lend_kernel(self, name: str) -> None:
+        """Give a notebook the kernel that waits, as if it had been opened with it before.
+
+        To start one and import LlamaIndex takes seconds; JupyterLab would do it for each notebook.
+        """
+        if self.spare is not None:
+            self.ask("PATCH", f"sessions/{self.spare['id']}", path=name, name=name, type="notebook")
+            self.spare = None
+
+    def end_sessions(self) -> None:
+        """End all kernels but one, which is emptied for the next notebook."""
+        sessions = self.ask("GET", "sessions")
+        kept = 1 if self.lends else 0
+        for session in sessions[kept:]:
+            self.ask("DELETE", f"sessions/{session['id']}")
+        self.spare, self.lends = None, True
+        for session in sessions[:kept]:
+            kernel = session["kernel"]["id"]
+            if session["kernel"]["execution_state"] != "idle":
+                self.ask("POST", f"kernels/{kernel}/interrupt")
+            client = BlockingKernelClient()
+            client.load_connection_file(str(self.runtime / f"kernel-{kernel}.json"))
+            client.start_channels()
+            client.execute_interactive(EMPTY, timeout=60)
+            client.stop_channels()
+            self.spare = session
+
+    def use_fresh_kernel(self) -> None:
+        """Have the notebook of this test start a kernel, as a learner's does, and keep it."""
+        if self.spare is not None:
+            self.ask("DELETE", f"sessions/{self.spare['id']}")
+        self.spare, self.lends = None, False
+
+    @property
+    def runtime(self) -> Path:
+        """Where the server keeps the addresses of its kernels."""
+        return self.folder / ".runtime"
 
     def write(self, name: str, *cells: str) -> str:
         """Write a notebook of code cells; returns its name."""
@@ -81,6 +157,7 @@ def running_lab(folder: Path, speed: float = 1) -> Iterator[Lab]:
     _quiet(settings)
     environment = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)}
     environment["NBKIT_SPEED"] = str(speed)
+    environment["JUPYTER_RUNTIME_DIR"] = str(folder / ".runtime")
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
     ) as process:
@@ -106,7 +183,12 @@ def running_lab(folder: Path, speed: float = 1) -> Iterator[Lab]:
 
 def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> None:
     """Open a notebook, and wait until its kernel (if it shall have one) is ready."""
-    page.goto(lab.address(name))
+    if kernel:
+        lab.lend_kernel(name)
+    if page.url.startswith(lab.url) and page.evaluate(EMPTY_LAB):
+        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path})", name)
+    else:
+        page.goto(lab.address(name))
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
     if kernel:
         wait_idle(page)
@@ -155,28 +237,58 @@ def wait_idle(page: Page, timeout: float = 120_000) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One JupyterLab for the whole session."""
+def lasting_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab for all tests of a worker."""
     # Six times the stated speed: fast enough for a test, slow enough to be seen streaming.
     with running_lab(tmp_path_factory.mktemp("lab"), speed=6) as lab:
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def lab(lasting_lab: Lab) -> Iterator[Lab]:
+    """The JupyterLab, in which a test's kernels end with it."""
+    yield lasting_lab
+    lasting_lab.end_sessions()
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the whole session; a missing one is a failure, not a skip."""
+    """One Chromium for the tests of a file; a missing one is a failure, not a skip.
+
+    Not for the session: while Playwright runs, pytest-asyncio cannot run a test in this process.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         yield browser
         browser.close()
 
 
+WINDOW = {"width": 1280, "height": 720}
+"""As on a projector."""
+
+
+@pytest.fixture(scope="module")
+def lasting_page(browser: Browser) -> Iterator[Page]:
+    """One window for the tests of a file that are marked `same_page`."""
+    context = browser.new_context(viewport=WINDOW)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh window, 1280 × 720 as on a projector."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    page = context.new_page()
-    yield page
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A fresh window; in a file marked `same_page` the last test's, its notebooks closed.
+
+    To load JupyterLab takes longer than most tests do.
+    """
+    if request.node.get_closest_marker("same_page"):
+        page: Page = request.getfixturevalue("lasting_page")
+        yield page
+        page.evaluate(CLOSE_ALL)
+        page.wait_for_function(EMPTY_LAB)
+        return
+    context = browser.new_context(viewport=WINDOW)
+    yield context.new_page()
     context.close()
 
 

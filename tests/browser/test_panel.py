@@ -5,7 +5,7 @@ from playwright.sync_api import Locator, Page, WebSocket, expect
 
 from tests.browser.conftest import Lab, open_notebook, run_all, save, wait_all_run
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.same_page]
 
 SETUP = """
 import nbkit

@@ -24,6 +24,7 @@ def _run(page: Page, code: str) -> None:
 
 def test_the_page_chats_until_its_server_stops(lab: Lab, page: Page) -> None:
     """Whoever has come as far as the page can chat there; stopped, it says why it is silent."""
+    lab.use_fresh_kernel()
     shutil.copy(FOLDER / NAME, lab.folder / NAME)
     open_notebook(page, lab, NAME)
     _run(page, "import asyncio")

@@ -121,14 +121,31 @@ def running_kernel() -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def kernel() -> Iterator[Kernel]:
-    """A fresh kernel of this Python."""
+def fresh_kernel() -> Iterator[Kernel]:
+    """A kernel of its own, for a test that leaves its marks on one, or ends it."""
     with running_kernel() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shared_kernel() -> Iterator[Kernel]:
+    """One kernel for all others: to start one and import LlamaIndex takes seconds."""
+    with running_kernel() as running:
+        yield running
+
+
+def _emptied(kernel: Kernel) -> Kernel:
+    kernel.run("%reset -f")
+    return kernel
+
+
+@pytest.fixture
+def kernel(shared_kernel: Kernel) -> Kernel:
+    """The shared kernel, with no names of other tests."""
+    return _emptied(shared_kernel)
 
 
 @pytest.fixture(scope="module")
-def lasting_kernel() -> Iterator[Kernel]:
-    """One kernel for all tests of a file: starting one takes seconds."""
-    with running_kernel() as running:
-        yield running
+def lasting_kernel(shared_kernel: Kernel) -> Kernel:
+    """The shared kernel, whose names last for the tests of a file."""
+    return _emptied(shared_kernel)

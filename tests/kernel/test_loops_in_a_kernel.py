@@ -59,31 +59,31 @@ def test_an_interrupt_ends_a_run_in_a_cell(kernel: Kernel) -> None:
     assert _result(kernel.run("run(ask())")) == "'one two'"
 
 
-def test_the_package_works_after_nesting_was_allowed(kernel: Kernel) -> None:
+def test_the_package_works_after_nesting_was_allowed(fresh_kernel: Kernel) -> None:
     """`asyncio.run` works in a cell after it, and so do await, show, stream, run and the model."""
-    kernel.run(SETUP)
-    assert _result(kernel.run("run(ask())")) == "'one two'"
-    denied = kernel.follow(kernel.start("asyncio.run(ask())"))
+    fresh_kernel.run(SETUP)
+    assert _result(fresh_kernel.run("run(ask())")) == "'one two'"
+    denied = fresh_kernel.follow(fresh_kernel.start("asyncio.run(ask())"))
     assert denied.reply["ename"] == "RuntimeError"
-    assert "`await main()`" in kernel.run("allow_nested_run()").text
-    assert kernel.run("allow_nested_run()").text == ""
+    assert "`await main()`" in fresh_kernel.run("allow_nested_run()").text
+    assert fresh_kernel.run("allow_nested_run()").text == ""
     for call in ("asyncio.run(ask())", "await ask()", "run(ask())"):
-        assert _result(kernel.run(call)) == "'one two'"
-    shown = kernel.run("answer = await nbkit.show(words())")
+        assert _result(fresh_kernel.run(call)) == "'one two'"
+    shown = fresh_kernel.run("answer = await nbkit.show(words())")
     assert "✓ done" in shown.settled[0]["text/plain"]
-    kernel.run("llm = nbkit.connect(speed=0); llm.simulator.clear()")
-    kernel.run(
+    fresh_kernel.run("llm = nbkit.connect(speed=0); llm.simulator.clear()")
+    fresh_kernel.run(
         "a = await llm.acomplete('Hello'); b = await nbkit.stream(llm.astream_complete('Hi'))"
     )
-    kernel.run("c = asyncio.run(llm.acomplete('Hello')); d = run(llm.acomplete('Hello'))")
-    kernel.run("assert a.text and b.text and c.text and d.text")
-    assert _result(kernel.run("len(llm.simulator.requests())")) == "4"
+    fresh_kernel.run("c = asyncio.run(llm.acomplete('Hello')); d = run(llm.acomplete('Hello'))")
+    fresh_kernel.run("assert a.text and b.text and c.text and d.text")
+    assert _result(fresh_kernel.run("len(llm.simulator.requests())")) == "4"
 
 
-def test_a_blocking_line_is_named_by_its_cell(kernel: Kernel) -> None:
+def test_a_blocking_line_is_named_by_its_cell(fresh_kernel: Kernel) -> None:
     """The badge is live in its cell; what stays in the file names cell, line and length."""
-    kernel.run(SETUP)
-    run = kernel.run(
+    fresh_kernel.run(SETUP)
+    run = fresh_kernel.run(
         "with watch_loop() as watch:\n    await asyncio.sleep(0.05)\n"
         "    time.sleep(1)\n    await asyncio.sleep(0.05)"
     )
@@ -98,7 +98,7 @@ def test_a_blocking_line_is_named_by_its_cell(kernel: Kernel) -> None:
     assert "1 ×  cell [2], line 3: time.sleep(1)" in final["text/plain"]
     assert "cell [2], line 3" in final["text/html"]
     assert "ipykernel" not in str(final)
-    assert "cell [2], line 3" in _result(kernel.run("watch"))
+    assert "cell [2], line 3" in _result(fresh_kernel.run("watch"))
 
 
 def test_the_badge_stays_in_its_own_cell(kernel: Kernel) -> None:
@@ -120,17 +120,20 @@ def test_the_badge_stays_in_its_own_cell(kernel: Kernel) -> None:
     assert "loop blocked" in updates[-1]["content"]["data"]["text/plain"]
 
 
-def test_an_interrupted_cell_leaves_a_summary_and_no_thread(kernel: Kernel) -> None:
+def test_an_interrupted_cell_leaves_a_summary_and_no_thread(fresh_kernel: Kernel) -> None:
     """Interrupted while it blocks, the watch settles, and its thread and hook are gone."""
-    kernel.run(SETUP)
-    request = kernel.start("with watch_loop() as watch:\n    time.sleep(30)")
-    kernel.follow(request, until=lambda run: run.settled)
+    fresh_kernel.run(SETUP)
+    request = fresh_kernel.start("with watch_loop() as watch:\n    time.sleep(30)")
+    fresh_kernel.follow(request, until=lambda run: run.settled)
     pressed = time.monotonic()
-    kernel.manager.interrupt_kernel()
-    run = kernel.follow(request)
+    fresh_kernel.manager.interrupt_kernel()
+    run = fresh_kernel.follow(request)
     assert time.monotonic() - pressed < 10
     assert run.reply["ename"] == "KeyboardInterrupt"
     assert "cell [2], line 2: time.sleep(30)" in run.settled[-1]["text/plain"]
     left = "[t.name for t in __import__('threading').enumerate() if 'loop-watch' in t.name]"
-    assert _result(kernel.run(left)) == "[]"
-    assert _result(kernel.run("'select' in vars(asyncio.get_running_loop()._selector)")) == "False"
+    assert _result(fresh_kernel.run(left)) == "[]"
+    assert (
+        _result(fresh_kernel.run("'select' in vars(asyncio.get_running_loop()._selector)"))
+        == "False"
+    )

@@ -13,6 +13,7 @@ import nbkit
 from nbkit.displays.simulator_panel import panel
 llm = nbkit.connect(ttft=0.1, tokens_per_second=1, jitter=0)
 shown = panel(llm)
+shown.reset.click()  # what another test has moved
 """
 
 

@@ -103,11 +103,11 @@ def test_on_a_hub_the_page_goes_through_the_proxy(
     assert f'data="/user/ada/proxy/{urlsplit(url).port}/#' in shown["data"]["text/html"]
 
 
-def test_it_ends_with_the_kernel(kernel: Kernel) -> None:
+def test_it_ends_with_the_kernel(fresh_kernel: Kernel) -> None:
     """A kernel that is shut down takes its server along."""
-    url, token = json.loads(kernel.run(SETUP).text)
+    url, token = json.loads(fresh_kernel.run(SETUP).text)
     assert "event: done" in _ask(url, {"Authorization": f"Bearer {token}"})
-    kernel.manager.shutdown_kernel()
+    fresh_kernel.manager.shutdown_kernel()
     end = time.monotonic() + 10
     while time.monotonic() < end:
         with socket.socket() as probe:
