@@ -1,10 +1,9 @@
-"""Running a coroutine from anywhere, and nesting event loops if it must be."""
+"""Running a coroutine from anywhere, and nesting event loops where that is needed."""
 
 import asyncio
 import atexit
 import contextlib
 import inspect
-import os
 import sys
 import threading
 from collections.abc import Awaitable, Coroutine
@@ -17,8 +16,8 @@ from nbkit.loops.turns import LoopMisused
 
 T = TypeVar("T")
 
-_PULSE = 0.1
-_FAREWELL_SECONDS = 2.0
+_WAIT_SLICE = 0.1
+_CLOSE_SECONDS = 2.0
 _ASYNC_CODE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _NESTED = """\
 nest_asyncio is on for the rest of this process: asyncio.run() now works in a cell. The price:
@@ -39,15 +38,17 @@ class _SharedLoop:
 
     def __init__(self) -> None:
         self.stopped = False
-        self._started = threading.Event()
+        self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._live, name="nbkit-run", daemon=True)
         self.thread.start()
-        self._started.wait()
         atexit.register(self._close)
 
+    @property
+    def usable(self) -> bool:
+        """It was not stopped, and its thread lives: a forked process inherits it without one."""
+        return not self.stopped and self.thread.is_alive()
+
     def _live(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.loop.call_soon(self._started.set)
         try:
             self.loop.run_forever()
         finally:
@@ -68,7 +69,7 @@ class _SharedLoop:
 
         In slices: on Windows Ctrl-C does not reach a wait without an end.
         """
-        while not finished.wait(_PULSE) and self.thread.is_alive():
+        while not finished.wait(_WAIT_SLICE) and self.thread.is_alive():
             pass
 
     def cancel(self, starting: "Future[asyncio.Task[Any]]") -> bool:
@@ -80,14 +81,14 @@ class _SharedLoop:
         return True
 
     def _close(self) -> None:
-        if not self.stopped:
+        if self.usable:
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join(_FAREWELL_SECONDS)
+            self.thread.join(_CLOSE_SECONDS)
 
 
 async def wind_up() -> None:
     """Do as `asyncio.run` does at its end, but start no thread: Python may be shutting down."""
-    # Again and again: other threads may have sent work that only begins now.
+    # More than once: other threads may have sent work that only begins now.
     while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in tasks:
             task.cancel()
@@ -96,23 +97,13 @@ async def wind_up() -> None:
 
 
 _shared: _SharedLoop | None = None
-_one_at_a_time = threading.Lock()
-
-
-def _forget() -> None:
-    """A fork inherits the loop but not its thread."""
-    global _shared
-    _shared = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+_shared_lock = threading.Lock()
 
 
 def _shared_loop() -> _SharedLoop:
     global _shared
-    with _one_at_a_time:
-        if _shared is None or _shared.stopped:
+    with _shared_lock:
+        if _shared is None or not _shared.usable:
             _shared = _SharedLoop()
         return _shared
 
@@ -123,10 +114,10 @@ def run(awaitable: Awaitable[T]) -> T:
     All calls share one event loop in a thread of its own, so clients, connections and background
     tasks live on from one call to the next; it is closed when the process ends. The caller waits:
     in a cell that means the whole kernel, so prefer `await` there. An interrupt cancels the
-    coroutine and waits for it to tidy up; a second one does not wait.
+    coroutine and waits for it to clean up; a second one does not wait.
 
     Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock (inside
-    a coroutine, or for a task of another loop), for a coroutine used before, and for what is none.
+    a coroutine, or for a task of another loop), for a coroutine used before, and for other objects.
 
     Taught in notebook 03.
     """
@@ -146,10 +137,8 @@ def run(awaitable: Awaitable[T]) -> T:
     except (asyncio.CancelledError, asyncio.InvalidStateError):
         if shared.stopped:
             raise LoopMisused(
-                "Somebody stopped the event loop that all `run` calls share, while this coroutine "
-                "ran on it",
-                "let coroutines return instead of calling `loop.stop()`; the next "
-                "`run` starts a new loop.",
+                "Somebody stopped the event loop of `run` while this coroutine ran on it",
+                "let coroutines return instead of calling `loop.stop()`, then run it again.",
             ) from None
         raise
     except RuntimeError as error:
@@ -184,8 +173,7 @@ def _check(awaitable: Any) -> None:
         )
     if asyncio.isfuture(awaitable):
         raise LoopMisused(
-            f"This {kind} belongs to an event loop already, and waiting for it here could hold up "
-            "that loop for ever",
+            f"This {kind} belongs to an event loop already, which waiting here could block",
             "write `await` where it was made.",
         )
     try:
@@ -194,22 +182,21 @@ def _check(awaitable: Any) -> None:
         return
     if not _in_plain_cell():
         if inspect.iscoroutine(awaitable):
-            awaitable.close()  # or Python would complain of it, in whatever cell comes next
+            awaitable.close()  # or Python would warn of it in a later cell
         raise LoopMisused(
-            "`run` was called inside a coroutine, where it would hold up the event loop that it is "
-            "to wait for",
+            "`run` was called inside a coroutine, where it would block the event loop it waits for",
             "write `await` instead of `run`.",
         )
     if not inspect.iscoroutine(awaitable):
         raise LoopMisused(
-            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up",
+            f"This {kind} may depend on the event loop of the notebook, which `run` would block",
             "write `await` instead of `run`.",
         )
 
 
 def _in_plain_cell() -> bool:
-    """Tell whether the code that calls `run` stands, without any `async`, right in a cell."""
-    frame: FrameType | None = sys._getframe(2)
+    """Tell whether a cell calls `run` without any `async` function in between."""
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and not frame.f_code.co_flags & _ASYNC_CODE:
         frame = frame.f_back
     module = "" if frame is None else str(frame.f_globals.get("__name__"))

@@ -1,5 +1,6 @@
 """How long an event loop is blocked, when, and by which line of code."""
 
+import asyncio
 import contextvars
 import threading
 import time
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 from nbkit.loops.kernel import kernel_shell
 from nbkit.loops.lines import lines_of
-from nbkit.loops.turns import LoopMisused, Turn, running_loop, turns_of
+from nbkit.loops.turns import LoopMisused, LoopTurn, turn_timer
 from nbkit.wording import count
 
 _LEAST_THRESHOLD = 0.01
@@ -18,9 +19,9 @@ _SAMPLED_AFTER = 0.002
 _REPAINT_SECONDS = 0.2
 _ROWS = 10
 _HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
-_FREE, _HELD_UP, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
-_LITTLE = 0.05
-"""A loop that was blocked for less than this share of the time was held up a little, no more."""
+_FREE, _SLOWED, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
+_SMALL_SHARE = 0.05
+"""A loop that was blocked for less than this share of the time is marked as slowed, not blocked."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,15 @@ class LoopWatch:
             raise LoopMisused(
                 "This watch has been used", "write `with watch_loop() as watch:` anew."
             )
-        self._loop = running_loop()
-        self._turns = turns_of(self._loop)
-        self._turns.tell(self._note)
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise LoopMisused(
+                "No event loop is running here, so there is none to watch",
+                "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
+            ) from None
+        self._timer = turn_timer(self._loop)
+        self._timer.listeners.append(self._note)
         self.start = time.perf_counter()
         self._badge = _Badge(self) if kernel_shell() is not None else None
         # The context carries the cell in which the badge is to be updated.
@@ -124,15 +131,15 @@ class LoopWatch:
 
     def __exit__(self, *_: object) -> None:
         self.end = time.perf_counter()
-        if self._turns.turn is not None:
-            self._note(self._turns.turn, self.end)
-        self._turns.leave(self._note)
+        if self._timer.turn is not None:
+            self._note(self._timer.turn, self.end)
+        self._timer.leave(self._note)
         self._left.set()
         self._sampler.join()
         if self._badge is not None:
             self._badge.show(_summary(self))
 
-    def _note(self, turn: Turn, end: float) -> None:
+    def _note(self, turn: LoopTurn, end: float) -> None:
         assert self.start is not None
         start = max(turn.start, self.start)
         if end - start >= self.threshold:
@@ -142,10 +149,10 @@ class LoopWatch:
         """Look, from a thread of its own, at what keeps the loop from turning."""
         tick = min(self.threshold, _LONGEST_TICK)
         while not self._left.wait(tick) and not self._loop.is_closed():
-            turn = self._turns.turn
+            turn = self._timer.turn
             lasted = time.perf_counter() - turn.start if turn is not None else 0.0
             if turn is not None and lasted > _SAMPLED_AFTER:
-                lines = lines_of(self._turns.thread)
+                lines = lines_of(self._timer.thread)
                 if lines is not None:
                     turn.seen.append(lines)
             if self._badge is not None:
@@ -163,8 +170,8 @@ class _Badge:
         self._painted = time.perf_counter()
         self._slot: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
-    def repaint(self, blocking: Turn | None, lasted: float) -> None:
-        """Say how it stands, at most five times a second, and only if it has changed."""
+    def repaint(self, blocking: LoopTurn | None, lasted: float) -> None:
+        """Show the present state, at most five times a second, and only if it has changed."""
         now = time.perf_counter()
         if now - self._painted < _REPAINT_SECONDS:
             return
@@ -178,7 +185,7 @@ class _Badge:
         self._shown = bundle
         self._slot.update(bundle, raw=True)
 
-    def _state(self, blocking: Turn | None, lasted: float) -> dict[str, str]:
+    def _state(self, blocking: LoopTurn | None, lasted: float) -> dict[str, str]:
         if blocking is not None:
             where = blocking.mostly_at()[0]
             return _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
@@ -196,7 +203,7 @@ def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[st
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
-    """Say, without a kernel, which lines blocked the loop: the worst first."""
+    """The table of lines that blocked the loop, the worst first; it needs no kernel."""
     if not watch.blocks:
         return _bundle(f"✓ loop {watch.caption}", _FREE)
     lines: dict[str, list[Block]] = {}
@@ -206,7 +213,7 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     rows = "".join(_row(blocks) for blocks in worst_first[:_ROWS])
     more = len(worst_first) - _ROWS
     rest = f"<p>and {count(more, 'line')} more</p>" if more > 0 else ""
-    sign, border = ("△", _HELD_UP) if watch.share < _LITTLE else ("✗", _BLOCKED)
+    sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
     table = f"<table>{_HEAD}{rows}</table>{rest}"
     bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
     plain = [f"{_total(b):8.3f} s {len(b):5} ×  {b[0].where}" for b in worst_first[:_ROWS]]

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
 
-from nbkit.loops.heartbeat import Breath, Heartbeat, keep_waking
+from nbkit.loops.heartbeat import Heartbeat, YieldTimer, keep_waking
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.answer import Answer
@@ -31,7 +31,7 @@ from nbkit.streaming.trace import Trace, clock_offset
 from nbkit.wording import joined
 
 _SETTLE_SECONDS = 2.0
-_ENDLESS = 10_000
+MAX_DELTAS_AFTER_STOP = 10_000
 """Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
 _END = object()
 
@@ -202,13 +202,13 @@ class TokenStream:
     async def _drain(self) -> None:
         assert self._reader is not None
         assert self._heart is not None
-        breath, skipped = Breath(self._heart), 0
+        timer, skipped = YieldTimer(self._heart), 0
         async for delta in joined(self._reader):
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection; a
                 # source that never waits has none.
                 skipped += 1
-                if skipped > _ENDLESS:
+                if skipped > MAX_DELTAS_AFTER_STOP:
                     break
                 continue
             if not delta:
@@ -220,7 +220,7 @@ class TokenStream:
             self._hear(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
-            if breath.is_short(now):
+            if timer.is_due(now):
                 # The loop must turn though the source delivers without ever suspending.
                 await self._pause(asyncio.sleep(0))
 
