@@ -28,8 +28,7 @@ from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent
 from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.memory import BaseMemory
 
-from nbkit.streaming.chat_stream import watch_answer
-from nbkit.streaming.history import ChatTurn
+from nbkit.streaming.history import ChatTurn, watch_answer
 from nbkit.streaming.trace import Trace
 from nbkit.wording import shown_name
 

@@ -6,16 +6,18 @@ without an answer when one fails; a stop at the wrong moment even empties its de
 
 import asyncio
 import inspect
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Self
 
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
 from nbkit.streaming.errors import StreamBroken, StreamError
+from nbkit.wording import Joining
 
 _INTERRUPTED = "[interrupted]"
 _REFUSED = {400, 413, 422}
@@ -171,3 +173,35 @@ async def _finish(operation: Awaitable[Any]) -> Any:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
+
+
+def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn) -> None:
+    """Have whole characters written to the memory, and the turn told when the model has ended."""
+    if response.achat_stream is not None:
+        response.achat_stream = _awatched(response.achat_stream, turn)  # type: ignore[assignment]
+    if response.chat_stream is not None:
+        response.chat_stream = _watched(response.chat_stream, turn)  # type: ignore[assignment]
+
+
+async def _awatched(stream: Any, turn: ChatTurn) -> AsyncIterator[ChatResponse]:
+    joining, last = Joining(), None
+    async for last in stream:
+        last.delta = joining.add(last.delta or "")
+        yield last
+    for rest in _rest(joining, last):
+        yield rest
+    turn.answered = True
+
+
+def _watched(stream: Any, turn: ChatTurn) -> Iterator[ChatResponse]:
+    joining, last = Joining(), None
+    for last in stream:
+        last.delta = joining.add(last.delta or "")
+        yield last
+    yield from _rest(joining, last)
+    turn.answered = True
+
+
+def _rest(joining: Joining, last: ChatResponse | None) -> Iterator[ChatResponse]:
+    if last is not None and (half := joining.end()):
+        yield last.model_copy(update={"delta": half})

@@ -5,10 +5,12 @@ blocks the event loop, with a `stop()` that really ends generation at the model.
 """
 
 import asyncio
+import inspect
 import queue
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Sized
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -23,9 +25,8 @@ from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgent
 from pydantic import BaseModel
 
 from nbkit.streaming.agents import is_of_agent, refuse
-from nbkit.streaming.blocking_calls import SourceExited
 from nbkit.streaming.connections import close_connection
-from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.errors import SourceExited, StreamMisused, not_an_answer
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
@@ -33,8 +34,31 @@ _WRITER_GRACE = 1.0
 """Seconds to wait for LlamaIndex's history thread to notice a stop."""
 
 
-class NotAnAnswer(TypeError):
-    """The object holds no answer that could be read as text."""
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a blocking function in a thread, where `SystemExit` would end the event loop instead.
+
+    Raises `StreamMisused` for a function that needs the event loop.
+    """
+    try:
+        return function(*arguments)
+    except RuntimeError as error:
+        if "no running event loop" not in str(error):
+            raise
+        _close_coroutines(error)
+        raise StreamMisused(
+            "A function without `async` is called in a thread, and this one needs the event loop",
+            "write it with `async def`.",
+        ) from error
+    except SystemExit as error:
+        raise SourceExited(type(error).__name__) from None
+
+
+def _close_coroutines(error: BaseException) -> None:
+    """Close the coroutines that the failed call never started: Python would warn of each."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if inspect.iscoroutine(value) and inspect.getcoroutinestate(value) == "CORO_CREATED":
+                value.close()
 
 
 class Reader:
@@ -53,16 +77,6 @@ class Reader:
         """Wait until nothing of the answer is being written any more."""
 
 
-class _Whole(Reader):
-    """An answer that arrived in one piece."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        yield self._text
-
-
 class _Async(Reader):
     """An async iterator: cancelling the task that reads it closes its connection."""
 
@@ -71,12 +85,9 @@ class _Async(Reader):
         self.from_model = from_model
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        if not hasattr(self._items, "aclose"):
+        closing = aclosing(self._items) if hasattr(self._items, "aclose") else nullcontext()
+        async with closing:
             async for item in self._items:
-                yield delta_of(item)
-            return
-        async with aclosing(self._items) as items:
-            async for item in items:
                 yield delta_of(item)
 
 
@@ -115,7 +126,7 @@ class _Blocking(Reader):
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             deliver(error)
         except BaseException as error:  # noqa: BLE001 - it would end this thread and no more
-            deliver(SourceExited.by(type(error).__name__))
+            deliver(SourceExited(type(error).__name__))
         finally:
             try:
                 if self._halt.is_set():
@@ -182,7 +193,7 @@ class _BlockingChat(_Blocking):
         if self._response.exception is not None:
             raise self._response.exception
         if not self._response.is_done and not self._queue.halt.is_set():
-            raise SourceExited.by("the end of the thread that reads the model")
+            raise SourceExited("the end of the thread that reads the model")
 
     @staticmethod
     def _close(items: Any) -> None:
@@ -225,14 +236,15 @@ class _AsyncChat(Reader):
             async for item in self._response.achat_stream:  # type: ignore[union-attr]
                 yield delta_of(item)
             return
-        self._response._ensure_async_setup()
-        arrived: asyncio.Queue[Any] = self._response.aqueue  # type: ignore[assignment]
+        if self._response.aqueue is None:
+            self._response.aqueue = asyncio.Queue()  # where the task will then write
+        arrived: asyncio.Queue[Any] = self._response.aqueue
         writer.add_done_callback(lambda _: arrived.put_nowait(_END))
         while (delta := await arrived.get()) is not _END:
             yield delta or ""
         if writer.cancelled():
             if not self._stopped:
-                raise SourceExited.by("somebody who cancelled LlamaIndex's task")
+                raise SourceExited("somebody who cancelled LlamaIndex's task")
         elif (error := writer.exception()) is not None:
             raise error
 
@@ -249,7 +261,7 @@ class _AsyncChat(Reader):
 def open_deltas(answer: Any) -> Reader:
     """Return a `Reader` for any answer of LlamaIndex's, or any (async) iterable of text.
 
-    Raises `NotAnAnswer` for an object that is none of these, `StreamMisused` for an agent's.
+    Raises `StreamMisused` for any other object, and for an agent's.
     """
     if is_of_agent(answer):
         raise StreamMisused(refuse(answer))
@@ -260,12 +272,12 @@ def open_deltas(answer: Any) -> Reader:
     if isinstance(answer, StreamingResponse):
         return _Blocking(answer.response_gen, from_model=True)
     if isinstance(answer, _WHOLE):
-        return _Whole(_text_of(answer))
+        return _Async(_whole(_text_of(answer)))
     if hasattr(answer, "__aiter__"):
         return _Async(answer)
     if _is_stream(answer):
         return _Blocking(answer)
-    raise NotAnAnswer(type(answer).__name__)
+    raise not_an_answer(answer)
 
 
 def _is_stream(answer: Any) -> bool:
@@ -293,11 +305,15 @@ def delta_of(item: Any) -> str:
         return delta or ""
     if is_of_agent(item):
         raise StreamMisused(refuse(item))
-    raise NotAnAnswer(type(item).__name__)
+    raise not_an_answer(item)
 
 
 def _is_async_chat(answer: StreamingAgentChatResponse) -> bool:
     return answer.awrite_response_to_history_task is not None or answer.achat_stream is not None
+
+
+async def _whole(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 def _text_of(answer: Any) -> str:

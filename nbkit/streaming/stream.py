@@ -13,7 +13,6 @@ from nbkit.loops.heartbeat import Heartbeat, YieldTimer, keep_waking
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.answer import Answer
-from nbkit.streaming.blocking_calls import call
 from nbkit.streaming.errors import (
     AnswerTruncated,
     NoAnswer,
@@ -22,10 +21,9 @@ from nbkit.streaming.errors import (
     StreamMisused,
     check_source,
     explain,
-    not_an_answer,
 )
 from nbkit.streaming.history import MemoryNotWritten
-from nbkit.streaming.readers import NotAnAnswer, Reader, open_deltas, sources_of
+from nbkit.streaming.readers import Reader, call, open_deltas, sources_of
 from nbkit.streaming.reply_faults import fault_of
 from nbkit.streaming.trace import Trace, clock_offset
 from nbkit.wording import joined
@@ -280,8 +278,6 @@ class TokenStream:
             return error
         if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
             return MemoryNotWritten.by(error, None)
-        if isinstance(error, NotAnAnswer):
-            return not_an_answer(error)
         if error is not None:
             broken = StreamBroken(*explain(error, self.trace.chunks))
             broken.__cause__ = error
