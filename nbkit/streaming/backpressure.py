@@ -18,7 +18,7 @@ async def pieces(stream: TokenStream, most: int) -> AsyncGenerator[str, None]:
     news, demand = asyncio.Event(), asyncio.Event()
     waiting = 0
 
-    def hear(chunk: str) -> None:
+    def on_chunk(chunk: str) -> None:
         nonlocal waiting
         unread.append(chunk)
         waiting += len(chunk)
@@ -28,7 +28,7 @@ async def pieces(stream: TokenStream, most: int) -> AsyncGenerator[str, None]:
 
     demand.set()
     stream.demand = demand
-    reading = asyncio.create_task(stream.follow(hear))
+    reading = asyncio.create_task(stream.follow(on_chunk))
     reading.add_done_callback(lambda _: news.set())
     opening = asyncio.create_task(stream.opened.wait())
     try:

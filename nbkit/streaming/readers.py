@@ -1,7 +1,7 @@
 """The text deltas inside every kind of answer LlamaIndex can give.
 
-`open_deltas` recognises the kind and returns a reader: an async iterator of deltas that never
-blocks the event loop, with a `stop()` that really ends generation at the model.
+`open_deltas` returns a reader: an async iterator of deltas that never blocks the event loop, with
+a `stop()` that really ends generation at the model.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from nbkit.streaming.errors import SourceExited, StreamMisused, not_an_answer
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
+_POLL_SECONDS = 0.02
 _WRITER_GRACE = 1.0
 """Seconds to wait for LlamaIndex's history thread to notice a stop."""
 
@@ -92,7 +93,7 @@ class _Async(Reader):
 
 
 class _Blocking(Reader):
-    """A blocking iterator, read in a thread of its own so that the event loop stays free."""
+    """A blocking iterator, read in a thread of its own."""
 
     def __init__(self, items: Iterable[Any], *, from_model: bool = False) -> None:
         self._items: Iterable[Any] | None = items
@@ -134,8 +135,7 @@ class _Blocking(Reader):
             finally:
                 deliver(_END)
 
-    @staticmethod
-    def _close(items: Any) -> None:
+    def _close(self, items: Any) -> None:
         close_connection(items)
 
     def stop(self) -> None:
@@ -177,35 +177,20 @@ class _BlockingChat(_Blocking):
         if self._writer is None:
             yield from self._response.chat_stream or ()
             return
-        while self._writer.is_alive():
-            try:
-                # The writer may have fetched the first queue just before it was replaced.
-                yield self._first.get_nowait()
-            except queue.Empty:
-                try:
-                    newest = self._queue.get(timeout=0.02)
-                except queue.Empty:
-                    continue
-                yield from self._leftovers(self._first)
-                yield newest
-        yield from self._leftovers(self._first)
-        yield from self._leftovers(self._queue)
+        writing = True
+        while writing:
+            writing = self._writer.is_alive()
+            newer = list(_taken(self._queue, _POLL_SECONDS if writing else 0))
+            # The writer may have fetched the first queue just before it was replaced.
+            yield from _taken(self._first)
+            yield from newer
         if self._response.exception is not None:
             raise self._response.exception
         if not self._response.is_done and not self._queue.halt.is_set():
             raise SourceExited("the end of the thread that reads the model")
 
-    @staticmethod
-    def _close(items: Any) -> None:
+    def _close(self, items: Any) -> None:
         """The writer closes the connection, in its own thread."""
-
-    @staticmethod
-    def _leftovers(source: queue.Queue[Any]) -> Iterable[str]:
-        while True:
-            try:
-                yield source.get_nowait()
-            except queue.Empty:
-                return
 
     def stop(self) -> None:
         super().stop()
@@ -214,6 +199,14 @@ class _BlockingChat(_Blocking):
     async def stopped(self) -> None:
         if self._writer is not None:
             await asyncio.to_thread(self._writer.join, _WRITER_GRACE)
+
+
+def _taken(source: queue.Queue[Any], seconds: float = 0) -> Iterable[str]:
+    """All that is in a queue; wait at most so long for the first."""
+    with suppress(queue.Empty):
+        yield source.get(timeout=seconds)
+        while True:
+            yield source.get_nowait()
 
 
 class _AsyncChat(Reader):
@@ -266,7 +259,8 @@ def open_deltas(answer: Any) -> Reader:
     if is_of_agent(answer):
         raise StreamMisused(refuse(answer))
     if isinstance(answer, StreamingAgentChatResponse):
-        return _AsyncChat(answer) if _is_async_chat(answer) else _BlockingChat(answer)
+        blocking = answer.awrite_response_to_history_task is answer.achat_stream is None
+        return _BlockingChat(answer) if blocking else _AsyncChat(answer)
     if isinstance(answer, AsyncStreamingResponse):
         return _Async(answer.async_response_gen(), from_model=True)
     if isinstance(answer, StreamingResponse):
@@ -306,10 +300,6 @@ def delta_of(item: Any) -> str:
     if is_of_agent(item):
         raise StreamMisused(refuse(item))
     raise not_an_answer(item)
-
-
-def _is_async_chat(answer: StreamingAgentChatResponse) -> bool:
-    return answer.awrite_response_to_history_task is not None or answer.achat_stream is not None
 
 
 async def _whole(text: str) -> AsyncIterator[str]:

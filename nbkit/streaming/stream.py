@@ -60,8 +60,8 @@ class TokenStream:
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
-        self._hear: Callable[[str], None] = _ignore
-        self._heart: Heartbeat | None = None
+        self._on_chunk: Callable[[str], None] = _ignore
+        self._heartbeat: Heartbeat | None = None
         self._reader: Reader | None = None
         self._heard = events.Hearing()
         self._pump_task: asyncio.Task[None] | None = None
@@ -72,7 +72,7 @@ class TokenStream:
 
     @classmethod
     def of_call(cls, source: Any, start: float, heard: events.Hearing) -> Self:
-        """Read what a call gave that began at `start` and was heard ever since."""
+        """Read the result of a call that began at `start`, with what events told of it since."""
         tokens = cls(source)
         tokens.trace.start, tokens._heard = start, heard
         return tokens
@@ -90,14 +90,14 @@ class TokenStream:
         self._take()
         return self._follow(_ignore).__await__()
 
-    async def follow(self, hear: Callable[[str], None]) -> Answer:
-        """Read it all, handing each chunk to `hear` as it arrives; returns the `Answer`.
+    async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
+        """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
 
-        `hear` runs on the event loop, so it must be quick. Spares the task switch a chunk that
-        `async for` costs.
+        `on_chunk` runs on the event loop, so it must be quick. It costs one task switch less per
+        chunk than `async for`.
         """
         self._take()
-        return await self._follow(hear)
+        return await self._follow(on_chunk)
 
     def cancel(self) -> None:
         """End the stream, keeping what has arrived; safe from any thread, any number of times."""
@@ -110,7 +110,7 @@ class TokenStream:
         if self._taken:
             raise StreamMisused(
                 "This stream has already been read",
-                "its result is in `.answer`; to hear the answer again, ask again.",
+                "its result is in `.answer`; for a new stream, ask again.",
             )
         self._taken = True
 
@@ -119,25 +119,25 @@ class TokenStream:
         pump = self._start(arrived.put_nowait)
         pump.add_done_callback(lambda _: arrived.put_nowait(_END))
         try:
-            with keep_waking(asyncio.get_running_loop()) as self._heart:
+            with keep_waking(asyncio.get_running_loop()) as self._heartbeat:
                 while (chunk := await arrived.get()) is not _END:
                     yield chunk
         finally:
             await self._close(pump)
         await self._result(pump)
 
-    async def _follow(self, hear: Callable[[str], None]) -> Answer:
-        pump = self._start(hear)
+    async def _follow(self, on_chunk: Callable[[str], None]) -> Answer:
+        pump = self._start(on_chunk)
         try:
-            with keep_waking(asyncio.get_running_loop()) as self._heart:
+            with keep_waking(asyncio.get_running_loop()) as self._heartbeat:
                 await asyncio.wait({pump})
         finally:
             await self._close(pump)
         return await self._result(pump)
 
-    def _start(self, hear: Callable[[str], None]) -> asyncio.Task[None]:
+    def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
-        self._hear = hear
+        self._on_chunk = on_chunk
         if inspect.isawaitable(self._source) or callable(self._source):
             self.trace.start = time.perf_counter()
         self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
@@ -158,7 +158,7 @@ class TokenStream:
         return self.answer
 
     async def _pump(self) -> None:
-        """Read the source at its own pace; whoever hears it may be slow, or gone."""
+        """Read the source at its own pace; whoever reads the stream may be slow, or gone."""
         self._heard = events.begin(self._heard)
         error: BaseException | None = None
         self._pumping = True
@@ -199,12 +199,11 @@ class TokenStream:
 
     async def _drain(self) -> None:
         assert self._reader is not None
-        assert self._heart is not None
-        timer, skipped = YieldTimer(self._heart), 0
+        assert self._heartbeat is not None
+        timer, skipped = YieldTimer(self._heartbeat), 0
         async for delta in joined(self._reader):
             if self._stopping:
-                # The stop reaches the source where it next waits, which closes its connection; a
-                # source that never waits has none.
+                # The stop reaches the source where it next waits, which closes its connection.
                 skipped += 1
                 if skipped > MAX_DELTAS_AFTER_STOP:
                     break
@@ -215,20 +214,19 @@ class TokenStream:
             self.trace.model = self._heard.model
             self.trace.add(now, len(delta))
             self._parts.append(delta)
-            self._hear(delta)
+            self._on_chunk(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
             if timer.is_due(now):
-                # The loop must turn though the source delivers without ever suspending.
+                # The source delivers without ever suspending: let the loop turn.
                 await self._pause(asyncio.sleep(0))
 
     async def _pause(self, waiting: Awaitable[object]) -> None:
-        """Wait between two deltas, for something else than the source."""
+        """Wait between two deltas for something other than the source."""
         try:
             await waiting
         except asyncio.CancelledError:
-            # Cancelled here, the source would never learn of it and its connection stay open:
-            # pass the cancellation on to where the source waits.
+            # The cancellation must reach the source where it waits, or its connection stays open.
             task = asyncio.current_task()
             assert task is not None
             self._stopping = True
@@ -273,7 +271,7 @@ class TokenStream:
             self._source.close()
 
     def _complaint(self, error: BaseException | None) -> StreamError | None:
-        """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
+        """Return the error of the answer, if there is one."""
         if isinstance(error, StreamMisused) and error.answer is None:
             return error
         if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
@@ -309,4 +307,4 @@ def stream(source: Any) -> TokenStream:
 
 
 def _ignore(_chunk: str) -> None:
-    """Hear a chunk that nobody wants to see."""
+    """Do nothing with a chunk."""
