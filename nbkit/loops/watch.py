@@ -120,7 +120,7 @@ class LoopWatch:
         self._timer = turn_timer(self._loop)
         self._timer.listeners.append(self._note)
         self.start = time.perf_counter()
-        self._badge = _Badge(self) if kernel_shell() is not None else None
+        self._badge = _Badge() if kernel_shell() is not None else None
         # The context carries the cell in which the badge is to be updated.
         work = contextvars.copy_context().run
         self._sampler = threading.Thread(
@@ -156,28 +156,32 @@ class LoopWatch:
                 if lines is not None:
                     turn.seen.append(lines)
             if self._badge is not None:
-                self._badge.repaint(turn if lasted > _REPAINT_SECONDS else None, lasted)
+                self._badge.repaint(self, turn, lasted)
 
 
 class _Badge:
     """The state of the loop in a cell's output, while it is being watched."""
 
-    def __init__(self, watch: LoopWatch) -> None:
+    def __init__(self) -> None:
         from IPython.display import display
 
-        self._watch = watch
-        self._shown = self._state(None, 0.0)
+        self._shown = _bundle("✓ loop free", _FREE)
         self._painted = time.perf_counter()
         self._slot: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
-    def repaint(self, blocking: LoopTurn | None, lasted: float) -> None:
+    def repaint(self, watch: LoopWatch, turn: LoopTurn | None, lasted: float) -> None:
         """Show the present state, at most five times a second, and only if it has changed."""
-        now = time.perf_counter()
-        if now - self._painted < _REPAINT_SECONDS:
+        if time.perf_counter() - self._painted < _REPAINT_SECONDS:
             return
-        state = self._state(blocking, lasted)
+        if turn is not None and lasted > _REPAINT_SECONDS:
+            where = turn.mostly_at()[0]
+            state = _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {escape(where)}")
+        else:
+            blocks = watch.blocks
+            so_far = f" · {count(len(blocks), 'block')}, {watch.blocked:.2f} s" if blocks else ""
+            state = _bundle("✓ loop free", _FREE, so_far)
         if state != self._shown:
-            self._painted = now
+            self._painted = time.perf_counter()
             self.show(state)
 
     def show(self, bundle: dict[str, str]) -> None:
@@ -185,21 +189,13 @@ class _Badge:
         self._shown = bundle
         self._slot.update(bundle, raw=True)
 
-    def _state(self, blocking: LoopTurn | None, lasted: float) -> dict[str, str]:
-        if blocking is not None:
-            where = blocking.mostly_at()[0]
-            return _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
-        blocks = self._watch.blocks
-        so_far = f" · {count(len(blocks), 'block')}, {self._watch.blocked:.2f} s" if blocks else ""
-        return _bundle("✓ loop free", _FREE, so_far)
 
-
-def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
+def _bundle(state: str, border: str, more_html: str = "") -> dict[str, str]:
     html = (
         f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
-        f'border-left: {border}"><strong>{escape(state)}</strong>{escape(rest)}{table}</div>'
+        f'border-left: {border}"><strong>{escape(state)}</strong>{more_html}</div>'
     )
-    return {"text/html": html, "text/plain": state + rest}
+    return {"text/html": html, "text/plain": state}
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
@@ -209,28 +205,20 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     lines: dict[str, list[Block]] = {}
     for block in watch.blocks:
         lines.setdefault(block.where, []).append(block)
-    worst_first = sorted(lines.values(), key=lambda blocks: -_total(blocks))
-    rows = "".join(_row(blocks) for blocks in worst_first[:_ROWS])
-    more = len(worst_first) - _ROWS
-    rest = f"<p>and {count(more, 'line')} more</p>" if more > 0 else ""
+    totals = {where: sum(block.seconds for block in found) for where, found in lines.items()}
+    rows, plain = "", ""
+    for where in sorted(lines, key=lambda where: -totals[where])[:_ROWS]:
+        seconds, times, innermost = totals[where], len(lines[where]), lines[where][0].innermost
+        inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
+        rows += (
+            f"<tr><td>{seconds:.3f} s</td><td>{times} ×</td>"
+            f'<td style="text-align: left"><code>{escape(where)}</code>{inside}</td></tr>'
+        )
+        plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
+    more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
     sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
-    table = f"<table>{_HEAD}{rows}</table>{rest}"
-    bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
-    plain = [f"{_total(b):8.3f} s {len(b):5} ×  {b[0].where}" for b in worst_first[:_ROWS]]
-    return bundle | {"text/plain": "\n".join([bundle["text/plain"], *plain])}
-
-
-def _total(blocks: list[Block]) -> float:
-    return sum(block.seconds for block in blocks)
-
-
-def _row(blocks: list[Block]) -> str:
-    where, innermost = blocks[0].where, blocks[0].innermost
-    inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
-    return (
-        f"<tr><td>{_total(blocks):.3f} s</td><td>{len(blocks)} ×</td>"
-        f'<td style="text-align: left"><code>{escape(where)}</code>{inside}</td></tr>'
-    )
+    bundle = _bundle(f"{sign} loop {watch.caption}", border, f"<table>{_HEAD}{rows}</table>{more}")
+    return bundle | {"text/plain": bundle["text/plain"] + plain}
 
 
 def watch_loop(threshold: float = 0.02) -> LoopWatch:

@@ -107,11 +107,15 @@ def not_an_answer(thing: Any) -> StreamMisused:
     )
 
 
-def explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
-    """What an upstream error means, and what to do about it where that is known.
+def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
+    """Return what an error of the source means for the stream, after so many chunks."""
+    broken = StreamBroken(*_explain(error, chunks))
+    broken.__cause__ = error
+    return broken
 
-    The server's own words come first. `chunks` is how many had arrived.
-    """
+
+def _explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
+    """What happened, in the server's own words where it had any, and what to do if known."""
     trouble = judge(error)
     if chunks:
         return (
@@ -131,8 +135,4 @@ def explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
 
 def in_words(error: Exception) -> Exception:
     """Give a server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
-    if isinstance(error, NbkitError) or status_of(error) is None:
-        return error
-    broken = StreamBroken(*explain(error, 0))
-    broken.__cause__ = error
-    return broken
+    return error if isinstance(error, NbkitError) or not status_of(error) else broken_by(error)

@@ -31,8 +31,7 @@ from nbkit.streaming.errors import SourceExited, StreamMisused, not_an_answer
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
 _POLL_SECONDS = 0.02
-_WRITER_GRACE = 1.0
-"""Seconds to wait for LlamaIndex's history thread to notice a stop."""
+_WRITER_STOP_SECONDS = 1.0
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -45,21 +44,17 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     except RuntimeError as error:
         if "no running event loop" not in str(error):
             raise
-        _close_coroutines(error)
+        # Python would warn of each coroutine that the failed call made and never started.
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for value in filter(inspect.iscoroutine, frame.f_locals.values()):
+                if inspect.getcoroutinestate(value) == "CORO_CREATED":
+                    value.close()
         raise StreamMisused(
             "A function without `async` is called in a thread, and this one needs the event loop",
             "write it with `async def`.",
         ) from error
     except SystemExit as error:
         raise SourceExited(type(error).__name__) from None
-
-
-def _close_coroutines(error: BaseException) -> None:
-    """Close the coroutines that the failed call never started: Python would warn of each."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        for value in frame.f_locals.values():
-            if inspect.iscoroutine(value) and inspect.getcoroutinestate(value) == "CORO_CREATED":
-                value.close()
 
 
 class Reader:
@@ -161,8 +156,7 @@ class _ChatQueue(queue.Queue[Any]):
 class _BlockingChat(_Blocking):
     """`stream_chat()`: LlamaIndex drains the model in a thread, whoever reads or stops.
 
-    Reading its queue instead of `response_gen` spares the busy wait there, and lets a stop reach
-    the thread at its next delta.
+    Unlike `response_gen`, its queue is read without a busy wait, and stops the thread.
     """
 
     def __init__(self, response: StreamingAgentChatResponse) -> None:
@@ -198,7 +192,7 @@ class _BlockingChat(_Blocking):
 
     async def stopped(self) -> None:
         if self._writer is not None:
-            await asyncio.to_thread(self._writer.join, _WRITER_GRACE)
+            await asyncio.to_thread(self._writer.join, _WRITER_STOP_SECONDS)
 
 
 def _taken(source: queue.Queue[Any], seconds: float = 0) -> Iterable[str]:
@@ -212,8 +206,8 @@ def _taken(source: queue.Queue[Any], seconds: float = 0) -> Iterable[str]:
 class _AsyncChat(Reader):
     """`astream_chat()`: a task of LlamaIndex's drains the model and writes the history.
 
-    Reading the task's queue, not `async_response_gen()`, keeps the deltas that arrived just
-    before an error and ends with the last one instead of up to 0.1 s after it.
+    Unlike `async_response_gen()`, its queue keeps the deltas that arrived just before an error,
+    and ends with the last one instead of up to 0.1 s after it.
     """
 
     from_model = True
@@ -248,7 +242,7 @@ class _AsyncChat(Reader):
 
     async def stopped(self) -> None:
         if self._writer is not None:
-            await asyncio.wait({self._writer}, timeout=_WRITER_GRACE)
+            await asyncio.wait({self._writer}, timeout=_WRITER_STOP_SECONDS)
 
 
 def open_deltas(answer: Any) -> Reader:
@@ -259,8 +253,8 @@ def open_deltas(answer: Any) -> Reader:
     if is_of_agent(answer):
         raise StreamMisused(refuse(answer))
     if isinstance(answer, StreamingAgentChatResponse):
-        blocking = answer.awrite_response_to_history_task is answer.achat_stream is None
-        return _BlockingChat(answer) if blocking else _AsyncChat(answer)
+        is_async = answer.awrite_response_to_history_task or answer.achat_stream
+        return _AsyncChat(answer) if is_async else _BlockingChat(answer)
     if isinstance(answer, AsyncStreamingResponse):
         return _Async(answer.async_response_gen(), from_model=True)
     if isinstance(answer, StreamingResponse):
@@ -276,18 +270,8 @@ def open_deltas(answer: Any) -> Reader:
 
 def _is_stream(answer: Any) -> bool:
     """Tell streams from containers, which are iterable too: sets, mappings, arrays, models."""
-    if isinstance(answer, list | tuple):
-        return True
-    return isinstance(answer, Iterable) and not isinstance(answer, Sized | BaseModel)
-
-
-def sources_of(answer: Any) -> list[Any]:
-    """The retrieved nodes an answer rests on (`NodeWithScore`); known before its first token."""
-    nodes = list(getattr(answer, "source_nodes", None) or [])
-    if not nodes:
-        for tool in getattr(answer, "sources", None) or []:
-            nodes.extend(getattr(getattr(tool, "raw_output", None), "source_nodes", None) or [])
-    return nodes
+    is_container = isinstance(answer, Sized | BaseModel) and not isinstance(answer, list | tuple)
+    return isinstance(answer, Iterable) and not is_container
 
 
 def delta_of(item: Any) -> str:

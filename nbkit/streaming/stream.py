@@ -12,34 +12,32 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from nbkit.loops.heartbeat import Heartbeat, YieldTimer, keep_waking
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, refuse
-from nbkit.streaming.answer import Answer
+from nbkit.streaming.answer import Answer, sources_of
 from nbkit.streaming.errors import (
     AnswerTruncated,
     NoAnswer,
-    StreamBroken,
     StreamError,
     StreamMisused,
+    broken_by,
     check_source,
-    explain,
 )
 from nbkit.streaming.history import MemoryNotWritten
-from nbkit.streaming.readers import Reader, call, open_deltas, sources_of
+from nbkit.streaming.readers import Reader, call, open_deltas
 from nbkit.streaming.reply_faults import fault_of
 from nbkit.streaming.trace import Trace, clock_offset
 from nbkit.wording import joined
 
 _SETTLE_SECONDS = 2.0
-MAX_DELTAS_AFTER_STOP = 10_000
-"""Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
+MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
 _END = object()
 
 
 class TokenStream:
     """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
 
-    It can be read once. `text`, `sources` and `trace` may be looked at while it runs. Leaving the
-    loop early, cancelling the task that reads, or `cancel()` ends generation at the model within
-    one token, and keeps what has arrived.
+    It can be read once; `text`, `sources` and `trace` also while it runs. Leaving the loop early,
+    cancelling the task that reads, or `cancel()` ends generation at the model within one token,
+    and keeps what has arrived.
 
     Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
     before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
@@ -56,7 +54,7 @@ class TokenStream:
         self.opened = asyncio.Event()
         """Set as soon as LlamaIndex responds: `sources` are known, the first token is not."""
         self.demand: asyncio.Event | None = None
-        """Backpressure: while this event is there and not set, no more is read from the source."""
+        """While this event is there and not set, no more is read from the source."""
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
@@ -119,7 +117,7 @@ class TokenStream:
         pump = self._start(arrived.put_nowait)
         pump.add_done_callback(lambda _: arrived.put_nowait(_END))
         try:
-            with keep_waking(asyncio.get_running_loop()) as self._heartbeat:
+            with keep_waking(pump.get_loop()) as self._heartbeat:
                 while (chunk := await arrived.get()) is not _END:
                     yield chunk
         finally:
@@ -129,7 +127,7 @@ class TokenStream:
     async def _follow(self, on_chunk: Callable[[str], None]) -> Answer:
         pump = self._start(on_chunk)
         try:
-            with keep_waking(asyncio.get_running_loop()) as self._heartbeat:
+            with keep_waking(pump.get_loop()) as self._heartbeat:
                 await asyncio.wait({pump})
         finally:
             await self._close(pump)
@@ -151,7 +149,7 @@ class TokenStream:
 
     async def _result(self, pump: asyncio.Task[None]) -> Answer:
         if self.answer is None:
-            await pump  # settling itself failed: say why
+            await pump  # raises: settling itself failed
         assert self.answer is not None
         if self.answer.error is not None:
             raise self.answer.error
@@ -169,11 +167,10 @@ class TokenStream:
                 await self._drain()
         except asyncio.CancelledError:
             self._stopping = True
-        except Exception as raised:  # noqa: BLE001 - kept, with the partial answer, for the reader
-            error = raised
-        except (SystemExit, KeyboardInterrupt) as raised:
-            error = raised
-            raise
+        except BaseException as raised:
+            error = raised  # kept, with the partial answer, for the reader
+            if not isinstance(raised, Exception):
+                raise
         finally:
             self._pumping = False
             self.trace.end = time.perf_counter()
@@ -227,42 +224,37 @@ class TokenStream:
             await waiting
         except asyncio.CancelledError:
             # The cancellation must reach the source where it waits, or its connection stays open.
-            task = asyncio.current_task()
-            assert task is not None
+            assert self._pump_task is not None
             self._stopping = True
-            task.cancel()
+            self._pump_task.cancel()
 
     def _halt(self) -> None:
         self._stopping = True
         if self._reader is not None:
             self._reader.stop()
-        # Once only, and only while it reads: a second cancellation would hit it settling.
         if self._pumping and self._pump_task is not None:
-            self._pumping = False
+            self._pumping = False  # a second cancellation would hit it while it settles
             self._pump_task.cancel()
 
     async def _settle(self, error: BaseException | None) -> None:
-        trace, heard = self.trace, self._heard
-        heard.tell(trace)
-        stopped = self._stopping
+        heard, stopped = self._heard, self._stopping
+        heard.tell(self.trace)
         complaint = None if stopped else self._complaint(error)
         if isinstance(complaint, NoAnswer):
             self._parts.clear()
-        if stopped or complaint is not None:
-            if self._reader is not None:
-                await self._reader.stopped()
-            if heard.turn is not None:
-                complaint = await heard.turn.close(self.text, complaint)
+        if (stopped or complaint) and self._reader is not None:
+            await self._reader.stopped()
+        if (stopped or complaint) and heard.turn is not None:
+            complaint = await heard.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
-            trace=trace,
+            trace=self.trace,
             response=self._response,
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
-            nothing_found=not stopped
-            and complaint is None
+            nothing_found=not (stopped or complaint)
             and heard.found_nothing(self._response, self.text),
         )
         if complaint is not None:
@@ -277,9 +269,7 @@ class TokenStream:
         if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
             return MemoryNotWritten.by(error, None)
         if error is not None:
-            broken = StreamBroken(*explain(error, self.trace.chunks))
-            broken.__cause__ = error
-            return broken
+            return broken_by(error, self.trace.chunks)
         streamed = self._reader is not None and self._reader.from_model
         return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
 
@@ -291,8 +281,8 @@ def stream(source: Any) -> TokenStream:
     a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
     async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
     array or model, and not yet an agent. For a coroutine or callable the clock starts before
-    it runs, so TTFT includes retrieval; for an answer already made it starts here, and retrieval
-    is not in it. Blocking sources are read in a worker thread, never on the event loop.
+    it runs, so TTFT includes retrieval; for an answer already made it starts here, without
+    retrieval. Blocking sources are read in a worker thread, never on the event loop.
 
     Raises `StreamMisused`, naming the right call, for anything else.
 
