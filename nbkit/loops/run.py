@@ -6,11 +6,10 @@ import contextlib
 import inspect
 import sys
 import threading
-from collections.abc import Awaitable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Awaitable
 from functools import cache
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nbkit.loops.turns import LoopMisused
 
@@ -56,14 +55,6 @@ class _SharedLoop:
             self.loop.run_until_complete(wind_up())
             self.loop.close()
 
-    def send(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Hand over a coroutine; the future stays pending if the loop has ended meanwhile."""
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        except RuntimeError:
-            coroutine.close()
-            return Future()
-
     def wait(self, finished: threading.Event) -> None:
         """Wait until something has finished, or the loop has ended without it.
 
@@ -72,18 +63,36 @@ class _SharedLoop:
         while not finished.wait(_WAIT_SLICE) and self.thread.is_alive():
             pass
 
-    def cancel(self, starting: "Future[asyncio.Task[Any]]") -> bool:
-        """Cancel a task; False if it had not begun, and never will."""
-        if starting.cancel() or starting.cancelled():
-            return False
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
-            self.loop.call_soon_threadsafe(starting.result().cancel)
-        return True
-
     def _close(self) -> None:
         if self.usable:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(_CLOSE_SECONDS)
+
+
+class _Job(Generic[T]):
+    """One awaitable on its way over the shared loop."""
+
+    def __init__(self, awaitable: Awaitable[T]) -> None:
+        self.finished = threading.Event()
+        self.began = False
+        self.task: asyncio.Task[T] | None = None
+        self._awaitable = awaitable
+
+    def start(self) -> None:
+        """Begin; called on the loop's thread, as `cancel` is."""
+        self.task = asyncio.get_running_loop().create_task(self._work(), name="nbkit-run")
+        self.task.add_done_callback(lambda _: self.finished.set())
+
+    def cancel(self) -> None:
+        """End it early."""
+        if self.task is None:
+            self.finished.set()
+        else:
+            self.task.cancel()
+
+    async def _work(self) -> T:
+        self.began = True
+        return await self._awaitable
 
 
 async def wind_up() -> None:
@@ -122,18 +131,20 @@ def run(awaitable: Awaitable[T]) -> T:
     Taught in notebook 03.
     """
     _check(awaitable)
-    shared, finished = _shared_loop(), threading.Event()
-    starting = shared.send(_start(awaitable, finished))
+    shared, job = _shared_loop(), _Job(awaitable)
     try:
-        shared.wait(finished)
+        with contextlib.suppress(RuntimeError):  # the loop has just been closed
+            shared.loop.call_soon_threadsafe(job.start)
+            shared.wait(job.finished)
     except KeyboardInterrupt:
-        if shared.cancel(starting):
-            shared.wait(finished)
+        with contextlib.suppress(RuntimeError):
+            shared.loop.call_soon_threadsafe(job.cancel)
+            shared.wait(job.finished)
         raise
-    if not starting.done() or starting.cancelled():
+    if job.task is None or not job.began:
         return run(awaitable)  # another run stopped the loop before this one began
     try:
-        return starting.result().result()
+        return job.task.result()
     except (asyncio.CancelledError, asyncio.InvalidStateError):
         if shared.stopped:
             raise LoopMisused(
@@ -148,16 +159,6 @@ def run(awaitable: Awaitable[T]) -> T:
                 "`await` it in the cell or coroutine that made it.",
             ) from error
         raise
-
-
-async def _start(awaitable: Awaitable[T], finished: threading.Event) -> "asyncio.Task[T]":
-    task = asyncio.create_task(_awaited(awaitable), name="nbkit-run")
-    task.add_done_callback(lambda _: finished.set())
-    return task
-
-
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 def _check(awaitable: Any) -> None:

@@ -175,7 +175,7 @@ class _Badge:
             return
         if turn is not None and lasted > _REPAINT_SECONDS:
             where = turn.mostly_at()[0]
-            state = _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {escape(where)}")
+            state = _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
         else:
             blocks = watch.blocks
             so_far = f" · {count(len(blocks), 'block')}, {watch.blocked:.2f} s" if blocks else ""
@@ -190,12 +190,12 @@ class _Badge:
         self._slot.update(bundle, raw=True)
 
 
-def _bundle(state: str, border: str, more_html: str = "") -> dict[str, str]:
+def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
     html = (
         f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
-        f'border-left: {border}"><strong>{escape(state)}</strong>{more_html}</div>'
+        f'border-left: {border}"><strong>{escape(state)}</strong>{escape(rest)}{table}</div>'
     )
-    return {"text/html": html, "text/plain": state}
+    return {"text/html": html, "text/plain": state + rest}
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
@@ -217,7 +217,8 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
         plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
     more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
     sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
-    bundle = _bundle(f"{sign} loop {watch.caption}", border, f"<table>{_HEAD}{rows}</table>{more}")
+    table = f"<table>{_HEAD}{rows}</table>{more}"
+    bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
     return bundle | {"text/plain": bundle["text/plain"] + plain}
 
 
