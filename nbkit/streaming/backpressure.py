@@ -1,4 +1,4 @@
-"""Reading a stream for somebody who may be slow, without keeping for them what they do not take."""
+"""Reading a stream for a slow reader, without buffering more than a given amount."""
 
 import asyncio
 from collections.abc import AsyncGenerator
