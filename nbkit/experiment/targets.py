@@ -16,7 +16,7 @@ from nbkit.batch.asking import llm_of, parameters_of
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.answer import Answer
-from nbkit.streaming.blocking_calls import call
+from nbkit.streaming.readers import call
 
 Call = Callable[[str], Any]
 
