@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from nbkit import Answer, load_index
+from nbkit import load_index
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.run import BatchStopped, iter_batch, run_batch
+from nbkit.streaming.answer import Answer
 from tests.simulated import simulated, wait_for
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]

@@ -30,8 +30,10 @@ def _look(subject: str, monkeypatch: pytest.MonkeyPatch) -> Finding:
     return finding
 
 
-def test_a_sound_environment_is_told_so() -> None:
+def test_a_sound_environment_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all is well every line is a ✓, and the check has passed."""
+    looks = {k: v for k, v in check._LOOKS.items() if k != "Chinese font"}
+    monkeypatch.setattr(check, "_LOOKS", looks)
     found = nbkit.check()
     assert found.passed, found
     assert [finding.subject for finding in found.findings] == list(check._LOOKS)
@@ -176,3 +178,28 @@ def test_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode == 1
     assert "✗ model " in done.stdout
     assert "✓ embedding" in done.stdout
+
+
+def test_no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before a figure shows boxes."""
+    monkeypatch.setattr("nbkit.plots.fonts.chinese", lambda: None)
+    assert "fonts-noto-cjk" in _look("Chinese font", monkeypatch).fix
+
+
+def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in force is listed, keys hidden; a misspelt name is found."""
+    monkeypatch.delenv("NBKIT_CACHE")
+    assert _look("settings", monkeypatch).words.startswith("none")
+    monkeypatch.setenv("NBKIT_SPEED", "2")
+    monkeypatch.setenv("NBKIT_API_KEY", "secret")
+    assert _look("settings", monkeypatch).words == "NBKIT_API_KEY=(hidden), NBKIT_SPEED=2"
+    monkeypatch.setenv("NBKIT_SPEDE", "2")
+    finding = _look("settings", monkeypatch)
+    assert finding.words == "NBKIT_SPEDE means nothing to nbkit"
+    assert "NBKIT_SPEED" in finding.fix
+
+
+def test_every_setting_is_known() -> None:
+    """What the package reads from the environment is what the check calls its own."""
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "nbkit").rglob("*.py"))
+    assert set(re.findall(r"\bNBKIT_[A-Z]+(?:_[A-Z]+)*", sources)) == set(check.SETTINGS)

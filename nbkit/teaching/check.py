@@ -18,6 +18,9 @@ PYTHONS = ("3.11", "3.12", "3.13")
 NOT_STREAMING = ("0.14.22", "0.14.23", "0.14.24")
 """Releases of llama-index-core that collect a stream before they pass it on: see notebook 09."""
 
+SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
+"""All that the environment can set."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -161,6 +164,29 @@ def _cache() -> str:
     return "indexes are kept for the next start"
 
 
+def _font() -> str:
+    from nbkit.plots.fonts import chinese
+
+    found = chinese()
+    if found is None:
+        raise NbkitError(
+            "none: figures show boxes where Chinese should be",
+            "on Debian or Ubuntu: sudo apt install fonts-noto-cjk, then restart the kernel",
+        )
+    return found
+
+
+def _settings() -> str:
+    ours = sorted(name for name in os.environ if name.startswith("NBKIT_"))
+    if unknown := [name for name in ours if name not in SETTINGS]:
+        raise NbkitError(
+            f"{', '.join(unknown)} means nothing to nbkit", f"use {', '.join(SETTINGS)}"
+        )
+    hidden = {name: "(hidden)" if name.endswith("KEY") else os.environ[name] for name in ours}
+    told = ", ".join(f"{name}={value}" for name, value in hidden.items())
+    return told or "none: everything at its default"
+
+
 _LOOKS: dict[str, Callable[[], str]] = {
     "Python": _python,
     "packages": _packages,
@@ -168,4 +194,6 @@ _LOOKS: dict[str, Callable[[], str]] = {
     "model": _model,
     "embedding": _embedding,
     "cache": _cache,
+    "Chinese font": _font,
+    "settings": _settings,
 }

@@ -59,7 +59,8 @@ SCENES = (
             "models = {name: nbkit.connect(profile=p) for name, p in speeds.items()}",
             "ask = lambda model: index.as_query_engine(llm=model, streaming=True)"
             ".aquery(questions[3])\n"
-            "answers = await nbkit.show_all({name: ask(m) for name, m in models.items()}, race=True)",
+            "racing = {name: ask(m) for name, m in models.items()}\n"
+            "answers = await nbkit.show_all(racing, race=True)",
         ),
         "document.querySelector('.nbkit-live [data-state=done]')"
         " && document.querySelector('.nbkit-live .nbkit-cell:nth-child(2) .nbkit-text')"
