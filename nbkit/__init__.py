@@ -7,21 +7,16 @@ if TYPE_CHECKING:
     from nbkit import loops as loops
     from nbkit import plots as plots
     from nbkit import simulator as simulator
-    from nbkit.batch import BatchRun as BatchRun
     from nbkit.batch import Journal as Journal
-    from nbkit.batch import Outcome as Outcome
-    from nbkit.batch import Rate as Rate
     from nbkit.batch import iter_batch as iter_batch
     from nbkit.batch import run_batch as run_batch
     from nbkit.corpus import load_index as load_index
     from nbkit.corpus import load_questions as load_questions
     from nbkit.displays import chat as chat
-    from nbkit.displays import explore as explore
     from nbkit.displays import show as show
     from nbkit.displays import show_all as show_all
     from nbkit.displays.simulator_panel import panel as panel
     from nbkit.errors import NbkitError as NbkitError
-    from nbkit.experiment import Comparison as Comparison
     from nbkit.experiment import Experiment as Experiment
     from nbkit.experiment import measure as measure
     from nbkit.loops import watch_loop as watch_loop
@@ -29,31 +24,22 @@ if TYPE_CHECKING:
     from nbkit.metrics.slo import SLO as SLO
     from nbkit.metrics.slo import goodput as goodput
     from nbkit.models import connect as connect
-    from nbkit.streaming.answer import Answer as Answer
     from nbkit.streaming.conversation import Conversation as Conversation
-    from nbkit.streaming.stream import TokenStream as TokenStream
     from nbkit.streaming.stream import stream as stream
     from nbkit.streaming.trace import Trace as Trace
     from nbkit.teaching.check import check as check
     from nbkit.web.server import serve as serve
 
 _HOME = {
-    "Answer": "nbkit.streaming.answer",
-    "BatchRun": "nbkit.batch",
-    "Comparison": "nbkit.experiment",
     "Conversation": "nbkit.streaming.conversation",
     "Experiment": "nbkit.experiment",
     "Journal": "nbkit.batch",
     "NbkitError": "nbkit.errors",
-    "Outcome": "nbkit.batch",
-    "Rate": "nbkit.batch",
     "SLO": "nbkit.metrics.slo",
-    "TokenStream": "nbkit.streaming.stream",
     "Trace": "nbkit.streaming.trace",
     "chat": "nbkit.displays",
     "check": "nbkit.teaching.check",
     "connect": "nbkit.models",
-    "explore": "nbkit.displays",
     "goodput": "nbkit.metrics.slo",
     "iter_batch": "nbkit.batch",
     "load_index": "nbkit.corpus",

@@ -6,13 +6,14 @@ import pytest
 
 import nbkit
 from nbkit import stream
+from nbkit.streaming.answer import Answer
 from tests.wire import Scripted, chunk, serving
 
 HELLO = chunk({"content": "Hello"})
 STOP = chunk({}, "stop")
 
 
-async def ask(wire: Scripted, call: str) -> nbkit.Answer:
+async def ask(wire: Scripted, call: str) -> Answer:
     """Ask a server for one answer, in one of four ways."""
     async with serving(wire):
         llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768)

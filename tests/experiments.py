@@ -35,7 +35,7 @@ def experiment(results: list[Measurement], **fields: Any) -> Experiment:
             "kind": "concurrency",
             "planned": len(results),
             "parameters": {"against": {label: {"fn": "ask"} for label in labels}},
-            "made": {"started": "now"},
+            "environment": {"started": "now"},
             "questions": ["What is secret?"],
             "results": results,
             **fields,

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from nbkit import Answer, load_index
+from nbkit import load_index
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.run import BatchStopped, iter_batch, run_batch
+from nbkit.streaming.answer import Answer
 from tests.simulated import simulated, wait_for
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]
@@ -218,7 +219,8 @@ async def test_nothing_is_left_behind() -> None:
         ({"max_concurrency": "many"}, '"auto"'),
         ({"attempts": 0}, "attempts=0"),
         ({"timeout": 0}, "timeout=0"),
-        ({"rate": 60}, r"Rate\(requests=60\)"),
+        ({"requests_per_minute": 0}, "requests_per_minute=0"),
+        ({"tokens_per_minute": float("inf")}, "tokens_per_minute=inf"),
         ({"on_error": "raise"}, '"collect" or "stop"'),
         ({"items": "one question"}, "Got str where items were expected"),
         ({"items": 7}, "Got int where items were expected"),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from nbkit import Answer, load_index
+from nbkit import load_index
 from nbkit.batch.journal import Journal, JournalError
 from nbkit.batch.outcome import BatchError, Outcome
 from nbkit.batch.run import iter_batch, run_batch
+from nbkit.streaming.answer import Answer
 from tests.simulated import simulated
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?", "What does it weigh?"]

@@ -14,8 +14,10 @@ from llama_index.core.memory.memory import MessageStatus
 import nbkit
 from nbkit import stream
 from nbkit.simulator import Simulator
+from nbkit.streaming.answer import Answer
 from nbkit.streaming.conversation import Conversation, NotAChatEngine, TurnRunning
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamMisused
+from nbkit.streaming.stream import TokenStream
 from tests.simulated import simulated
 
 QUESTION = "How long is the warranty of the lamp?"
@@ -65,13 +67,13 @@ def _chat(
     return Conversation(index.as_chat_engine(chat_mode=mode, llm=llm, chat_history=memory))
 
 
-def _turn(question: str, answer: nbkit.Answer) -> list[tuple[str, str]]:
+def _turn(question: str, answer: Answer) -> list[tuple[str, str]]:
     """What a reader saw of a turn."""
     seen = answer.text if answer.state == "done" else f"{answer.text}\n\n{MARK}".lstrip()
     return [("user", question), ("assistant", seen)]
 
 
-async def _settled(tokens: nbkit.TokenStream) -> nbkit.Answer:
+async def _settled(tokens: TokenStream) -> Answer:
     """Read to the end and give the answer, whatever became of it."""
     try:
         return await tokens
@@ -79,7 +81,7 @@ async def _settled(tokens: nbkit.TokenStream) -> nbkit.Answer:
         return error.answer
 
 
-async def _stop_when(tokens: nbkit.TokenStream, come: Any) -> nbkit.Answer:
+async def _stop_when(tokens: TokenStream, come: Any) -> Answer:
     """Read until something has come, then stop."""
     reading = asyncio.ensure_future(_settled(tokens))
     async with asyncio.timeout(10):

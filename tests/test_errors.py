@@ -7,7 +7,7 @@ import pytest
 from nbkit.errors import NbkitError
 from nbkit.streaming.errors import StreamBroken
 from nbkit.streaming.trace import Trace
-from nbkit.web.messages import Failed
+from nbkit.web.messages import failed
 
 UPSTREAM = "The server failed (disk full — code 7)"
 
@@ -37,4 +37,4 @@ def test_advice_is_told_apart(
 )
 def test_a_page_shows_what_happened_whole(error: StreamBroken, shown: str) -> None:
     """Advice to programmers is left out where it is told apart; nothing else is cut."""
-    assert Failed.of(error, Trace(start=0.0)).message == shown
+    assert failed(error, Trace(start=0.0))["message"] == shown

@@ -44,27 +44,29 @@ async def test_a_closed_loop_keeps_so_many_in_flight() -> None:
         running -= 1
         return "text"
 
-    experiment = await quiet(QUESTIONS, ask, concurrency=[1, 4])
+    experiment = await quiet(QUESTIONS, ask, max_concurrency=[1, 4])
     assert loads(experiment) == Counter({("ask", 1): 3, ("ask", 4): 42})
     assert (max(seen[:3]), max(seen)) == (1, 4) or (max(seen[-3:]), max(seen)) == (1, 4)
 
 
 async def test_the_first_of_a_run_are_in_no_figure() -> None:
     """As many as are in flight meet an idle server: they are marked, told, and left out."""
-    experiment = await quiet(QUESTIONS, words, concurrency=[1, 4], requests=12, repeat=2)
+    experiment = await quiet(QUESTIONS, words, max_concurrency=[1, 4], requests=12, repeat=2)
     for run in (0, 1):
-        ramp = [one for one in experiment.of(at=4) if one.repetition == run and one.ramp]
-        rest = [one for one in experiment.of(at=4) if one.repetition == run and not one.ramp]
+        ramp = [one for one in experiment.requests_of(at=4) if one.repetition == run and one.ramp]
+        rest = [
+            one for one in experiment.requests_of(at=4) if one.repetition == run and not one.ramp
+        ]
         assert len(ramp) == 4
         assert max(one.sent for one in ramp) <= min(one.sent for one in rest)
-    assert not any(one.ramp for one in experiment.of(at=1))
+    assert not any(one.ramp for one in experiment.requests_of(at=1))
     table = experiment.table()
     assert table[["asked", "ramp", "n", "errors"]].to_numpy().tolist() == [
         [24, 0, 24, 0],
         [24, 8, 16, 0],
     ]
     assert any("8 requests left out: the first of each run" in note for note in experiment.notes)
-    assert nbkit.summary(experiment.of(at=4))["ttft"].n == 16
+    assert nbkit.summary(experiment.requests_of(at=4))["ttft"].n == 16
 
 
 async def test_latency_counts_from_the_planned_arrival() -> None:
@@ -74,7 +76,7 @@ async def test_latency_counts_from_the_planned_arrival() -> None:
         time.sleep(0.05)  # noqa: ASYNC251 - so that later requests are sent late
         return "text"
 
-    experiment = await quiet(["a"] * 10, holds_up_the_loop, rate=1_000, warmup=False)
+    experiment = await quiet(["a"] * 10, holds_up_the_loop, requests_per_second=1_000, warmup=False)
     waited = sorted(one.trace.ttft or 0.0 for one in experiment.results)
     assert waited[-1] > 5 * 0.05
     last = max(experiment.results, key=lambda one: one.sent)
@@ -95,7 +97,7 @@ async def test_an_open_loop_does_not_wait_for_answers() -> None:
         await waiting.wait()
         return "text"
 
-    experiment = await quiet(["a"] * 8, ask, rate=400)
+    experiment = await quiet(["a"] * 8, ask, requests_per_second=400)
     assert len(experiment.results) == 8
     assert experiment.kind == "rate"
 
@@ -112,7 +114,7 @@ async def test_arrivals_and_order_are_seeded() -> None:
     """The same seed asks the same questions in the same order; another one does not."""
 
     async def order(seed: int) -> list[int]:
-        experiment = await quiet(list("abcdefgh"), words, rate=5_000, seed=seed)
+        experiment = await quiet(list("abcdefgh"), words, requests_per_second=5_000, seed=seed)
         return [one.question for one in sorted(experiment.results, key=lambda one: one.trace.start)]
 
     assert await order(1) == await order(1) != await order(2)
@@ -121,7 +123,7 @@ async def test_arrivals_and_order_are_seeded() -> None:
 async def test_labels_take_turns() -> None:
     """In each repetition every label is asked at every load before any is asked again."""
     against = {"x": words, "y": words}
-    experiment = await quiet(["a"], against, concurrency=[1, 2], requests=4, repeat=6)
+    experiment = await quiet(["a"], against, max_concurrency=[1, 2], requests=4, repeat=6)
     for number in range(6):
         turn = experiment.results[16 * number : 16 * number + 16]
         assert {one.repetition for one in turn} == {number}
@@ -159,7 +161,7 @@ async def test_nobody_pays_for_coming_first() -> None:
         return ask
 
     against = {label: slow_at_first(label) for label in "ab"}
-    experiment = await measure(QUESTIONS, against, concurrency=2, progress=False)
+    experiment = await measure(QUESTIONS, against, max_concurrency=2, progress=False)
     assert max(one.trace.end_to_end or 1 for one in experiment.results) < 0.05
     read.clear()
     await quiet(QUESTIONS, against, requests=1, warmup=True)
@@ -176,7 +178,7 @@ async def test_what_is_no_answer_stops_the_warm_up() -> None:
         return 5
 
     with pytest.raises(StreamMisused):
-        await quiet(QUESTIONS, number, concurrency=3, warmup=True)
+        await quiet(QUESTIONS, number, max_concurrency=3, warmup=True)
 
 
 async def test_failures_are_results() -> None:
@@ -218,20 +220,21 @@ async def test_a_slow_answer_ends_at_its_timeout() -> None:
 
 async def test_what_ended_before_a_stop_is_kept() -> None:
     """Cancelled half-way, the experiment holds what had ended, and no request runs on."""
-    running, before = 0, Experiment.newest
+    running = stuck = 0
 
     async def ask(question: str) -> AsyncIterator[str]:
-        nonlocal running
+        nonlocal running, stuck
         running += 1
+        stuck += question == "slow"
         try:
             yield "text"
             await asyncio.sleep(60 if question == "slow" else 0)
         finally:
             running -= 1
 
-    task = asyncio.create_task(quiet(["a", "b", "c", "slow"], ask, concurrency=2, requests=8))
+    task = asyncio.create_task(quiet(["a", "b", "c", "slow"], ask, max_concurrency=2, requests=8))
     # Two that never end take both places; until then, whatever the order, some have ended.
-    while running < 2 or Experiment.newest is before or not Experiment.latest().results:
+    while stuck < 2:
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -262,15 +265,18 @@ async def test_progress_is_told() -> None:
         ({"against": {}}, "nothing to measure"),
         ({"against": {1: words, "1": words}}, "Two labels read the same"),
         ({"against": 5}, "'int' is int, which cannot be asked"),
-        ({"concurrency": 0}, "concurrency=0 is not possible — give whole numbers from 1"),
-        ({"concurrency": 1.5}, "concurrency=1.5 is not possible"),
-        ({"concurrency": []}, "concurrency is empty"),
-        ({"rate": "fast"}, "rate='fast' is not possible"),
-        ({"rate": [1, -2]}, "rate=-2 is not possible — give arrivals a second, above 0"),
-        ({"rate": 1, "concurrency": 1}, "two ways to load a server"),
+        ({"max_concurrency": 0}, "max_concurrency=0 is not possible — give whole numbers from 1"),
+        ({"max_concurrency": 1.5}, "max_concurrency=1.5 is not possible"),
+        ({"max_concurrency": []}, "max_concurrency is empty"),
+        ({"requests_per_second": "fast"}, "requests_per_second='fast' is not possible"),
+        (
+            {"requests_per_second": [1, -2]},
+            "requests_per_second=-2 is not possible — give arrivals a second, above 0",
+        ),
+        ({"requests_per_second": 1, "max_concurrency": 1}, "two ways to load a server"),
         ({"repeat": 0}, "repeat=0 is not possible"),
         ({"requests": 0}, "requests=0 is not possible"),
-        ({"requests": 9, "concurrency": [1, 5]}, "requests=9 is too few for .*ask 10 at least"),
+        ({"requests": 9, "max_concurrency": [1, 5]}, "requests=9 is too few for .*ask 10 at least"),
         ({"warmup": -1}, "warmup=-1 is not possible"),
         ({"timeout": 0}, "timeout=0 is not possible"),
     ],

@@ -84,11 +84,13 @@ def test_an_experiment_stopped_at_once_has_an_empty_table() -> None:
 def test_mixed_labels_and_loads_are_told() -> None:
     """One summary of what was measured under several conditions says so."""
     made = experiment([*several("a"), *several("a", load=4), *several("b")])
-    assert summary(made.of("a", at=1)).notes == ["n = 12 is too few for a p99 (100 are needed)."]
+    assert summary(made.requests_of("a", at=1)).notes == [
+        "n = 12 is too few for a p99 (100 are needed)."
+    ]
     assert summary(made.results).notes[-1] == (
         "Several labels or loads are mixed here: a at 1, a at 4, b at 1."
     )
-    with pytest.raises(NotMeasured, match=r'pass `experiment.of\("label", at=4\)`'):
+    with pytest.raises(NotMeasured, match=r'pass `experiment.requests_of\("label", at=4\)`'):
         summary(made)
 
 
@@ -178,7 +180,7 @@ def test_few_questions_asked_often_give_no_interval(questions: int) -> None:
     assert spread.interval is None
     assert reason in (spread.lacks or "")
     assert any(reason in note for note in made.notes)
-    assert any(reason in note for note in summary(made.of("a")).notes)
+    assert any(reason in note for note in summary(made.requests_of("a")).notes)
 
 
 def _closed_loop(load: int, slots: int, took: float, n: int) -> list[Measurement]:
@@ -205,7 +207,7 @@ def test_figures_are_those_of_a_busy_server(n: int) -> None:
     assert point.spread("ttft").p50 == pytest.approx(3.5)
     assert point.throughput == pytest.approx(4, rel=0.2 if n == 32 else 0.02)
     assert point.in_flight == pytest.approx(16)
-    assert nbkit.goodput(made.of(at=16), SLO(ttft=1.0)).n == kept.n
+    assert nbkit.goodput(made.requests_of(at=16), SLO(ttft=1.0)).n == kept.n
     assert made.table(SLO(ttft=1.0)).iloc[0]["slo_n"] == kept.n
     drawn = made.plot(metric="ttft")
     assert f"n = {point.n}" in drawn.get_legend().get_texts()[0].get_text()
@@ -255,7 +257,7 @@ def test_loads_are_compared_by_name() -> None:
     [
         (lambda made: made.compare("a", "z"), "no 'z' here — choose one of"),
         (lambda made: made.compare("a", "b", "speed"), "no metric 'speed' — choose one of"),
-        (lambda made: made.of("a", at=7), "Nothing was measured at concurrency 7"),
+        (lambda made: made.requests_of("a", at=7), "Nothing was measured at concurrency 7"),
         (lambda made: made.compare("a", "c"), "c has no time to first token to compare"),
     ],
 )
@@ -288,6 +290,6 @@ def test_the_figure_fits_what_was_measured(
 
 def test_before_anything_was_measured_there_is_no_latest(monkeypatch: pytest.MonkeyPatch) -> None:
     """`latest` says what to do where nothing was measured."""
-    monkeypatch.setattr(Experiment, "newest", None)
+    monkeypatch.setattr(Experiment, "_latest", [])
     with pytest.raises(ExperimentError, match="Nothing was measured yet"):
         Experiment.latest()

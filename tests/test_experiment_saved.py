@@ -14,7 +14,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     made = experiment([*several("a"), bad], planned=20)
     loaded = Experiment.load(made.save(tmp_path / "new" / "run.jsonl"))
     assert (loaded.table() - made.table()).abs().max().max() < 1e-5
-    assert (loaded.kind, loaded.planned, loaded.made) == (made.kind, 20, made.made)
+    assert (loaded.kind, loaded.planned, loaded.environment) == (made.kind, 20, made.environment)
     assert loaded.parameters == made.parameters
     assert loaded.stopped
     assert loaded.failures == {"StreamBroken": 1}

@@ -25,8 +25,8 @@ async def test_engines_are_asked_every_question(instant: Any) -> None:
     experiment = await quiet(QUESTIONS, against)
     assert experiment.failures == {}
     assert loads(experiment) == Counter({(label, 1): 3 for label in against})
-    assert {one.question for one in experiment.of("chat")} == {0, 1, 2}
-    assert all(one.trace.chunks == 1 for one in experiment.of("blocking"))
+    assert {one.question for one in experiment.requests_of("chat")} == {0, 1, 2}
+    assert all(one.trace.chunks == 1 for one in experiment.requests_of("blocking"))
     assert all(one.trace.chunks > 5 for one in experiment.results if one.label != "blocking")
     assert all(one.trace.requested and one.trace.tokens for one in experiment.results)
     models = {label: kept["model"] for label, kept in experiment.parameters["against"].items()}
@@ -39,7 +39,7 @@ async def test_a_chat_is_asked_anew_each_time(instant: Any) -> None:
     engine = SimpleChatEngine.from_defaults(llm=instant)
     await stream(engine.astream_chat("What can you do?"))
     before = list(engine.chat_history)
-    experiment = await quiet(QUESTIONS, engine, concurrency=3)
+    experiment = await quiet(QUESTIONS, engine, max_concurrency=3)
     assert experiment.failures == {}
     assert engine.chat_history == before
     rows = instant.simulator.requests(instant.model)[1:]
@@ -71,7 +71,9 @@ async def test_functions_of_every_kind_are_asked() -> None:
     }
     experiment = await quiet(QUESTIONS, against)
     assert experiment.failures == {}
-    chunks = {label: {one.trace.chunks for one in experiment.of(label)} for label in against}
+    chunks = {
+        label: {one.trace.chunks for one in experiment.requests_of(label)} for label in against
+    }
     assert chunks == {
         "words": {3},
         "blocking": {2},
@@ -94,7 +96,7 @@ async def test_blocking_functions_run_as_many_at_once_as_asked() -> None:
         running -= 1
         return ["done"]
 
-    await quiet(["a"] * 20, blocking, concurrency=20, requests=40)
+    await quiet(["a"] * 20, blocking, max_concurrency=20, requests=40)
     assert most == 20
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nbkit import Answer, load_index
+from nbkit import load_index
 from nbkit.batch.journal import Journal, JournalError
 from nbkit.batch.run import iter_batch, run_batch
+from nbkit.streaming.answer import Answer
 from tests.simulated import simulated
 
 QUESTIONS = ["How long is the warranty?", "How do I return it?"]

@@ -16,6 +16,7 @@ from nbkit import stream
 from nbkit.models.providers import SimulatedOpenAI
 from nbkit.streaming.errors import StreamBroken, StreamError
 from nbkit.streaming.history import MemoryNotWritten
+from nbkit.streaming.stream import TokenStream
 from tests.wire import Wire, serving
 
 QUESTION, NEXT = "How long is the warranty of the lamp?", "And the battery?"
@@ -79,7 +80,7 @@ def _engine(memory: Any, **settings: Any) -> SimpleChatEngine:
     return SimpleChatEngine.from_defaults(llm=llm, memory=memory)
 
 
-async def _failed(tokens: nbkit.TokenStream, stop_at: int = 0) -> StreamError:
+async def _failed(tokens: TokenStream, stop_at: int = 0) -> StreamError:
     def hear(_: str) -> None:
         if tokens.trace.chunks == stop_at:
             tokens.cancel()

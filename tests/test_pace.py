@@ -7,8 +7,7 @@ import httpx
 import openai
 import pytest
 
-from nbkit.batch.outcome import BatchMisused
-from nbkit.batch.pace import Pace, Rate
+from nbkit.batch.pace import Pace
 from nbkit.batch.run import run_batch
 from tests.simulated import simulated
 
@@ -43,7 +42,7 @@ async def _refusals(
 
     Gives the pace as a share of what the bucket gives, and the number of refusals.
     """
-    clock, pace = asyncio.get_running_loop().time, Pace(None)
+    clock, pace = asyncio.get_running_loop().time, Pace()
     level, filled, refusals, left = bucket if full else 0.0, clock(), 0, items
 
     async def work() -> None:
@@ -71,11 +70,11 @@ async def _refusals(
 
 async def test_without_a_word_from_the_server_waits_double() -> None:
     """A 429 without Retry-After: a second, then twice as long each time nothing passes."""
-    pace, waits = Pace(None), []
+    pace, waits = Pace(), []
     for _ in range(4):
         began = pace._now()
-        pace.refused(max(began, pace._open_at), None)
-        waits.append(round(pace._open_at - began))
+        pace.refused(max(began, pace._next_start_at), None)
+        waits.append(round(pace._next_start_at - began))
     assert waits == [1, 2, 4, 8]
 
 
@@ -91,25 +90,16 @@ def test_the_pace_of_a_server_is_learned(per_second: float, bucket: int, full: b
     assert share >= 0.95
 
 
-@pytest.mark.parametrize(
-    "limits", [{}, {"requests": 0}, {"tokens": -1}, {"requests": float("inf")}]
-)
-def test_a_rate_must_limit_and_let_through(limits: dict[str, float]) -> None:
-    """A rate without a limit, or with one that lets nothing through, is refused at once."""
-    with pytest.raises(BatchMisused, match="lets nothing through"):
-        Rate(**limits)
-
-
 async def test_requests_start_no_faster_than_the_rate() -> None:
     """No more start than the rate allows, and the burst of one second's worth."""
-    pace = Pace(Rate(requests=6000))
+    pace = Pace(requests_per_minute=6000)
     starts = [await pace.turn() for _ in range(130)]
     assert starts[-1] - starts[0] >= 29 / 100
 
 
 async def test_turns_are_given_in_order() -> None:
     """Whoever asked first starts first."""
-    pace = Pace(Rate(requests=6000))
+    pace = Pace(requests_per_minute=6000)
     order = []
 
     async def take(number: int) -> None:
@@ -122,7 +112,7 @@ async def test_turns_are_given_in_order() -> None:
 
 async def test_a_refusal_stops_everybody() -> None:
     """After a 429 nobody starts before the time the server asked for, however many wait."""
-    pace = Pace(None)
+    pace = Pace()
     began = await pace.turn()
     pace.refused(began, 0.3)
     starts = await asyncio.gather(*(pace.turn() for _ in range(3)))
@@ -131,7 +121,7 @@ async def test_a_refusal_stops_everybody() -> None:
 
 async def test_tokens_are_paid_for_by_those_after() -> None:
     """What an answer cost beyond a minute's worth, the next ones wait for."""
-    pace = Pace(Rate(tokens=6000))
+    pace = Pace(tokens_per_minute=6000)
     await pace.turn()
     pace.spent(7000)
     await pace.turn()  # pays the minute's worth; 1,000 are left, which take 10 s to earn
@@ -146,8 +136,8 @@ async def test_a_batch_pays_for_its_tokens() -> None:
     llm = simulated(speed=0, seed=82)
     (first,) = await run_batch([QUESTION], llm.astream_complete, progress=False)
     cost = first.trace.tokens + first.trace.prompt_tokens
-    limit = Rate(tokens=2 * cost)
-    run = run_batch([QUESTION] * 9, llm.astream_complete, rate=limit, progress=False)
+    ask, limit = llm.astream_complete, 2 * cost
+    run = run_batch([QUESTION] * 9, ask, tokens_per_minute=limit, progress=False)
     task = asyncio.ensure_future(run)
     done, _ = await asyncio.wait({task}, timeout=0.7)
     assert not done
@@ -176,7 +166,7 @@ async def test_a_quota_used_up_holds_nobody_up() -> None:
 
 async def test_uncounted_tokens_are_reported() -> None:
     """A token limit that cannot be held, because nobody counts, is said, not ignored."""
-    pace = Pace(Rate(tokens=6000))
+    pace = Pace(tokens_per_minute=6000)
     with pytest.warns(UserWarning, match="limit the requests instead"):
         pace.spent(None)
 
@@ -195,7 +185,7 @@ async def _against_a_limited_server(
 
 async def test_a_known_limit_is_kept_without_refusals() -> None:
     """At the server's own rate nothing is refused and nothing is lost."""
-    outcomes, requests = await _against_a_limited_server(90, 50, rate=Rate(requests=3000))
+    outcomes, requests = await _against_a_limited_server(90, 50, requests_per_minute=3000)
     assert all(outcome.value.text for outcome in outcomes)
     assert len(requests) == 90
 

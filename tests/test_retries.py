@@ -12,7 +12,8 @@ from llama_index.llms.openai import OpenAI
 from nbkit import stream
 from nbkit.batch.retries import can_succeed_later, retry_after
 from nbkit.batch.run import run_batch
-from nbkit.streaming.errors import AnswerTruncated, StreamMisused
+from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.reply_faults import cut_by_model
 from tests.simulated import simulated
 
 REQUEST = httpx.Request("POST", "http://model/v1")
@@ -44,7 +45,7 @@ async def outcomes_of(items: Any, fn: Any, **options: Any) -> list[Any]:
         (failure(429, **{"retry-after": "86400"}), False),
         (ValueError("bug"), False),
         (StreamMisused("wrong call"), False),
-        (AnswerTruncated.by_model("length"), False),
+        (cut_by_model("length"), False),
     ],
     ids=repr,
 )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import select
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
@@ -12,8 +13,7 @@ import httpx
 import pytest
 
 import nbkit
-from nbkit.web import access as guard
-from nbkit.web import timeouts as patience
+from nbkit.web import access, timeouts
 from nbkit.web.server import ServeError, Server
 from tests.served import Scripted, answer_to, echo, parrot, text_of
 from tests.simulated import wait_for
@@ -150,7 +150,7 @@ def test_a_body_that_grows_too_large_is_cut_off(server: Server) -> None:
 
 def test_a_slow_body_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that trickles in is given up after its time, however often a byte comes."""
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(access, "BODY_SECONDS", 0.2)
     with _connect(server) as connection:
         connection.sendall(_head(server, "Content-Length: 60000"))
         started = time.monotonic()
@@ -162,7 +162,7 @@ def test_a_slow_body_is_not_waited_for(server: Server, monkeypatch: pytest.Monke
 
 def test_a_slow_head_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection on which no whole request head arrives is closed."""
-    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(timeouts, "HEAD_SECONDS", 0.1)
     for begun in (b"", b"POST /query HTTP/1.1\r\nHost: x"):
         with _connect(server) as connection, pytest.raises(ConnectionResetError):
             connection.sendall(begun)
@@ -170,9 +170,19 @@ def test_a_slow_head_is_not_waited_for(server: Server, monkeypatch: pytest.Monke
             raise ConnectionResetError  # closed in good order is good too
 
 
+def test_a_uvicorn_without_these_parts_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If uvicorn moves the class that is extended, its own HTTP is used, without that limit."""
+    with monkeypatch.context() as moved:
+        moved.setitem(sys.modules, "uvicorn.protocols.http.h11_impl", None)
+        assert timeouts.http_protocol() == "auto"
+    monkeypatch.setattr("nbkit.web.server.http_protocol", lambda: "auto")
+    with nbkit.serve(Scripted(echo)) as server:
+        assert text_of(answer_to(server, question="one")) == "one "
+
+
 def test_a_reader_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who asks and never reads holds a place no longer than their time."""
-    monkeypatch.setattr(patience, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(access, "STALLED_SECONDS", 0.1)
 
     async def flood(_question: str) -> AsyncIterator[str]:
         while True:

@@ -121,7 +121,7 @@ def test_without_a_notebook_show_prints_the_address(capsys: pytest.CaptureFixtur
 
 def test_help_shows_the_function() -> None:
     """`nbkit.serve?` shows the parameters."""
-    assert "max_concurrent" in inspect.signature(nbkit.serve).parameters
+    assert "max_concurrency" in inspect.signature(nbkit.serve).parameters
 
 
 NESTED = """

@@ -15,6 +15,7 @@ from llama_index.core.llms import MockLLM
 import nbkit
 from nbkit import stream
 from nbkit.streaming.errors import StreamBroken
+from nbkit.streaming.stream import TokenStream
 
 
 class Exits(MockLLM):
@@ -72,7 +73,7 @@ def test_an_exit_on_the_loop_ends_the_program_and_is_no_answer(kind: type[BaseEx
         yield "one "
         raise kind
 
-    kept: list[nbkit.TokenStream] = []
+    kept: list[TokenStream] = []
 
     async def main() -> None:
         kept.append(stream(words()))

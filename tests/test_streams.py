@@ -9,7 +9,8 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, Completi
 from llama_index.core.base.response.schema import Response
 
 from nbkit import stream
-from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamMisused
+from nbkit.streaming.errors import StreamBroken, StreamMisused
+from nbkit.streaming.reply_faults import cut_by_model
 
 WORDS = ["Lumina ", "One ", "流明一号 ", "shines."]
 
@@ -300,5 +301,5 @@ async def test_errors_read_well_in_a_notebook() -> None:
 
 async def test_truncation_errors_name_their_cause() -> None:
     """The message of each truncation says what cut the answer and what to do."""
-    assert "max_tokens" in str(AnswerTruncated.by_model("length"))
-    assert "provider cut" in str(AnswerTruncated.by_model("content_filter"))
+    assert "max_tokens" in str(cut_by_model("length"))
+    assert "provider cut" in str(cut_by_model("content_filter"))

@@ -10,7 +10,9 @@ from llama_index.core.embeddings import MockEmbedding
 
 import nbkit
 from nbkit import simulator, stream
+from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken
+from nbkit.streaming.stream import TokenStream
 
 QUESTION = "How long is the warranty of the lamp?"
 FACTS = ["The warranty of the lamp lasts 24 months.", "The battery is covered for 12 months."]
@@ -206,7 +208,7 @@ async def test_many_streams_keep_apart(index: VectorStoreIndex) -> None:
     assert all(answer.trace.tokens == answer.trace.chunks for answer in answers)
 
 
-async def _await(tokens: nbkit.TokenStream) -> nbkit.Answer:
+async def _await(tokens: TokenStream) -> Answer:
     return await tokens
 
 

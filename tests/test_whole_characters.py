@@ -13,7 +13,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 
 import nbkit
 from nbkit.streaming.errors import StreamError
-from nbkit.web.messages import Sources, Token, as_json
+from nbkit.web.messages import as_json, sources
 from nbkit.wording import whole_characters
 from tests.wire import Wire, chunk, serving
 
@@ -74,7 +74,7 @@ async def test_an_answer_in_one_piece() -> None:
     answer = await nbkit.stream(response)
     assert answer.text == f"Yes {SMILE}{LOST}"
     repr(answer).encode()
-    assert LOST in Sources.of(answer.sources).model_dump_json()
+    assert LOST in as_json(sources(answer.sources))
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ async def test_an_experiment_is_saved(tmp_path: Path) -> None:
 
 def test_events_of_a_server() -> None:
     """An event can be encoded, whatever is in it, and stands on one line."""
-    line = as_json(Token(text=f"a{FIRST}\u2028{FIRST}{SECOND}"))
+    line = as_json({"text": f"a{FIRST}\u2028{FIRST}{SECOND}"})
     assert json.loads(line.encode())["text"] == f"a{LOST}\u2028{SMILE}"
     assert "\u2028" not in line
 

@@ -24,7 +24,7 @@ How = Literal["answered", "overloaded", "failed"]
 """How an attempt ended: answered, refused or timed out, or failed in a way that says nothing."""
 
 
-class Sample(NamedTuple):
+class Step(NamedTuple):
     """One step of the automatic concurrency."""
 
     time: float
@@ -44,7 +44,7 @@ class Seats:
         self.taken = 0
         self.in_flight = 0
         """Attempts under way: an item that waits to be asked has a seat, but none of these."""
-        self.steps: deque[Sample] = deque(maxlen=_KEPT)
+        self.steps: deque[Step] = deque(maxlen=_KEPT)
         """What the automatic concurrency did; empty where the number is fixed."""
         self._free = asyncio.Event()
 
@@ -61,12 +61,12 @@ class Seats:
         self._free.set()
 
     def began(self) -> int:
-        """Hear that an attempt begins; gives the round it belongs to."""
+        """Record that an attempt begins; gives the round it belongs to."""
         self.in_flight += 1
         return 0
 
     def ended(self, round_: int, trace: Trace, how: How) -> None:
-        """Hear how long an attempt of that round took."""
+        """Record how an attempt of that round ended."""
         self.in_flight -= 1
 
 
@@ -127,7 +127,7 @@ class AutoSeats(Seats):
         self._full = False
 
     def began(self) -> int:
-        """Hear that an attempt begins; gives the round it belongs to."""
+        """Record that an attempt begins; gives the round it belongs to."""
         super().began()
         if not self.steps:
             self._record(0.0)
@@ -136,7 +136,7 @@ class AutoSeats(Seats):
         return self._round
 
     def ended(self, round_: int, trace: Trace, how: How) -> None:
-        """Hear how long an attempt of that round took."""
+        """Record how an attempt of that round ended."""
         if round_ == self._round and how != "failed":
             seconds = (trace.end or trace.start) - trace.start
             wait = seconds if trace.ttft is None else trace.ttft
@@ -187,7 +187,7 @@ class AutoSeats(Seats):
         self._free.set()
 
     def _record(self, latency: float) -> None:
-        self.steps.append(Sample(time.perf_counter(), self.limit, self.in_flight, latency))
+        self.steps.append(Step(time.perf_counter(), self.limit, self.in_flight, latency))
 
 
 class _Lengths:
@@ -197,7 +197,7 @@ class _Lengths:
         self._together = self._alone = 0.0
 
     def learn(self, attempts: Sequence[_Attempt]) -> None:
-        """Hear of a round. Its own means count, or a growing line would pass for long answers."""
+        """Add a round, less its means: otherwise a growing queue looks like longer answers."""
         mean_wait = fmean(attempt.wait for attempt in attempts)
         mean_tokens = fmean(attempt.tokens for attempt in attempts)
         for _, wait, tokens in attempts:
@@ -205,7 +205,7 @@ class _Lengths:
             self._alone += (tokens - mean_tokens) ** 2
 
     def wait(self, attempts: Sequence[_Attempt]) -> _Wait:
-        """Give how long a round waited, its answers thought away."""
+        """How long a round waited, without the time its answers took to write."""
         each = max(0.0, self._together / self._alone) if self._alone else 0.0
         waits = [attempt.wait - each * attempt.tokens for attempt in attempts]
         return _Wait(fmean(waits), stdev(waits) / sqrt(len(waits)))

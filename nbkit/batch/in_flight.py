@@ -11,8 +11,8 @@ from nbkit.batch.journal import OpenJournal
 from nbkit.batch.outcome import BatchError, Outcome
 
 
-class Window:
-    """Works on a source of any length, with no more items in hand than there are seats.
+class InFlight:
+    """Works on a source of any length, holding no more items than there are seats.
 
     A seat is given back when the outcome has been taken, so a slow taker slows the source.
     """

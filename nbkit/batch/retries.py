@@ -6,7 +6,7 @@ from tenacity import RetryCallState, wait_random_exponential
 
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken
 from nbkit.streaming.server_errors import judge, status_of
-from nbkit.streaming.server_waits import asked_wait
+from nbkit.streaming.server_words import asked_wait
 
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
@@ -16,8 +16,7 @@ def can_succeed_later(error: BaseException) -> bool:
 
     So it is for timeouts, lost or refused connections, servers that are busy or fail, and answers
     that ended early; it is not for a quota that is used up, a wait of more than
-    `nbkit.streaming.server_waits.PATIENCE` seconds, a request that is wrong, or anything else: see
-    `nbkit.streaming.server_errors`.
+    ten minutes, a request that is wrong, or anything else: see `nbkit.streaming.server_errors`.
     """
     if isinstance(error, AnswerTruncated):
         return error.later

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
-from nbkit.batch.concurrency import AutoSeats, Sample, Seats
-from nbkit.batch.in_flight import Window
+from nbkit.batch.concurrency import AutoSeats, Seats, Step
+from nbkit.batch.in_flight import InFlight
 from nbkit.batch.journal import Journal, OpenJournal, check_item
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
-from nbkit.batch.pace import Pace, Rate
+from nbkit.batch.pace import Pace
 from nbkit.displays.progress import Progress, shown
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.agents import is_of_agent
@@ -33,7 +33,8 @@ def run_batch(
     max_concurrency: int | Literal["auto"] = 5,
     attempts: int = 3,
     timeout: float | None = None,
-    rate: Rate | None = None,
+    requests_per_minute: float | None = None,
+    tokens_per_minute: float | None = None,
     on_error: Literal["collect", "stop"] = "collect",
     progress: Progress = True,
     journal: Journal | str | Path | None = None,
@@ -51,7 +52,8 @@ def run_batch(
       refusal (429) slows all down and is not held against its item. Make the model's client with
       max_retries=0, as `nbkit.connect` does: retries belong to one layer.
     - `timeout`: seconds for one attempt, whole answer included; generation then stops.
-    - `rate`: what the server allows a minute.
+    - `requests_per_minute`, `tokens_per_minute`: what the server allows. Tokens are those of prompt
+      and answer as the server reports them: what an answer used is waited for by the next ones.
     - `on_error`: "collect", or "stop" to cancel the rest at the first item that fails.
     - `progress`: a bar; or a function of (done, total, item); or False.
     - `journal`: a file name, or a `Journal`. A second run with it asks only what is missing.
@@ -61,7 +63,8 @@ def run_batch(
 
     Taught in notebook 06.
     """
-    batch = _Batch(fn, max_concurrency, attempts, timeout, rate, on_error, progress, journal)
+    limits = (requests_per_minute, tokens_per_minute)
+    batch = _Batch(fn, max_concurrency, attempts, timeout, limits, on_error, progress, journal)
     return BatchRun(batch, _listed(items, journal))
 
 
@@ -72,7 +75,8 @@ def iter_batch(
     max_concurrency: int | Literal["auto"] = 5,
     attempts: int = 3,
     timeout: float | None = None,
-    rate: Rate | None = None,
+    requests_per_minute: float | None = None,
+    tokens_per_minute: float | None = None,
     on_error: Literal["collect", "stop"] = "collect",
     progress: Progress = False,
     journal: Journal | str | Path | None = None,
@@ -90,7 +94,8 @@ def iter_batch(
     """
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
         raise _no_items(items)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, rate, on_error, progress, journal)
+    limits = (requests_per_minute, tokens_per_minute)
+    batch = _Batch(fn, max_concurrency, attempts, timeout, limits, on_error, progress, journal)
     return batch.run(items)
 
 
@@ -114,7 +119,7 @@ class BatchRun:
         return [outcome for _, outcome in sorted(self._batch.ended.items())]
 
     @property
-    def steps(self) -> list[Sample]:
+    def steps(self) -> list[Step]:
         """What the automatic concurrency did: (time, limit, in_flight, latency)."""
         return list(self._batch.seats.steps)
 
@@ -149,21 +154,18 @@ class _Batch:
         max_concurrency: int | str,
         attempts: int,
         timeout: float | None,
-        rate: Rate | None,
+        limits: tuple[float | None, float | None],
         on_error: str,
         progress: Progress,
         journal: Journal | str | Path | None,
     ) -> None:
-        _check(fn, max_concurrency, attempts, timeout, rate, on_error)
-        self._fn, self._attempts, self._timeout, self._rate = fn, attempts, timeout, rate
-        self._max_concurrency, self._stop, self._progress = (
-            max_concurrency,
-            on_error == "stop",
-            progress,
-        )
-        self._journal = (
-            journal if journal is None or isinstance(journal, Journal) else Journal(journal)
-        )
+        _check(fn, max_concurrency, attempts, timeout, limits, on_error)
+        self._fn, self._attempts, self._timeout, self._limits = fn, attempts, timeout, limits
+        self._max_concurrency, self._progress = max_concurrency, progress
+        self._stop = on_error == "stop"
+        if journal is not None and not isinstance(journal, Journal):
+            journal = Journal(journal)
+        self._journal = journal
         self.ended: dict[int, Outcome] = {}
         """By index; only where outcomes are kept."""
         self.seats = Seats(1)
@@ -180,7 +182,7 @@ class _Batch:
         """Yield outcomes as they end; every request and the journal end with this generator."""
         auto = self._max_concurrency == "auto"
         self.seats = AutoSeats() if auto else Seats(int(self._max_concurrency))
-        asker = Asker(self._fn, self._attempts, self._timeout, Pace(self._rate), self.seats)
+        asker = Asker(self._fn, self._attempts, self._timeout, Pace(*self._limits), self.seats)
         async with AsyncExitStack() as stack:
             stack.enter_context(keep_waking(asyncio.get_running_loop()))
             book = await self._open_journal(stack)
@@ -190,10 +192,11 @@ class _Batch:
             def ended(outcome: Outcome) -> None:
                 if keep:
                     self.ended[outcome.index] = outcome
-                show(outcome)
+                retried = outcome.attempts > 1 and not outcome.resumed
+                show(outcome.item, failed=outcome.error is not None, retried=retried)
 
-            window = Window(asker, self.seats, book, ended)
-            async with aclosing(window.outcomes(items, dict(self.ended))) as outcomes:
+            under_way = InFlight(asker, self.seats, book, ended)
+            async with aclosing(under_way.outcomes(items, dict(self.ended))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
                     if self._stop and outcome.error is not None:
@@ -201,7 +204,7 @@ class _Batch:
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
                             f"cancelled: {outcome.error}",
                             "what is done is kept in `.outcomes` and "
-                            "in the journal; put that right, then await the batch again.",
+                            "in the journal; fix the cause, then await the batch again.",
                         ) from outcome.error
 
     async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
@@ -232,7 +235,12 @@ def _no_items(items: Any) -> BatchMisused:
 
 
 def _check(
-    fn: Any, max_concurrency: Any, attempts: Any, timeout: Any, rate: Any, on_error: Any
+    fn: Any,
+    max_concurrency: Any,
+    attempts: Any,
+    timeout: Any,
+    limits: tuple[Any, Any],
+    on_error: Any,
 ) -> None:
     if not callable(fn) and not is_of_agent(fn):
         raise BatchMisused(
@@ -246,12 +254,10 @@ def _check(
         )
     if not _is_count(attempts):
         raise BatchMisused(f"attempts={attempts!r} is not possible", "give 1 or more.")
-    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
-        raise BatchMisused(f"timeout={timeout!r} is not possible", "give seconds above 0, or None.")
-    if rate is not None and not isinstance(rate, Rate):
-        raise BatchMisused(
-            f"rate={rate!r} is not possible", "give nbkit.Rate(requests=60), a minute."
-        )
+    names = ("timeout", "requests_per_minute", "tokens_per_minute")
+    for name, value in zip(names, (timeout, *limits), strict=True):
+        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise BatchMisused(f"{name}={value!r} is not possible", "give a number above 0.")
     if on_error not in ("collect", "stop"):
         raise BatchMisused(f"on_error={on_error!r} is not possible", 'give "collect" or "stop".')
 

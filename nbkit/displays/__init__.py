@@ -2,8 +2,6 @@
 
 from nbkit.displays.chat_view import ChatView as ChatView
 from nbkit.displays.chat_view import chat as chat
-from nbkit.displays.experiment_explorer import Explorer as Explorer
-from nbkit.displays.experiment_explorer import explore as explore
 from nbkit.displays.grid_view import GridView as GridView
 from nbkit.displays.grid_view import show_all as show_all
 from nbkit.displays.stream_view import StreamView as StreamView

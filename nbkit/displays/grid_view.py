@@ -64,32 +64,27 @@ class GridView(RunningView[dict[str, Answer]]):
         return f"<GridView of {len(self.streams)}, {len(self.answers)} finished>"
 
 
-def show_all(
-    sources: Mapping[str, Any] | Iterable[Any] | None = None,
-    *,
-    race: Mapping[str, Any] | None = None,
-) -> GridView:
+def show_all(sources: Mapping[str, Any] | Iterable[Any], *, race: bool = False) -> GridView:
     """Show several answers side by side while they stream, all started at once.
 
     `sources` maps labels to whatever `nbkit.stream` takes; without labels they are numbered from
-    "1". `race` takes the same, and adds a lane for each on one clock and the order in which they
-    ended: blocking against streaming, one model against another. Each has a Stop of its own, and
-    there is one for all. `await` the view for the answers, a dict by label in the order given.
+    "1". `race=True` adds a lane for each on one clock and the order in which they ended: blocking
+    against streaming, one model against another. Each has a Stop of its own, and there is one for
+    all. `await` the view for the answers, a dict by label in the order given.
 
     Raises `StreamMisused`, naming the right call, for an empty or wrong argument; coroutines that
     were given are closed then.
 
     Taught in notebook 05.
     """
-    given = _labelled(sources if race is None else race)
+    given = _labelled(sources)
     try:
         need_loop("show_all")
         streams = {label: stream(source) for label, source in given.items()}
-        if not streams or (race is not None and sources is not None):
+        if not streams:
             raise StreamMisused(
                 "`show_all` got nothing to show",
-                "give it answers by label, such as "
-                "`{q: engine.aquery(q) for q in questions}`, or the same as `race=`, not both.",
+                "give it answers by label, such as `{q: engine.aquery(q) for q in questions}`.",
             )
     except StreamMisused:
         for source in given.values():
@@ -98,7 +93,7 @@ def show_all(
             elif is_of_agent(source):
                 refuse(source)  # and end its run
         raise
-    return GridView(streams, race=race is not None)
+    return GridView(streams, race=race)
 
 
 def _labelled(sources: Any) -> dict[str, Any]:
@@ -106,8 +101,6 @@ def _labelled(sources: Any) -> dict[str, Any]:
         raise StreamMisused(refuse(sources))
     if isinstance(sources, Mapping):
         return {whole_characters(str(label)): source for label, source in sources.items()}
-    if sources is None:
-        return {}
     if isinstance(sources, Iterable) and not isinstance(sources, str | bytes):
         return {str(number): source for number, source in enumerate(sources, 1)}
     if iscoroutine(sources):

@@ -4,41 +4,45 @@ import asyncio
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm.auto import tqdm
-
-from nbkit.batch.outcome import Outcome
 
 _FRAME_SECONDS = 0.1
 _LOOK: dict[str, Any] = {"unit": "item", "mininterval": 0, "miniters": 1}
 Progress = bool | Callable[[int, int | None, object], None]
-Hear = Callable[[Outcome], None]
+
+
+class Hear(Protocol):
+    """Called for each item that has ended."""
+
+    def __call__(self, item: object, *, failed: bool, retried: bool) -> None:
+        """Count it."""
 
 
 @contextmanager
 def shown(progress: Progress, total: int | None) -> Iterator[Hear]:
-    """Give what hears each outcome, and shows it in the way chosen until the block ends."""
+    """Show each item that ends, in the way chosen, until the block ends."""
     if callable(progress):
         yield _calling(progress, total)
     elif progress:
         with _bar(total) as hear:
             yield hear
     else:
-        yield lambda _outcome: None
+        yield lambda item, failed, retried: None
 
 
 def _calling(call: Callable[[int, int | None, object], None], total: int | None) -> Hear:
     done = 0
     broken = False
 
-    def hear(outcome: Outcome) -> None:
+    def hear(item: object, *, failed: bool, retried: bool) -> None:
         nonlocal done, broken
         done += 1
         if broken:
             return
         try:
-            call(done, total, outcome.item)
+            call(done, total, item)
         except Exception as error:  # noqa: BLE001 - a display must not cost the answers
             broken = True
             warnings.warn(
@@ -62,10 +66,10 @@ def _bar(total: int | None) -> Iterator[Hear]:
         bar.update(unpainted)
         unpainted, painting = 0, None
 
-    def hear(outcome: Outcome) -> None:
+    def hear(item: object, *, failed: bool, retried: bool) -> None:
         nonlocal unpainted, painting
-        counts["failed"] += outcome.error is not None
-        counts["retried"] += outcome.attempts > 1 and not outcome.resumed
+        counts["failed"] += failed
+        counts["retried"] += retried
         unpainted += 1
         # tqdm's own throttle drops the last of a burst until there is another update.
         painting = painting or loop.call_later(_FRAME_SECONDS, paint)

@@ -17,7 +17,7 @@ _ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class Block:
+class Run:
     """One label at one load, once."""
 
     target: Target
@@ -27,7 +27,7 @@ class Block:
     order: list[int]
     """Places of the questions, in the order of asking."""
     arrivals: list[float]
-    """Seconds from the begin of the block; empty in a closed loop."""
+    """Seconds from the start of the run; empty in a closed loop."""
 
     @property
     def ramp(self) -> int:
@@ -43,9 +43,9 @@ def plan_of(
     requests: int | None,
     repeat: int,
     seed: int,
-) -> list[Block]:
-    """Give the blocks in the order in which they are run."""
-    blocks = []
+) -> list[Run]:
+    """List the runs in the order in which they are made."""
+    runs = []
     for repetition in range(repeat):
         turn = []
         for load in loads:
@@ -54,23 +54,23 @@ def plan_of(
             order = _order(questions, requests or _enough(kind, load, questions), draw)
             pauses = (draw.expovariate(load) for _ in order)
             arrivals = list(accumulate(pauses)) if kind == "rate" else []
-            turn += [Block(target, kind, load, repetition, order, arrivals) for target in targets]
+            turn += [Run(target, kind, load, repetition, order, arrivals) for target in targets]
         random.Random(f"{seed}/{repetition}").shuffle(turn)
-        blocks += turn
-    return blocks
+        runs += turn
+    return runs
 
 
 def warm_up_of(
-    blocks: list[Block], questions: list[str], warmup: bool | int
+    runs: list[Run], questions: list[str], warmup: bool | int
 ) -> list[tuple[Target, str]]:
     """Give who is asked which question before anything counts: all that will be asked, or so many.
 
     A server that has read a prompt before is quicker with it; whoever asks first would pay for all.
     """
     asked: dict[Target, dict[str, None]] = {}
-    for block in blocks:
-        once = dict.fromkeys(questions[place] for place in block.order)
-        asked.setdefault(block.target, {}).update(once)
+    for run in runs:
+        once = dict.fromkeys(questions[place] for place in run.order)
+        asked.setdefault(run.target, {}).update(once)
     return [
         (target, question)
         for target, each in asked.items()
@@ -100,23 +100,28 @@ def read_questions(questions: Any) -> list[str]:
     return [whole_characters(one) for one in listed]
 
 
-def read_loads(concurrency: Any, rate: Any) -> tuple[Kind, list[float]]:
+def read_loads(max_concurrency: Any, requests_per_second: Any) -> tuple[Kind, list[float]]:
     """Give what the loads are, and the loads in ascending order; raises `ExperimentError`."""
-    if concurrency is not None and rate is not None:
+    if max_concurrency is not None and requests_per_second is not None:
         raise ExperimentError(
-            "concurrency and rate are two ways to load a server", "give one, and measure twice."
+            "max_concurrency and requests_per_second are two ways to load a server",
+            "give one, and measure twice.",
         )
-    kind: Kind = "concurrency" if rate is None else "rate"
-    given = rate if rate is not None else 1 if concurrency is None else concurrency
+    if requests_per_second is None:
+        kind: Kind = "concurrency"
+        name, given, wanted = "max_concurrency", max_concurrency, "whole numbers from 1"
+        given = 1 if given is None else given
+    else:
+        kind, name, given = "rate", "requests_per_second", requests_per_second
+        wanted = "arrivals a second, above 0"
     loads: list[Any] = [given] if isinstance(given, int | float | str) else list(given)
-    whole = kind == "concurrency"
+    allowed = int if kind == "concurrency" else int | float
     for load in loads:
-        number = isinstance(load, int if whole else int | float) and not isinstance(load, bool)
+        number = isinstance(load, allowed) and not isinstance(load, bool)
         if not number or not 0 < load < math.inf:
-            wanted = "whole numbers from 1" if whole else "arrivals a second, above 0"
-            raise ExperimentError(f"{kind}={load!r} is not possible", f"give {wanted}.")
+            raise ExperimentError(f"{name}={load!r} is not possible", f"give {wanted}.")
     if not loads:
-        raise ExperimentError(f"{kind} is empty", "give at least one load.")
+        raise ExperimentError(f"{name} is empty", "give at least one load.")
     return kind, sorted(set(loads))
 
 
@@ -134,8 +139,8 @@ def check_counts(
     most = int(max(loads))
     if requests is not None and kind == "concurrency" and 1 < most > requests / 2:
         raise ExperimentError(
-            f"requests={requests} is too few for concurrency={most}: the first {most} meet an idle "
-            f"server and are left out",
+            f"requests={requests} is too few for max_concurrency={most}: the first {most} meet an "
+            "idle server and are left out",
             f"ask {2 * most} at least, better {_ROUNDS * most}.",
         )
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):

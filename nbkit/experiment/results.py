@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from nbkit.batch.file_path import file_path
 from nbkit.experiment.measurements import ExperimentError, Measurement
-from nbkit.experiment.reports import listed, notes_on, table_row
+from nbkit.experiment.saved import read, write
+from nbkit.experiment.table import listed, notes_of_points, notes_of_requests, table_row
 from nbkit.experiment.verdicts import Comparison, compared
 from nbkit.metrics.load_point import Kind, LoadPoint
 from nbkit.metrics.percentiles import METRICS
@@ -43,25 +44,29 @@ class Experiment:
     """How many requests were to be made; fewer `results` mean that it was stopped."""
     parameters: dict[str, Any]
     """What was asked of whom: settings, and by label what decides the answers."""
-    made: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
     """When, on which machine, with which versions."""
     questions: list[str] | None = field(default=None, repr=False)
     """What was asked; `None` where a file does not hold it."""
     results: list[Measurement] = field(default_factory=list, repr=False)
     """Every request that ended, in the order of ending, failed ones too."""
 
-    newest: ClassVar["Experiment | None"] = None
-    """What `latest` gives."""
+    _latest: ClassVar["list[Experiment]"] = []
+
+    @classmethod
+    def begin(cls, experiment: "Experiment") -> None:
+        """Make an experiment the one that `latest` gives."""
+        cls._latest[:] = [experiment]
 
     @classmethod
     def latest(cls) -> "Experiment":
-        """Give the newest experiment of this process, also one that was stopped half-way.
+        """The newest experiment of this process, also one that was stopped half-way.
 
         Raises `ExperimentError` if there is none.
         """
-        if cls.newest is None:
+        if not cls._latest:
             raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
-        return cls.newest
+        return cls._latest[0]
 
     @property
     def stopped(self) -> bool:
@@ -83,7 +88,7 @@ class Experiment:
         """What went wrong, and how often; the most frequent first."""
         return dict(Counter(one.error for one in self.results if one.error).most_common())
 
-    def of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
+    def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
         """Give the requests of a label, at a load, or both.
 
         Raises `ExperimentError` for a label or a load that was not measured.
@@ -105,7 +110,7 @@ class Experiment:
             LoadPoint(label, self.kind, load, read_rows(ended))
             for label in self.labels
             for load in self.loads
-            if (ended := self.of(label, load))
+            if (ended := self.requests_of(label, load))
         ]
 
     def table(self, slo: SLO | None = None) -> "pd.DataFrame":
@@ -148,7 +153,7 @@ class Experiment:
                 "say which with at=, or give a pair to compare one with the other.",
             )
         loads = at if isinstance(at, tuple) else (at, at)
-        sides = [self.of(label, load) for label, load in zip((a, b), loads, strict=True)]
+        sides = [self.requests_of(label, load) for label, load in zip((a, b), loads, strict=True)]
         names = [
             label if loads[0] == loads[1] else f"{label} at {load:g}"
             for label, load in zip((a, b), loads, strict=True)
@@ -171,7 +176,7 @@ class Experiment:
         if len(self.loads) > 1:
             return plots.knee(self, metric=metric or "end_to_end", ax=ax)
         if metric is not None or len(self.labels) > 1:
-            groups = {label: self.of(label) for label in self.labels}
+            groups = {label: self.requests_of(label) for label in self.labels}
             return plots.ecdf(groups, metric=metric or "ttft", ax=ax)
         return plots.breakdown(self, ax=ax)
 
@@ -183,9 +188,11 @@ class Experiment:
 
         Raises `ExperimentError` if it cannot be written.
         """
-        from nbkit.experiment.saved import write
-
-        return write(self, file_path(path, ExperimentError), text=text)
+        header = {name: getattr(self, name) for name in ("kind", "planned", "parameters")}
+        header["environment"] = self.environment
+        if text:
+            header["questions"] = self.questions
+        return write(file_path(path, ExperimentError), header, self.results, text=text)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -193,25 +200,27 @@ class Experiment:
 
         Raises `ExperimentError` for a file of something else, or of a newer version.
         """
-        from nbkit.experiment.saved import read
-
-        return read(cls, file_path(path, ExperimentError))
+        header, results = read(file_path(path, ExperimentError))
+        return cls(**header, results=results)
 
     @property
     def notes(self) -> list[str]:
         """What a reader must know beside the figures, in sentences."""
-        return list(notes_on(self))
+        told = [] if not self.stopped else [f"Stopped after {self._done()}."]
+        return [*told, *notes_of_requests(self.results), *notes_of_points(self.points)]
+
+    def _done(self) -> str:
+        return f"{len(self.results)} of {count(self.planned, 'request')}"
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"{self.table().to_html(float_format=_figure, classes=_PLAIN)}{notes}"
 
     def __repr__(self) -> str:
-        done = f"{len(self.results)} of {count(self.planned, 'request')}"
         failed = sum(one.error is not None for one in self.results)
         parts = [
             f"{', '.join(self.labels)} at {self.kind} {listed(self.loads)}",
-            f"stopped after {done}" if self.stopped else count(self.planned, "request"),
+            f"stopped after {self._done()}" if self.stopped else count(self.planned, "request"),
             f"{failed} failed" if failed else "none failed",
         ]
         return f"<Experiment {' · '.join(parts)}>"

@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from nbkit.batch.outcome import Outcome
-from nbkit.displays.progress import Progress, shown
-from nbkit.experiment.machine import circumstances
+from nbkit.displays.progress import Hear, Progress, shown
+from nbkit.experiment.environment import environment
 from nbkit.experiment.measurements import Measurement
 from nbkit.experiment.plan import (
-    Block,
+    Run,
     check_counts,
     plan_of,
     read_loads,
@@ -37,8 +36,8 @@ async def measure(
     questions: Iterable[str],
     against: Any,
     *,
-    concurrency: int | Sequence[int] | None = None,
-    rate: float | Sequence[float] | None = None,
+    max_concurrency: int | Sequence[int] | None = None,
+    requests_per_second: float | Sequence[float] | None = None,
     requests: int | None = None,
     repeat: int = 1,
     warmup: bool | int = True,
@@ -53,16 +52,16 @@ async def measure(
     blocking; or a dict of these by label. An engine that answers in one piece has a single chunk:
     its TTFT is its end-to-end latency.
 
-    - `concurrency`: closed loop, so many requests in flight, each followed by the next at once.
+    - `max_concurrency`: closed loop, so many requests in flight, each followed by the next at once.
       Shows what the server can do; a slow one is asked less. The first requests of a run, as many
       as are in flight, meet an idle server: they are in no figure. One at a time unless said
       otherwise.
-    - `rate`: open loop instead, so many arrivals a second on average, whatever the server does: a
-      Poisson process (exponential times between arrivals). Shows what users would meet: latency
-      counts from the planned arrival, also where this machine asked later (G. Tene, "coordinated
-      omission"); `Measurement.sent` tells when.
+    - `requests_per_second`: open loop instead, so many arrivals on average, whatever the server
+      does: a Poisson process (exponential times between arrivals). Shows what users would meet:
+      latency counts from the planned arrival, also where this machine asked later (G. Tene,
+      "coordinated omission"); `Measurement.sent` tells when.
     - `requests`: how many at each load; the questions, over again as needed. Unless given: every
-      question once, or in as many rounds as make at least ten times the concurrency.
+      question once, or in as many rounds as make at least ten times `max_concurrency`.
     - `repeat`: how often the whole is done.
     - `warmup`: before anything counts, ask everybody every question once, up to 8 at a time:
       servers are quicker with a prompt they have seen, so whoever came first would pay. A number
@@ -82,13 +81,13 @@ async def measure(
     """
     asked = read_questions(questions)
     targets = targets_of(against)
-    kind, loads = read_loads(concurrency, rate)
+    kind, loads = read_loads(max_concurrency, requests_per_second)
     check_counts(requests, repeat, warmup, timeout, kind, loads)
-    blocks = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
-    warming = warm_up_of(blocks, asked, warmup)
+    runs = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
+    warming = warm_up_of(runs, asked, warmup)
     experiment = Experiment(
         kind=kind,
-        planned=sum(len(block.order) for block in blocks),
+        planned=sum(len(run.order) for run in runs),
         parameters={
             "against": {target.label: target.parameters for target in targets},
             kind: loads,
@@ -99,10 +98,10 @@ async def measure(
             "timeout": timeout,
             "seed": seed,
         },
-        made=circumstances(),
+        environment=environment(),
         questions=asked,
     )
-    Experiment.newest = experiment
+    Experiment.begin(experiment)
     width = int(max(loads)) if kind == "concurrency" else _MOST_THREADS
     threads = ThreadPoolExecutor(min(width, _MOST_THREADS), thread_name_prefix="nbkit-measure")
     try:
@@ -110,10 +109,10 @@ async def measure(
             keep_waking(asyncio.get_running_loop()),
             shown(progress, len(warming) + experiment.planned) as hear,
         ):
-            asker = _Asker(asked, threads, timeout, experiment, hear)
-            await asker.warm_up(warming, min(width, _WARMING))
-            for block in blocks:
-                await asker.run(block)
+            runner = _Runner(asked, threads, timeout, experiment, hear)
+            await runner.warm_up(warming, min(width, _WARMING))
+            for run in runs:
+                await runner.measure(run)
     except BaseException as error:
         ended = f"{len(experiment.results)} of {experiment.planned} requests"
         error.add_note(f"{ended} had ended; they are in nbkit.Experiment.latest().")
@@ -123,8 +122,8 @@ async def measure(
     return experiment
 
 
-class _Asker:
-    """Asks, times, and writes down what came of it."""
+class _Runner:
+    """Asks, times, and adds what came of it to the experiment."""
 
     def __init__(
         self,
@@ -132,7 +131,7 @@ class _Asker:
         threads: ThreadPoolExecutor,
         timeout: float | None,
         experiment: Experiment,
-        hear: Callable[[Outcome], None],
+        hear: Hear,
     ) -> None:
         self._questions = questions
         self._threads = threads
@@ -141,7 +140,7 @@ class _Asker:
         self._hear = hear
 
     async def warm_up(self, asked: list[tuple[Target, str]], together: int) -> None:
-        """Ask without keeping the results; raises `StreamMisused` if what comes back is none."""
+        """Ask, and keep no result; raises `StreamMisused` if what comes back is no answer."""
         waiting = deque(asked)
 
         async def one_after_the_other() -> None:
@@ -163,30 +162,30 @@ class _Asker:
         with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
             async with asyncio.timeout(self._timeout):
                 await stream(target.ask(question, self._threads))
-        self._hear(Outcome(question, self._questions.index(question), attempts=1))
+        self._hear(question, failed=False, retried=False)
 
-    async def run(self, block: Block) -> None:
-        """Make the requests of a block, and wait for all."""
+    async def measure(self, run: Run) -> None:
+        """Make the requests of a run, and wait for all."""
         async with asyncio.TaskGroup() as group:
-            if block.kind == "concurrency":
-                waiting = deque(enumerate(block.order))
-                for _ in range(min(int(block.load), len(waiting))):
-                    group.create_task(self._one_after_the_other(block, waiting))
+            if run.kind == "concurrency":
+                waiting = deque(enumerate(run.order))
+                for _ in range(min(int(run.load), len(waiting))):
+                    group.create_task(self._one_after_the_other(run, waiting))
                 return
             begin = time.perf_counter()
-            for question, arrival in zip(block.order, block.arrivals, strict=True):
+            for question, arrival in zip(run.order, run.arrivals, strict=True):
                 await asyncio.sleep(begin + arrival - time.perf_counter())
-                group.create_task(self._ask(block, question, planned=begin + arrival))
+                group.create_task(self._ask(run, question, planned=begin + arrival))
 
-    async def _one_after_the_other(self, block: Block, waiting: deque[tuple[int, int]]) -> None:
+    async def _one_after_the_other(self, run: Run, waiting: deque[tuple[int, int]]) -> None:
         while waiting:
             number, question = waiting.popleft()
-            await self._ask(block, question, ramp=number < block.ramp)
+            await self._ask(run, question, ramp=number < run.ramp)
 
     async def _ask(
-        self, block: Block, place: int, *, ramp: bool = False, planned: float | None = None
+        self, run: Run, place: int, *, ramp: bool = False, planned: float | None = None
     ) -> None:
-        tokens = stream(block.target.ask(self._questions[place], self._threads))
+        tokens = stream(run.target.ask(self._questions[place], self._threads))
         error: Exception | None = None
         try:
             async with asyncio.timeout(self._timeout):
@@ -203,9 +202,9 @@ class _Asker:
         trace, sent = answer.trace, tokens.trace.start
         self._experiment.results.append(
             Measurement(
-                label=block.target.label,
-                load=block.load,
-                repetition=block.repetition,
+                label=run.target.label,
+                load=run.load,
+                repetition=run.repetition,
                 question=place,
                 trace=trace if planned is None else replace(trace, start=planned),
                 state="truncated" if answer.truncated else "failed" if error else "done",
@@ -215,7 +214,7 @@ class _Asker:
                 text=answer.text,
             )
         )
-        self._hear(Outcome(self._questions[place], place, error=error, attempts=1))
+        self._hear(self._questions[place], failed=error is not None, retried=False)
 
 
 def _missing(answer: Answer) -> StreamBroken | None:

@@ -2,13 +2,13 @@
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
-from nbkit.experiment.results import Experiment
 from nbkit.streaming.trace import Trace
 from nbkit.wording import whole_characters
 
@@ -18,22 +18,22 @@ _FORMAT = 2
 _MOMENTS = ("responded", "requested", "end")
 _FACTS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reason", "clock_jump")
 _HEADER = ("kind", "planned", "parameters", "made")
+"""Names in the file; `made` is `Experiment.environment`."""
 
-Kept = TypeVar("Kept", bound=Experiment)
 
-
-def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
+def write(
+    path: Path, header: dict[str, Any], results: Sequence[Measurement], *, text: bool
+) -> Path:
     """Write it beside the file, then put it in the file's place."""
-    header = {_MARK: _FORMAT, **{name: getattr(experiment, name) for name in _HEADER}}
-    if text:
-        header["questions"] = experiment.questions
-    begin = min((one.trace.start for one in experiment.results), default=0.0)
-    records = (_record(one, begin, text=text) for one in experiment.results)
+    first = {_MARK: _FORMAT, **header, "made": header["environment"]}
+    del first["environment"]
+    begin = min((one.trace.start for one in results), default=0.0)
+    records = (_record(one, begin, text=text) for one in results)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
-            for line in (header, *records):
+            for line in (first, *records):
                 text_line = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
                 file.write(whole_characters(text_line) + "\n")
         draft.replace(path)
@@ -48,22 +48,23 @@ def write(experiment: Experiment, path: Path, *, text: bool) -> Path:
     return path
 
 
-def read(cls: type[Kept], path: Path) -> Kept:
-    """Read what `write` wrote."""
+def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
+    """Read what `write` wrote: what an `Experiment` is made with, and its results."""
     if not path.is_file():
         raise ExperimentError(f"There is no file {path}", "check the name.")
     *lines, torn = path.read_text("utf-8", errors="replace").split("\n")
-    header = _header(path, lines[0] if lines else torn)
-    experiment = cls(**{name: header[name] for name in _HEADER}, questions=header.get("questions"))
+    first = _header(path, lines[0] if lines else torn)
+    results = []
     for number, line in enumerate(lines[1:], 2):
         try:
-            experiment.results.append(_measurement(json.loads(line), header[_MARK]))
+            results.append(_measurement(json.loads(line), first[_MARK]))
         except (ValueError, KeyError, TypeError):
             raise ExperimentError(
                 f"Line {number} of {path} is no request of an experiment",
                 "correct or remove it, the others are good.",
             ) from None
-    return experiment
+    header = {name: first[name] for name in ("kind", "planned", "parameters")}
+    return {**header, "environment": first["made"], "questions": first.get("questions")}, results
 
 
 def _header(path: Path, line: str) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def _since(start: float, moment: float | None) -> float | None:
 
 
 def _told(error: str | None, *, text: bool) -> str | None:
-    """What a server says may quote the question or the documents: its kind alone is kept."""
+    """Server messages may quote the question or the documents, so only the error class is saved."""
     if error is None:
         return None
     return without_keys(error) if text else error.split(":", 1)[0]

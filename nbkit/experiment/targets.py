@@ -16,7 +16,7 @@ from nbkit.batch.asking import llm_of, parameters_of
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.answer import Answer
-from nbkit.streaming.blocking_calls import call
+from nbkit.streaming.readers import call
 
 Call = Callable[[str], Any]
 
@@ -118,9 +118,13 @@ def _anew(engine: Any) -> Call:
 
     async def ask(question: str) -> Any:
         fresh = copy.copy(engine)
-        # Private, but the same in all of LlamaIndex's engines.
-        if hasattr(engine, "_memory"):
-            fresh._memory = ChatMemoryBuffer.from_defaults(token_limit=10**6)
+        # Private, but the same in all of LlamaIndex's engines; without it they share one history.
+        if not hasattr(engine, "_memory"):
+            raise ExperimentError(
+                f"{type(engine).__name__} keeps its memory where nbkit does not look",
+                "pass an async function that makes an engine and asks it.",
+            )
+        fresh._memory = ChatMemoryBuffer.from_defaults(token_limit=10**6)
         return await fresh.astream_chat(question)
 
     return ask

@@ -1,7 +1,7 @@
 """A heartbeat that keeps an event loop waking while it waits for a first token.
 
 A kernel interrupt reaches an awaiting cell only when its loop next wakes up, and between request
-and first token nothing else wakes it: without this, Ctrl-C seems dead for seconds.
+and first token nothing else wakes it: without this, Ctrl-C seems to do nothing for seconds.
 """
 
 import asyncio
@@ -11,63 +11,63 @@ from contextlib import contextmanager
 from weakref import WeakKeyDictionary, ref
 
 INTERVAL = 0.02
-_BREATHLESS = 1.5 * INTERVAL
+YIELD_AFTER_SECONDS = 1.5 * INTERVAL
 """Seconds without a heartbeat after which a task that never waits must let the loop turn."""
 
 
 class Heartbeat:
-    """The heartbeat of one loop, and when it was last felt (`time.perf_counter`)."""
+    """The heartbeat of one loop, and when the last beat was (`time.perf_counter`)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.felt = time.perf_counter()
-        # Held strongly, a loop that is closed between two beats would stay in `_hearts` for good.
+        self.last = time.perf_counter()
+        # A strong reference would keep a loop that is closed between two beats in memory.
         self._loop = ref(loop)
-        self.needed = 0
+        self.users = 0
 
     def beat(self) -> None:
-        """Beat until nobody needs it."""
-        self.felt = time.perf_counter()
+        """Beat for as long as somebody uses it."""
+        self.last = time.perf_counter()
         loop = self._loop()
         if loop is None:
             return
-        if self.needed > 0:
+        if self.users > 0:
             loop.call_later(INTERVAL, self.beat)
         else:
-            _hearts.pop(loop, None)
+            _heartbeats.pop(loop, None)
 
 
-class Breath:
-    """Tells a task that may never wait for anything when its loop must turn."""
+class YieldTimer:
+    """Tells a task that may never wait for anything when it must let its loop turn."""
 
-    def __init__(self, heart: Heartbeat) -> None:
-        self._heart = heart
-        self._felt = self._turned = 0.0
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        self._last_beat = self._turned = 0.0
 
-    def is_short(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """Whether the loop has not turned for too long, as of a reading of perf_counter."""
-        if self._heart.felt != self._felt:
-            self._felt, self._turned = self._heart.felt, now
+        if self._heartbeat.last != self._last_beat:
+            self._last_beat, self._turned = self._heartbeat.last, now
             return False
-        if now - self._turned <= _BREATHLESS:
+        if now - self._turned <= YIELD_AFTER_SECONDS:
             return False
         self._turned = now
         return True
 
 
-_hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDictionary()
+_heartbeats: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDictionary()
 
 
 @contextmanager
 def keep_waking(loop: asyncio.AbstractEventLoop) -> Iterator[Heartbeat]:
     """Wake `loop` every 20 ms inside the block; one heartbeat serves all blocks of a loop."""
-    heart = _hearts.get(loop)
-    if heart is None:
-        heart = _hearts[loop] = Heartbeat(loop)
-        heart.needed = 1
-        heart.beat()
+    heartbeat = _heartbeats.get(loop)
+    if heartbeat is None:
+        heartbeat = _heartbeats[loop] = Heartbeat(loop)
+        heartbeat.users = 1
+        heartbeat.beat()
     else:
-        heart.needed += 1
+        heartbeat.users += 1
     try:
-        yield heart
+        yield heartbeat
     finally:
-        heart.needed -= 1
+        heartbeat.users -= 1

@@ -1,24 +1,22 @@
-"""Running a coroutine from anywhere, and nesting event loops if it must be."""
+"""Running a coroutine from anywhere, and nesting event loops where that is needed."""
 
 import asyncio
 import atexit
 import contextlib
 import inspect
-import os
 import sys
 import threading
-from collections.abc import Awaitable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Awaitable
 from functools import cache
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nbkit.loops.turns import LoopMisused
 
 T = TypeVar("T")
 
-_PULSE = 0.1
-_FAREWELL_SECONDS = 2.0
+_WAIT_SLICE = 0.1
+_CLOSE_SECONDS = 2.0
 _ASYNC_CODE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _NESTED = """\
 nest_asyncio is on for the rest of this process: asyncio.run() now works in a cell. The price:
@@ -39,15 +37,17 @@ class _SharedLoop:
 
     def __init__(self) -> None:
         self.stopped = False
-        self._started = threading.Event()
+        self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._live, name="nbkit-run", daemon=True)
         self.thread.start()
-        self._started.wait()
         atexit.register(self._close)
 
+    @property
+    def usable(self) -> bool:
+        """It was not stopped, and its thread lives: a forked process inherits it without one."""
+        return not self.stopped and self.thread.is_alive()
+
     def _live(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.loop.call_soon(self._started.set)
         try:
             self.loop.run_forever()
         finally:
@@ -55,39 +55,49 @@ class _SharedLoop:
             self.loop.run_until_complete(wind_up())
             self.loop.close()
 
-    def send(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Hand over a coroutine; the future stays pending if the loop has ended meanwhile."""
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        except RuntimeError:
-            coroutine.close()
-            return Future()
-
     def wait(self, finished: threading.Event) -> None:
         """Wait until something has finished, or the loop has ended without it.
 
         In slices: on Windows Ctrl-C does not reach a wait without an end.
         """
-        while not finished.wait(_PULSE) and self.thread.is_alive():
+        while not finished.wait(_WAIT_SLICE) and self.thread.is_alive():
             pass
 
-    def cancel(self, starting: "Future[asyncio.Task[Any]]") -> bool:
-        """Cancel a task; False if it had not begun, and never will."""
-        if starting.cancel() or starting.cancelled():
-            return False
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
-            self.loop.call_soon_threadsafe(starting.result().cancel)
-        return True
-
     def _close(self) -> None:
-        if not self.stopped:
+        if self.usable:
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join(_FAREWELL_SECONDS)
+            self.thread.join(_CLOSE_SECONDS)
+
+
+class _Job(Generic[T]):
+    """One awaitable on its way over the shared loop."""
+
+    def __init__(self, awaitable: Awaitable[T]) -> None:
+        self.finished = threading.Event()
+        self.began = False
+        self.task: asyncio.Task[T] | None = None
+        self._awaitable = awaitable
+
+    def start(self) -> None:
+        """Begin; called on the loop's thread, as `cancel` is."""
+        self.task = asyncio.get_running_loop().create_task(self._work(), name="nbkit-run")
+        self.task.add_done_callback(lambda _: self.finished.set())
+
+    def cancel(self) -> None:
+        """End it early."""
+        if self.task is None:
+            self.finished.set()
+        else:
+            self.task.cancel()
+
+    async def _work(self) -> T:
+        self.began = True
+        return await self._awaitable
 
 
 async def wind_up() -> None:
     """Do as `asyncio.run` does at its end, but start no thread: Python may be shutting down."""
-    # Again and again: other threads may have sent work that only begins now.
+    # More than once: other threads may have sent work that only begins now.
     while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in tasks:
             task.cancel()
@@ -96,23 +106,13 @@ async def wind_up() -> None:
 
 
 _shared: _SharedLoop | None = None
-_one_at_a_time = threading.Lock()
-
-
-def _forget() -> None:
-    """A fork inherits the loop but not its thread."""
-    global _shared
-    _shared = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+_shared_lock = threading.Lock()
 
 
 def _shared_loop() -> _SharedLoop:
     global _shared
-    with _one_at_a_time:
-        if _shared is None or _shared.stopped:
+    with _shared_lock:
+        if _shared is None or not _shared.usable:
             _shared = _SharedLoop()
         return _shared
 
@@ -123,33 +123,33 @@ def run(awaitable: Awaitable[T]) -> T:
     All calls share one event loop in a thread of its own, so clients, connections and background
     tasks live on from one call to the next; it is closed when the process ends. The caller waits:
     in a cell that means the whole kernel, so prefer `await` there. An interrupt cancels the
-    coroutine and waits for it to tidy up; a second one does not wait.
+    coroutine and waits for it to clean up; a second one does not wait.
 
     Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock (inside
-    a coroutine, or for a task of another loop), for a coroutine used before, and for what is none.
+    a coroutine, or for a task of another loop), for a coroutine used before, and for other objects.
 
     Taught in notebook 03.
     """
     _check(awaitable)
-    shared, finished = _shared_loop(), threading.Event()
-    starting = shared.send(_start(awaitable, finished))
+    shared, job = _shared_loop(), _Job(awaitable)
     try:
-        shared.wait(finished)
+        with contextlib.suppress(RuntimeError):  # the loop has just been closed
+            shared.loop.call_soon_threadsafe(job.start)
+            shared.wait(job.finished)
     except KeyboardInterrupt:
-        if shared.cancel(starting):
-            shared.wait(finished)
+        with contextlib.suppress(RuntimeError):
+            shared.loop.call_soon_threadsafe(job.cancel)
+            shared.wait(job.finished)
         raise
-    if not starting.done() or starting.cancelled():
+    if job.task is None or not job.began:
         return run(awaitable)  # another run stopped the loop before this one began
     try:
-        return starting.result().result()
+        return job.task.result()
     except (asyncio.CancelledError, asyncio.InvalidStateError):
         if shared.stopped:
             raise LoopMisused(
-                "Somebody stopped the event loop that all `run` calls share, while this coroutine "
-                "ran on it",
-                "let coroutines return instead of calling `loop.stop()`; the next "
-                "`run` starts a new loop.",
+                "Somebody stopped the event loop of `run` while this coroutine ran on it",
+                "let coroutines return instead of calling `loop.stop()`, then run it again.",
             ) from None
         raise
     except RuntimeError as error:
@@ -159,16 +159,6 @@ def run(awaitable: Awaitable[T]) -> T:
                 "`await` it in the cell or coroutine that made it.",
             ) from error
         raise
-
-
-async def _start(awaitable: Awaitable[T], finished: threading.Event) -> "asyncio.Task[T]":
-    task = asyncio.create_task(_awaited(awaitable), name="nbkit-run")
-    task.add_done_callback(lambda _: finished.set())
-    return task
-
-
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 def _check(awaitable: Any) -> None:
@@ -184,8 +174,7 @@ def _check(awaitable: Any) -> None:
         )
     if asyncio.isfuture(awaitable):
         raise LoopMisused(
-            f"This {kind} belongs to an event loop already, and waiting for it here could hold up "
-            "that loop for ever",
+            f"This {kind} belongs to an event loop already, which waiting here could block",
             "write `await` where it was made.",
         )
     try:
@@ -194,22 +183,21 @@ def _check(awaitable: Any) -> None:
         return
     if not _in_plain_cell():
         if inspect.iscoroutine(awaitable):
-            awaitable.close()  # or Python would complain of it, in whatever cell comes next
+            awaitable.close()  # or Python would warn of it in a later cell
         raise LoopMisused(
-            "`run` was called inside a coroutine, where it would hold up the event loop that it is "
-            "to wait for",
+            "`run` was called inside a coroutine, where it would block the event loop it waits for",
             "write `await` instead of `run`.",
         )
     if not inspect.iscoroutine(awaitable):
         raise LoopMisused(
-            f"This {kind} may depend on the event loop of the notebook, which `run` would hold up",
+            f"This {kind} may depend on the event loop of the notebook, which `run` would block",
             "write `await` instead of `run`.",
         )
 
 
 def _in_plain_cell() -> bool:
-    """Tell whether the code that calls `run` stands, without any `async`, right in a cell."""
-    frame: FrameType | None = sys._getframe(2)
+    """Tell whether a cell calls `run` without any `async` function in between."""
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and not frame.f_code.co_flags & _ASYNC_CODE:
         frame = frame.f_back
     module = "" if frame is None else str(frame.f_globals.get("__name__"))

@@ -1,5 +1,6 @@
 """How long an event loop is blocked, when, and by which line of code."""
 
+import asyncio
 import contextvars
 import threading
 import time
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 from nbkit.loops.kernel import kernel_shell
 from nbkit.loops.lines import lines_of
-from nbkit.loops.turns import LoopMisused, Turn, running_loop, turns_of
+from nbkit.loops.turns import LoopMisused, LoopTurn, turn_timer
 from nbkit.wording import count
 
 _LEAST_THRESHOLD = 0.01
@@ -18,9 +19,9 @@ _SAMPLED_AFTER = 0.002
 _REPAINT_SECONDS = 0.2
 _ROWS = 10
 _HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
-_FREE, _HELD_UP, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
-_LITTLE = 0.05
-"""A loop that was blocked for less than this share of the time was held up a little, no more."""
+_FREE, _SLOWED, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
+_SMALL_SHARE = 0.05
+"""A loop that was blocked for less than this share of the time is marked as slowed, not blocked."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,17 @@ class LoopWatch:
             raise LoopMisused(
                 "This watch has been used", "write `with watch_loop() as watch:` anew."
             )
-        self._loop = running_loop()
-        self._turns = turns_of(self._loop)
-        self._turns.tell(self._note)
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise LoopMisused(
+                "No event loop is running here, so there is none to watch",
+                "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
+            ) from None
+        self._timer = turn_timer(self._loop)
+        self._timer.listeners.append(self._note)
         self.start = time.perf_counter()
-        self._badge = _Badge(self) if kernel_shell() is not None else None
+        self._badge = _Badge() if kernel_shell() is not None else None
         # The context carries the cell in which the badge is to be updated.
         work = contextvars.copy_context().run
         self._sampler = threading.Thread(
@@ -124,15 +131,15 @@ class LoopWatch:
 
     def __exit__(self, *_: object) -> None:
         self.end = time.perf_counter()
-        if self._turns.turn is not None:
-            self._note(self._turns.turn, self.end)
-        self._turns.leave(self._note)
+        if self._timer.turn is not None:
+            self._note(self._timer.turn, self.end)
+        self._timer.leave(self._note)
         self._left.set()
         self._sampler.join()
         if self._badge is not None:
             self._badge.show(_summary(self))
 
-    def _note(self, turn: Turn, end: float) -> None:
+    def _note(self, turn: LoopTurn, end: float) -> None:
         assert self.start is not None
         start = max(turn.start, self.start)
         if end - start >= self.threshold:
@@ -142,49 +149,45 @@ class LoopWatch:
         """Look, from a thread of its own, at what keeps the loop from turning."""
         tick = min(self.threshold, _LONGEST_TICK)
         while not self._left.wait(tick) and not self._loop.is_closed():
-            turn = self._turns.turn
+            turn = self._timer.turn
             lasted = time.perf_counter() - turn.start if turn is not None else 0.0
             if turn is not None and lasted > _SAMPLED_AFTER:
-                lines = lines_of(self._turns.thread)
+                lines = lines_of(self._timer.thread)
                 if lines is not None:
                     turn.seen.append(lines)
             if self._badge is not None:
-                self._badge.repaint(turn if lasted > _REPAINT_SECONDS else None, lasted)
+                self._badge.repaint(self, turn, lasted)
 
 
 class _Badge:
     """The state of the loop in a cell's output, while it is being watched."""
 
-    def __init__(self, watch: LoopWatch) -> None:
+    def __init__(self) -> None:
         from IPython.display import display
 
-        self._watch = watch
-        self._shown = self._state(None, 0.0)
+        self._shown = _bundle("✓ loop free", _FREE)
         self._painted = time.perf_counter()
         self._slot: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
-    def repaint(self, blocking: Turn | None, lasted: float) -> None:
-        """Say how it stands, at most five times a second, and only if it has changed."""
-        now = time.perf_counter()
-        if now - self._painted < _REPAINT_SECONDS:
+    def repaint(self, watch: LoopWatch, turn: LoopTurn | None, lasted: float) -> None:
+        """Show the present state, at most five times a second, and only if it has changed."""
+        if time.perf_counter() - self._painted < _REPAINT_SECONDS:
             return
-        state = self._state(blocking, lasted)
+        if turn is not None and lasted > _REPAINT_SECONDS:
+            where = turn.mostly_at()[0]
+            state = _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
+        else:
+            blocks = watch.blocks
+            so_far = f" · {count(len(blocks), 'block')}, {watch.blocked:.2f} s" if blocks else ""
+            state = _bundle("✓ loop free", _FREE, so_far)
         if state != self._shown:
-            self._painted = now
+            self._painted = time.perf_counter()
             self.show(state)
 
     def show(self, bundle: dict[str, str]) -> None:
         """Replace what is shown."""
         self._shown = bundle
         self._slot.update(bundle, raw=True)
-
-    def _state(self, blocking: Turn | None, lasted: float) -> dict[str, str]:
-        if blocking is not None:
-            where = blocking.mostly_at()[0]
-            return _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
-        blocks = self._watch.blocks
-        so_far = f" · {count(len(blocks), 'block')}, {self._watch.blocked:.2f} s" if blocks else ""
-        return _bundle("✓ loop free", _FREE, so_far)
 
 
 def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
@@ -196,34 +199,27 @@ def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[st
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
-    """Say, without a kernel, which lines blocked the loop: the worst first."""
+    """The table of lines that blocked the loop, the worst first; it needs no kernel."""
     if not watch.blocks:
         return _bundle(f"✓ loop {watch.caption}", _FREE)
     lines: dict[str, list[Block]] = {}
     for block in watch.blocks:
         lines.setdefault(block.where, []).append(block)
-    worst_first = sorted(lines.values(), key=lambda blocks: -_total(blocks))
-    rows = "".join(_row(blocks) for blocks in worst_first[:_ROWS])
-    more = len(worst_first) - _ROWS
-    rest = f"<p>and {count(more, 'line')} more</p>" if more > 0 else ""
-    sign, border = ("△", _HELD_UP) if watch.share < _LITTLE else ("✗", _BLOCKED)
-    table = f"<table>{_HEAD}{rows}</table>{rest}"
+    totals = {where: sum(block.seconds for block in found) for where, found in lines.items()}
+    rows, plain = "", ""
+    for where in sorted(lines, key=lambda where: -totals[where])[:_ROWS]:
+        seconds, times, innermost = totals[where], len(lines[where]), lines[where][0].innermost
+        inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
+        rows += (
+            f"<tr><td>{seconds:.3f} s</td><td>{times} ×</td>"
+            f'<td style="text-align: left"><code>{escape(where)}</code>{inside}</td></tr>'
+        )
+        plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
+    more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
+    sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
+    table = f"<table>{_HEAD}{rows}</table>{more}"
     bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
-    plain = [f"{_total(b):8.3f} s {len(b):5} ×  {b[0].where}" for b in worst_first[:_ROWS]]
-    return bundle | {"text/plain": "\n".join([bundle["text/plain"], *plain])}
-
-
-def _total(blocks: list[Block]) -> float:
-    return sum(block.seconds for block in blocks)
-
-
-def _row(blocks: list[Block]) -> str:
-    where, innermost = blocks[0].where, blocks[0].innermost
-    inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
-    return (
-        f"<tr><td>{_total(blocks):.3f} s</td><td>{len(blocks)} ×</td>"
-        f'<td style="text-align: left"><code>{escape(where)}</code>{inside}</td></tr>'
-    )
+    return bundle | {"text/plain": bundle["text/plain"] + plain}
 
 
 def watch_loop(threshold: float = 0.02) -> LoopWatch:

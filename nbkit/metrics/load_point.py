@@ -1,7 +1,7 @@
 """What was measured of one thing at one load: requests, and the figures that follow."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from nbkit.metrics.percentiles import Spread, Summary, values_of
@@ -21,10 +21,6 @@ class LoadPoint:
     load: float
     """Requests kept in flight (closed loop), or mean arrivals a second (open loop)."""
     rows: list[Row]
-
-    def called(self, label: str) -> "LoadPoint":
-        """Give the same under another label."""
-        return replace(self, label=label)
 
     @property
     def asked(self) -> int:

@@ -139,7 +139,7 @@ def read_rows(answers: Any) -> list[Row]:
     elif hasattr(answers, "points"):
         raise NotMeasured(
             "An experiment holds several labels and loads, which do not belong into one figure",
-            'pass `experiment.of("label", at=4)`.',
+            'pass `experiment.requests_of("label", at=4)`.',
         )
     else:
         raise _wrong_kind(answers)

@@ -60,7 +60,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     if len(bars) > _MOST_ROWS:
         raise PlotError(
             f"{len(bars)} bars are too many to read",
-            'pass fewer: `plots.breakdown(experiment.of("label", at=4))`.',
+            'pass fewer: `plots.breakdown(experiment.requests_of("label", at=4))`.',
         )
     labels = [label for label, _ in bars]
     looks = list(_PHASES.items())

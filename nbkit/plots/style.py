@@ -10,7 +10,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
@@ -74,16 +73,6 @@ def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -
         ax.tick_params(labelfontfamily=names, labelsize=12, colors=ink(ax))
         ax.set_axisbelow(True)
         yield ax
-
-
-def sheet(height: float = 6.0) -> Axes:
-    """Give axes on the house's paper that pyplot knows nothing of, so that any code may draw them.
-
-    Save them by `ax.figure.savefig`.
-    """
-    settings: Any = {**_LETTERS, **_PAPER}
-    with mpl.rc_context(settings):
-        return Figure(figsize=(10, height), layout="constrained").subplots()
 
 
 def ink(ax: Axes) -> str:

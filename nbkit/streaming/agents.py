@@ -1,4 +1,4 @@
-"""Agents and other workflows of LlamaIndex's, which are not streamed yet: one refusal for all."""
+"""Agents and other workflows of LlamaIndex's, which are not streamed yet: one error for all."""
 
 import asyncio
 from functools import partial
@@ -8,18 +8,18 @@ from llama_index.core.workflow import Event, Workflow
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
 _ending: set[asyncio.Task[None]] = set()
-"""Holds tasks: one that nobody holds may be collected before it has ended its run."""
+"""Keeps tasks alive until they have ended their run; touched on event loops' threads only."""
 
 
 def is_of_agent(thing: Any) -> bool:
-    """Tell whether it is an agent, its `run` method, a run, the events of a run, or one event."""
+    """Whether it is an agent, its `run` method, a run, the events of a run, or one event."""
     if isinstance(thing, Workflow | WorkflowHandler | Event):
         return True
     return _run_behind(thing) is not None or isinstance(_owner(thing), Workflow)
 
 
 def refuse(thing: Any) -> str:
-    """Say that agents are not streamed, and what to do now; ends the run that it stands for."""
+    """Return the message that agents are not streamed; ends the run that `thing` belongs to."""
     run = thing if isinstance(thing, WorkflowHandler) else _run_behind(thing)
     if run is not None and not run.is_done():
         _end(run)

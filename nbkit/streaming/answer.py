@@ -60,6 +60,15 @@ class Source(NamedTuple):
     excerpt: str
 
 
+def sources_of(answer: Any) -> list[Any]:
+    """The retrieved nodes an answer rests on (`NodeWithScore`); known before its first token."""
+    nodes = list(getattr(answer, "source_nodes", None) or [])
+    if not nodes:
+        for tool in getattr(answer, "sources", None) or []:
+            nodes.extend(getattr(getattr(tool, "raw_output", None), "source_nodes", None) or [])
+    return nodes
+
+
 def named_sources(nodes: list[Any]) -> list[Source]:
     """Give name, score and opening of each of LlamaIndex's nodes, in their order."""
     rows = []

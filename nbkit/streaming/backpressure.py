@@ -1,4 +1,4 @@
-"""Reading a stream for somebody who may be slow, without keeping for them what they do not take."""
+"""Reading a stream for a slow reader, without buffering more than a given amount."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ async def pieces(stream: TokenStream, most: int) -> AsyncGenerator[str, None]:
     news, demand = asyncio.Event(), asyncio.Event()
     waiting = 0
 
-    def hear(chunk: str) -> None:
+    def on_chunk(chunk: str) -> None:
         nonlocal waiting
         unread.append(chunk)
         waiting += len(chunk)
@@ -28,7 +28,7 @@ async def pieces(stream: TokenStream, most: int) -> AsyncGenerator[str, None]:
 
     demand.set()
     stream.demand = demand
-    reading = asyncio.create_task(stream.follow(hear))
+    reading = asyncio.create_task(stream.follow(on_chunk))
     reading.add_done_callback(lambda _: news.set())
     opening = asyncio.create_task(stream.opened.wait())
     try:

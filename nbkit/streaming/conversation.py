@@ -53,15 +53,15 @@ class Conversation:
         room, though `history` has them; as of the last turn's end."""
 
     def turn(self, message: str) -> TokenStream:
-        """Say something; gives the answer as a `TokenStream`, to be shown, awaited or cancelled.
+        """Send a message; returns the answer as a `TokenStream`, to show, await or cancel.
 
-        The engine is taken from here until the stream has been read to its end or cancelled, or
-        is forgotten unread. Raises `TurnRunning` while it is taken, `StreamMisused` for a message
-        that is no text. The stream raises what every `TokenStream` raises.
+        The engine is busy until the stream has been read to its end or cancelled, or is dropped
+        unread. Raises `TurnRunning` while it is busy, `StreamMisused` for a message that is not
+        text. The stream raises what every `TokenStream` raises.
         """
         if not isinstance(message, str) or not message.strip():
             raise StreamMisused(
-                f"Got {message!r} for a message", 'say something, as in `turn("your question")`.'
+                f"Got {message!r} for a message", 'pass a text, as in `turn("your question")`.'
             )
         turn = _Turn(self, whole_characters(message))
         turn.claim()
@@ -69,7 +69,7 @@ class Conversation:
 
     @property
     def running(self) -> TokenStream | None:
-        """The turn that the engine is taken by, if any: `running.cancel()` stops it."""
+        """The turn that the engine is busy with, if any: `running.cancel()` stops it."""
         return _turn_on(self.engine)
 
     @property
@@ -79,18 +79,18 @@ class Conversation:
         Raises `TurnRunning` during a turn: reading LlamaIndex's memory while it is being written
         can lose the message, or block the event loop for good.
         """
-        self._rest()
+        self._check_idle()
         return [(message.role.value, message.content or "") for message in self.engine.chat_history]
 
     def clear(self) -> None:
         """Forget all turns; raises `TurnRunning` during one."""
-        self._rest()
+        self._check_idle()
         self.engine.reset()
         self.forgotten = 0
 
-    def _rest(self) -> None:
+    def _check_idle(self) -> None:
         if (turn := _turn_on(self.engine)) is not None:
-            raise turn.refusal()
+            raise turn.busy_error()
 
 
 class _Turn(TokenStream):
@@ -109,7 +109,7 @@ class _Turn(TokenStream):
 
     @property
     def over(self) -> bool:
-        """Nothing of this turn will touch the memory any more."""
+        """Whether nothing of this turn will touch the memory any more."""
         pump = self._pump_task
         if pump is None:
             return self._stopping
@@ -120,11 +120,11 @@ class _Turn(TokenStream):
         with _claiming:
             other = _turn_on(self._engine)
             if other is not None and other is not self:
-                raise other.refusal()
+                raise other.busy_error()
             _turns[id(self._engine)] = self
 
-    def refusal(self) -> TurnRunning:
-        """Say that this turn is in the way."""
+    def busy_error(self) -> TurnRunning:
+        """Return the error for whoever wants the engine during this turn."""
         about = self._message if len(self._message) <= 40 else f"{self._message[:39]}…"
         return TurnRunning(
             f"A turn is still running on this chat engine ({about!r})",
@@ -132,7 +132,7 @@ class _Turn(TokenStream):
         )
 
     def _take(self) -> None:
-        self.claim()  # again: cancelled before it was read, it had let go of the engine
+        self.claim()  # again: a turn cancelled before it was read has freed the engine
         super()._take()
 
     async def _settle(self, error: BaseException | None) -> None:
@@ -140,7 +140,7 @@ class _Turn(TokenStream):
             self._heard.turn = ChatTurn.of(self._engine, self._message)
         await super()._settle(error)
         if self._heard.turn is not None:
-            # What could not be counted is no reason to fail a turn that is over.
+            # A count that fails must not fail a turn that is over.
             with contextlib.suppress(Exception):
                 self._conversation.forgotten = await forgotten(self._heard.turn.memory)
 

@@ -1,8 +1,8 @@
 """What LlamaIndex's own instrumentation says about an answer while it is being read.
 
-LlamaIndex's response objects hide why a model stopped and what it was charged for; its events
-tell. One listener hangs on the root dispatcher (a documented extension point) and passes what it
-hears to the answer being read, found through a context variable.
+LlamaIndex's response objects do not say why a model stopped or how many tokens it used; its events
+do. One listener on the root dispatcher (a documented extension point) passes them on to the answer
+being read, found through a context variable.
 """
 
 import asyncio
@@ -28,8 +28,7 @@ from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent
 from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.memory import BaseMemory
 
-from nbkit.streaming.chat_stream import watch_answer
-from nbkit.streaming.history import ChatTurn
+from nbkit.streaming.history import ChatTurn, watch_answer
 from nbkit.streaming.trace import Trace
 from nbkit.wording import shown_name
 
@@ -48,7 +47,7 @@ _EMPTY_RESPONSE = "Empty Response"
 
 @dataclass
 class Hearing:
-    """What has been heard about one answer; reset when another model call begins for it."""
+    """What events told about one answer; reset when another model call begins for it."""
 
     requested: float | None = None
     """`time.perf_counter` at the start of the last model call; `None` before any."""
@@ -60,7 +59,7 @@ class Hearing:
     speaks_openai: bool = False
     """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
     counted: bool = False
-    """The chunk with the usage alone has come, which only an answer that is over has."""
+    """The last chunk of a complete answer has come: the one with nothing but the usage."""
     wrote: bool = False
     """The model has written text."""
     thought: str = ""
@@ -94,15 +93,15 @@ class Hearing:
         self.asked_since = False
 
     def tell(self, trace: Trace) -> None:
-        """Write down on a trace what was heard of the last model call."""
+        """Copy what is known of the last model call to a trace."""
         for name in ("requested", "model", "finish_reason", *_COUNTS):
             setattr(trace, name, getattr(self, name))
 
     def found_nothing(self, response: Any, text: str) -> bool:
-        """Tell whether no document matched, so that LlamaIndex answered without a model."""
+        """Whether no document matched, so that LlamaIndex answered without a model."""
         if self.retrieved is not None:
             return self.retrieved == 0 and not self.asked_since
-        # Made before anybody listened: LlamaIndex's stand-in, on no source at all.
+        # An answer made before events were recorded: LlamaIndex's text for no sources.
         return (
             self.requested is None
             and getattr(response, "source_nodes", None) == []
@@ -115,7 +114,7 @@ class Hearing:
         if choices is None:
             return
         self.speaks_openai = True
-        # The last chunk is heard of again when LlamaIndex's call ends.
+        # LlamaIndex reports the last chunk again when its call ends.
         if choices and raw is not self._last:
             self._choice_arrives(choices[0])
         self._last = raw
@@ -223,14 +222,14 @@ def _writer_begins(response: StreamingAgentChatResponse, memory: BaseMemory) -> 
 
 @cache
 def listen() -> None:
-    """Hang the listener on LlamaIndex's root dispatcher, once per process."""
+    """Add the listener to LlamaIndex's root dispatcher, once per process."""
     root = get_dispatcher()
     root.add_event_handler(_Events())
     root.add_span_handler(_Spans())
 
 
 def begin(hearing: Hearing | None = None) -> Hearing:
-    """Start hearing in the current context (a task or thread), or go on; returns what fills up."""
+    """Record events in the current context (a task or thread), from now on; returns the record."""
     listen()
     hearing = hearing or Hearing()
     _current.set(hearing)
@@ -238,5 +237,5 @@ def begin(hearing: Hearing | None = None) -> Hearing:
 
 
 def of(response: Any) -> Hearing | None:
-    """What was heard of a chat answer that began before it was wrapped, if anything."""
+    """The record of a chat answer that began before it was wrapped, if there is one."""
     return getattr(response, "nbkit_hearing", None)

@@ -6,16 +6,18 @@ without an answer when one fails; a stop at the wrong moment even empties its de
 
 import asyncio
 import inspect
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Self
 
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
 from nbkit.streaming.errors import StreamBroken, StreamError
+from nbkit.wording import Joining
 
 _INTERRUPTED = "[interrupted]"
 _REFUSED = {400, 413, 422}
@@ -30,7 +32,7 @@ class MemoryNotWritten(StreamBroken):
 
     @classmethod
     def by(cls, error: Exception, before: StreamError | None) -> Self:
-        """Say so, after what had gone wrong before it."""
+        """Return it for an error of the memory, after what had gone wrong before it."""
         told = f"{before} Then also the " if before else "The "
         failed = cls(
             f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
@@ -46,27 +48,28 @@ class ChatTurn:
 
     memory: BaseMemory
     message: str | None = None
-    """The question; `None` if it was put before anybody listened."""
+    """The question; `None` if it was asked before events were recorded."""
     asked: bool = False
     """LlamaIndex has stored the question and is writing the answer."""
     answered: bool = False
     """The model has ended, and the memory is all that is left to be written."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.memory, Memory) and not isinstance(self.memory.sql_store, _Finishing):
-            self.memory.sql_store = _Finishing(self.memory.sql_store)  # type: ignore[assignment]
+        store = getattr(self.memory, "sql_store", None) if isinstance(self.memory, Memory) else None
+        if store is not None and not isinstance(store, _Finishing):
+            self.memory.sql_store = _Finishing(store)  # type: ignore[attr-defined]
 
     @classmethod
     def of(cls, engine: Any, message: str) -> Self | None:
         """Begin a turn on an engine's memory; `None` if it has no memory of LlamaIndex's."""
-        # Private, but the same in all of LlamaIndex's engines; what they publish is a copy.
+        # Private, but the same in all of LlamaIndex's engines; `chat_history` is a copy.
         memory = getattr(engine, "_memory", None)
         return cls(memory, str(message)) if isinstance(memory, BaseMemory) else None
 
     async def close(self, seen: str, complaint: StreamError | None) -> StreamError | None:
         """Make the memory agree with what was read of an answer that was stopped or failed.
 
-        Gives what is to be said of it: the same complaint, or one that tells of the memory too.
+        Returns the error to raise: the same one, or one that tells of the memory too.
         """
         try:
             if complaint is not None and not seen and was_refused(complaint):
@@ -80,10 +83,7 @@ class ChatTurn:
         return complaint
 
     async def take_back(self) -> None:
-        """Make the memory as it was before a message that was refused.
-
-        It would be sent, and refused, again with every message after it.
-        """
+        """Remove a refused message, or every later one would send it, and be refused, again."""
         history = await self.memory.aget_all()
         last = history[-1] if history else None
         if last is None or last.role != "user":
@@ -94,9 +94,8 @@ class ChatTurn:
     async def end_early(self, seen: str) -> None:
         """Make the memory hold the question, and of its answer what was seen, marked as partial.
 
-        If nothing was seen the answer is the mark alone. Both are kept even then: the screen
-        shows the question too, the next one may refer to it ("the battery's, I meant"), and chat
-        models that insist on alternating roles, or refuse empty messages, get what they want.
+        If nothing was seen the answer is the mark alone: the next question may refer to this one,
+        and some models insist on alternating roles, or refuse empty messages.
         """
         reply = ChatMessage(role="assistant", content=f"{seen}\n\n{_INTERRUPTED}".lstrip())
         history = await self.memory.aget_all()
@@ -110,7 +109,7 @@ class ChatTurn:
 
 
 def was_refused(error: BaseException | None) -> bool:
-    """Tell whether it was the message itself that failed: one too long for the model, say."""
+    """Whether the message itself was refused: one too long for the model, for example."""
     while error is not None:
         # LlamaIndex's own check of the context window raises a bare ValueError.
         if getattr(error, "status_code", None) in _REFUSED or type(error) is ValueError:
@@ -144,9 +143,8 @@ async def _set(memory: BaseMemory, history: list[ChatMessage]) -> None:
 class _Finishing:
     """A chat store that finishes what it has begun, even if its caller is cancelled.
 
-    Cancelled inside a database call, SQLAlchemy drops the connection. LlamaIndex's default memory
-    is an SQLite database that lives in that connection: every turn would be gone, and every later
-    one would fail for want of a table.
+    Cancelled inside a database call, SQLAlchemy drops the connection, and with it the in-memory
+    SQLite database that is LlamaIndex's default memory.
     """
 
     def __init__(self, store: Any) -> None:
@@ -171,3 +169,35 @@ async def _finish(operation: Awaitable[Any]) -> Any:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
+
+
+def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn) -> None:
+    """Write only whole characters to the memory, and note on the turn when the model has ended."""
+    if response.achat_stream is not None:
+        response.achat_stream = _awatched(response.achat_stream, turn)  # type: ignore[assignment]
+    if response.chat_stream is not None:
+        response.chat_stream = _watched(response.chat_stream, turn)  # type: ignore[assignment]
+
+
+async def _awatched(stream: Any, turn: ChatTurn) -> AsyncIterator[ChatResponse]:
+    joining, last = Joining(), None
+    async for last in stream:
+        last.delta = joining.add(last.delta or "")
+        yield last
+    for rest in _rest(joining, last):
+        yield rest
+    turn.answered = True
+
+
+def _watched(stream: Any, turn: ChatTurn) -> Iterator[ChatResponse]:
+    joining, last = Joining(), None
+    for last in stream:
+        last.delta = joining.add(last.delta or "")
+        yield last
+    yield from _rest(joining, last)
+    turn.answered = True
+
+
+def _rest(joining: Joining, last: ChatResponse | None) -> Iterator[ChatResponse]:
+    if last is not None and (half := joining.end()):
+        yield last.model_copy(update={"delta": half})

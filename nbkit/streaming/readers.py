@@ -1,14 +1,16 @@
 """The text deltas inside every kind of answer LlamaIndex can give.
 
-`open_deltas` recognises the kind and returns a reader: an async iterator of deltas that never
-blocks the event loop, with a `stop()` that really ends generation at the model.
+`open_deltas` returns a reader: an async iterator of deltas that never blocks the event loop, with
+a `stop()` that really ends generation at the model.
 """
 
 import asyncio
+import inspect
 import queue
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Sized
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -23,18 +25,36 @@ from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgent
 from pydantic import BaseModel
 
 from nbkit.streaming.agents import is_of_agent, refuse
-from nbkit.streaming.blocking_calls import SourceExited
 from nbkit.streaming.connections import close_connection
-from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.errors import SourceExited, StreamMisused, not_an_answer
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
-_WRITER_GRACE = 1.0
-"""Seconds to wait for LlamaIndex's history thread to notice a stop."""
+_POLL_SECONDS = 0.02
+_WRITER_STOP_SECONDS = 1.0
 
 
-class NotAnAnswer(TypeError):
-    """The object holds no answer that could be read as text."""
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a blocking function in a thread, where `SystemExit` would end the event loop instead.
+
+    Raises `StreamMisused` for a function that needs the event loop.
+    """
+    try:
+        return function(*arguments)
+    except RuntimeError as error:
+        if "no running event loop" not in str(error):
+            raise
+        # Python would warn of each coroutine that the failed call made and never started.
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for value in filter(inspect.iscoroutine, frame.f_locals.values()):
+                if inspect.getcoroutinestate(value) == "CORO_CREATED":
+                    value.close()
+        raise StreamMisused(
+            "A function without `async` is called in a thread, and this one needs the event loop",
+            "write it with `async def`.",
+        ) from error
+    except SystemExit as error:
+        raise SourceExited(type(error).__name__) from None
 
 
 class Reader:
@@ -53,16 +73,6 @@ class Reader:
         """Wait until nothing of the answer is being written any more."""
 
 
-class _Whole(Reader):
-    """An answer that arrived in one piece."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        yield self._text
-
-
 class _Async(Reader):
     """An async iterator: cancelling the task that reads it closes its connection."""
 
@@ -71,17 +81,14 @@ class _Async(Reader):
         self.from_model = from_model
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        if not hasattr(self._items, "aclose"):
+        closing = aclosing(self._items) if hasattr(self._items, "aclose") else nullcontext()
+        async with closing:
             async for item in self._items:
-                yield delta_of(item)
-            return
-        async with aclosing(self._items) as items:
-            async for item in items:
                 yield delta_of(item)
 
 
 class _Blocking(Reader):
-    """A blocking iterator, read in a thread of its own so that the event loop stays free."""
+    """A blocking iterator, read in a thread of its own."""
 
     def __init__(self, items: Iterable[Any], *, from_model: bool = False) -> None:
         self._items: Iterable[Any] | None = items
@@ -115,7 +122,7 @@ class _Blocking(Reader):
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             deliver(error)
         except BaseException as error:  # noqa: BLE001 - it would end this thread and no more
-            deliver(SourceExited.by(type(error).__name__))
+            deliver(SourceExited(type(error).__name__))
         finally:
             try:
                 if self._halt.is_set():
@@ -123,8 +130,7 @@ class _Blocking(Reader):
             finally:
                 deliver(_END)
 
-    @staticmethod
-    def _close(items: Any) -> None:
+    def _close(self, items: Any) -> None:
         close_connection(items)
 
     def stop(self) -> None:
@@ -150,8 +156,7 @@ class _ChatQueue(queue.Queue[Any]):
 class _BlockingChat(_Blocking):
     """`stream_chat()`: LlamaIndex drains the model in a thread, whoever reads or stops.
 
-    Reading its queue instead of `response_gen` spares the busy wait there, and lets a stop reach
-    the thread at its next delta.
+    Unlike `response_gen`, its queue is read without a busy wait, and stops the thread.
     """
 
     def __init__(self, response: StreamingAgentChatResponse) -> None:
@@ -166,35 +171,20 @@ class _BlockingChat(_Blocking):
         if self._writer is None:
             yield from self._response.chat_stream or ()
             return
-        while self._writer.is_alive():
-            try:
-                # The writer may have fetched the first queue just before it was replaced.
-                yield self._first.get_nowait()
-            except queue.Empty:
-                try:
-                    newest = self._queue.get(timeout=0.02)
-                except queue.Empty:
-                    continue
-                yield from self._leftovers(self._first)
-                yield newest
-        yield from self._leftovers(self._first)
-        yield from self._leftovers(self._queue)
+        writing = True
+        while writing:
+            writing = self._writer.is_alive()
+            newer = list(_taken(self._queue, _POLL_SECONDS if writing else 0))
+            # The writer may have fetched the first queue just before it was replaced.
+            yield from _taken(self._first)
+            yield from newer
         if self._response.exception is not None:
             raise self._response.exception
         if not self._response.is_done and not self._queue.halt.is_set():
-            raise SourceExited.by("the end of the thread that reads the model")
+            raise SourceExited("the end of the thread that reads the model")
 
-    @staticmethod
-    def _close(items: Any) -> None:
+    def _close(self, items: Any) -> None:
         """The writer closes the connection, in its own thread."""
-
-    @staticmethod
-    def _leftovers(source: queue.Queue[Any]) -> Iterable[str]:
-        while True:
-            try:
-                yield source.get_nowait()
-            except queue.Empty:
-                return
 
     def stop(self) -> None:
         super().stop()
@@ -202,14 +192,22 @@ class _BlockingChat(_Blocking):
 
     async def stopped(self) -> None:
         if self._writer is not None:
-            await asyncio.to_thread(self._writer.join, _WRITER_GRACE)
+            await asyncio.to_thread(self._writer.join, _WRITER_STOP_SECONDS)
+
+
+def _taken(source: queue.Queue[Any], seconds: float = 0) -> Iterable[str]:
+    """All that is in a queue; wait at most so long for the first."""
+    with suppress(queue.Empty):
+        yield source.get(timeout=seconds)
+        while True:
+            yield source.get_nowait()
 
 
 class _AsyncChat(Reader):
     """`astream_chat()`: a task of LlamaIndex's drains the model and writes the history.
 
-    Reading the task's queue, not `async_response_gen()`, keeps the deltas that arrived just
-    before an error and ends with the last one instead of up to 0.1 s after it.
+    Unlike `async_response_gen()`, its queue keeps the deltas that arrived just before an error,
+    and ends with the last one instead of up to 0.1 s after it.
     """
 
     from_model = True
@@ -225,14 +223,15 @@ class _AsyncChat(Reader):
             async for item in self._response.achat_stream:  # type: ignore[union-attr]
                 yield delta_of(item)
             return
-        self._response._ensure_async_setup()
-        arrived: asyncio.Queue[Any] = self._response.aqueue  # type: ignore[assignment]
+        if self._response.aqueue is None:
+            self._response.aqueue = asyncio.Queue()  # where the task will then write
+        arrived: asyncio.Queue[Any] = self._response.aqueue
         writer.add_done_callback(lambda _: arrived.put_nowait(_END))
         while (delta := await arrived.get()) is not _END:
             yield delta or ""
         if writer.cancelled():
             if not self._stopped:
-                raise SourceExited.by("somebody who cancelled LlamaIndex's task")
+                raise SourceExited("somebody who cancelled LlamaIndex's task")
         elif (error := writer.exception()) is not None:
             raise error
 
@@ -243,45 +242,36 @@ class _AsyncChat(Reader):
 
     async def stopped(self) -> None:
         if self._writer is not None:
-            await asyncio.wait({self._writer}, timeout=_WRITER_GRACE)
+            await asyncio.wait({self._writer}, timeout=_WRITER_STOP_SECONDS)
 
 
 def open_deltas(answer: Any) -> Reader:
     """Return a `Reader` for any answer of LlamaIndex's, or any (async) iterable of text.
 
-    Raises `NotAnAnswer` for an object that is none of these, `StreamMisused` for an agent's.
+    Raises `StreamMisused` for any other object, and for an agent's.
     """
     if is_of_agent(answer):
         raise StreamMisused(refuse(answer))
     if isinstance(answer, StreamingAgentChatResponse):
-        return _AsyncChat(answer) if _is_async_chat(answer) else _BlockingChat(answer)
+        is_async = answer.awrite_response_to_history_task or answer.achat_stream
+        return _AsyncChat(answer) if is_async else _BlockingChat(answer)
     if isinstance(answer, AsyncStreamingResponse):
         return _Async(answer.async_response_gen(), from_model=True)
     if isinstance(answer, StreamingResponse):
         return _Blocking(answer.response_gen, from_model=True)
     if isinstance(answer, _WHOLE):
-        return _Whole(_text_of(answer))
+        return _Async(_whole(_text_of(answer)))
     if hasattr(answer, "__aiter__"):
         return _Async(answer)
     if _is_stream(answer):
         return _Blocking(answer)
-    raise NotAnAnswer(type(answer).__name__)
+    raise not_an_answer(answer)
 
 
 def _is_stream(answer: Any) -> bool:
     """Tell streams from containers, which are iterable too: sets, mappings, arrays, models."""
-    if isinstance(answer, list | tuple):
-        return True
-    return isinstance(answer, Iterable) and not isinstance(answer, Sized | BaseModel)
-
-
-def sources_of(answer: Any) -> list[Any]:
-    """The retrieved nodes an answer rests on (`NodeWithScore`); known before its first token."""
-    nodes = list(getattr(answer, "source_nodes", None) or [])
-    if not nodes:
-        for tool in getattr(answer, "sources", None) or []:
-            nodes.extend(getattr(getattr(tool, "raw_output", None), "source_nodes", None) or [])
-    return nodes
+    is_container = isinstance(answer, Sized | BaseModel) and not isinstance(answer, list | tuple)
+    return isinstance(answer, Iterable) and not is_container
 
 
 def delta_of(item: Any) -> str:
@@ -293,11 +283,11 @@ def delta_of(item: Any) -> str:
         return delta or ""
     if is_of_agent(item):
         raise StreamMisused(refuse(item))
-    raise NotAnAnswer(type(item).__name__)
+    raise not_an_answer(item)
 
 
-def _is_async_chat(answer: StreamingAgentChatResponse) -> bool:
-    return answer.awrite_response_to_history_task is not None or answer.achat_stream is not None
+async def _whole(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 def _text_of(answer: Any) -> str:

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nbkit.errors import NbkitError
-from nbkit.streaming.server_waits import PATIENCE, asked_wait, until
-from nbkit.streaming.server_words import body_of, hide_keys, labels, request_of, said, sentence
+from nbkit.streaming.server_words import (
+    asked_wait,
+    body_of,
+    hide_keys,
+    labels,
+    request_of,
+    said,
+    sentence,
+    until,
+)
+
+LONGEST_WAIT = 600.0
+"""Seconds; a server that asks for more wants another day, not another attempt."""
 
 
 @dataclass(frozen=True)
@@ -23,131 +34,106 @@ class Trouble:
 
 
 class _Kind(NamedTuple):
-    """A kind of refusal: what it is known by, and what helps."""
+    """A kind of refusal: what helps, and what it is recognised by."""
 
-    codes: str
-    """What its short codes contain (regular expression)."""
-    words: str
-    """What its sentence contains."""
-    statuses: tuple[int, ...]
-    """HTTP statuses that tell it by themselves."""
     advice: str
+    codes: str = r"(?!)"
+    """What its short codes contain (regular expression; by default none)."""
+    words: str = r"(?!)"
+    """What its sentence contains."""
+    statuses: tuple[int, ...] = ()
+    """HTTP statuses that mean it by themselves."""
     later: bool = False
 
 
 _PER_DAY = re.compile(r"per ?day|\b[RT]PD\b|daily (?:limit|quota)|\blimit: 0\b", re.IGNORECASE)
-_NEVER = r"(?!)"
+_DAY = _Kind("the allowance of today is used up: ask again tomorrow, or use another plan or model")
 _KINDS = [
     _Kind(
+        "send less at once: a shorter question, or a smaller `similarity_top_k`",
         r"request_too_large",
         r"request (?:entity )?too large|payload too large",
         (413,),
-        "send less at once: a shorter question, or a smaller `similarity_top_k`",
     ),
     _Kind(
+        "use fewer sources (a smaller `similarity_top_k`), a shorter question or chat, or a model "
+        "with a larger context window",
         r"context_(?:length|size|window)|string_above_max_length",
         r"(?:maximum|available|model'?s) context|context (?:length|window|size)"
         r"|(?:prompt|input) is too long|range of input length|input token count",
-        (),
-        "use fewer sources (a smaller `similarity_top_k`), a shorter question or chat, or a model "
-        "with a larger context window",
     ),
+    _Kind("wait a moment, or ask fewer at once", r"RESOURCE_EXHAUSTED", later=True),
     _Kind(
-        r"RESOURCE_EXHAUSTED",
-        _NEVER,
-        (),
-        "wait a moment, or ask fewer at once",
-        later=True,
-    ),
-    _Kind(
+        "this account has nothing left to spend: pay in, or use another key or model",
         r"insufficient_(?:user_)?(?:quota|balance|funds|credit)|current_quota|billing|arrearage"
         r"|credits?_(?:exhausted|exceeded)|\b1113\b|\b1008\b",
         r"insufficient (?:account )?(?:balance|quota|credit|funds)|exceeded your .*quota"
         r"|(?:out of|more) credits|credit balance|(?:please|account) recharge|arrears?\b"
         r"|good standing|欠费|余额不足|monthly (?:quota|spend)",
         (402,),
-        "this account has nothing left to spend: pay in, or use another key or model",
     ),
     _Kind(
-        _NEVER,
-        r"loading model|(?:model|is) (?:currently )?loading|warming up|still starting",
-        (),
         "wait until the model has loaded, then ask again",
+        words=r"loading model|(?:model|is) (?:currently )?loading|warming up|still starting",
         later=True,
     ),
     _Kind(
-        _NEVER,
-        r"more (?:system )?memory|out of memory|(?:insufficient|not enough) memory"
-        r"|failed to allocate|unable to allocate",
-        (),
         "use a smaller model, or give it a smaller context window",
+        words=r"more (?:system )?memory|out of memory|(?:insufficient|not enough) memory"
+        r"|failed to allocate|unable to allocate",
     ),
     _Kind(
+        "use a provider that serves your country",
         r"unsupported_country",
         r"(?:country|region|location)\b.*\bnot supported|not (?:available|supported) in your",
-        (),
-        "use a provider that serves your country",
     ),
     _Kind(
+        "rephrase the question",
         r"content_filter|content_policy|data_inspection|sensitive_words|\b1301\b",
         r"content management policy|inappropriate content|敏感内容",
-        (),
-        "rephrase the question",
     ),
     _Kind(
+        "choose a model that the server has, with `model=`",
         r"model_?not_?(?:found|exist)|DeploymentNotFound|invalid_model",
         r"\bmodel\b.*\b(?:not found|not exist|does not exist)|no such model|not a valid model"
         r"|no models? loaded",
-        (),
-        "choose a model that the server has, with `model=`",
     ),
     _Kind(
+        "leave this setting out, or give it the value the server names",
         r"unsupported_(?:value|parameter)|unknown_parameter|extra_forbidden",
         r"unsupported (?:value|parameter)|extra inputs are not permitted"
         r"|unrecognized request argument|(?:does not|doesn't) support|not supported (?:with|by)",
-        (),
-        "leave this setting out, or give it the value the server names",
     ),
     _Kind(
+        "check the API key",
         r"invalid_(?:api_)?key|authentication|unauthenticated",
         r"(?:invalid|incorrect|missing|wrong|no) api[ -]?key|api[ -]?key\b.*\b(?:not valid|invalid)"
         r"|invalid authentication|token (?:is )?(?:invalid|expired)",
         (401,),
-        "check the API key",
     ),
     _Kind(
-        _NEVER,
-        r"unexpected endpoint|unknown request url|no route",
-        (404, 405),
         "check the server's address, which usually ends in /v1",
+        words=r"unexpected endpoint|unknown request url|no route",
+        statuses=(404, 405),
     ),
     _Kind(
+        "wait a moment, or ask fewer at once",
         r"rate_?limit|limit_(?:requests|burst_rate)|throttl|\b130[2-5]\b",
         r"rate limit|too many requests",
         (429,),
-        "wait a moment, or ask fewer at once",
         later=True,
     ),
     _Kind(
+        "the server is busy: wait a moment, then ask again",
         r"overloaded",
         r"overloaded|at capacity|server (?:is )?busy",
         (503, 529),
-        "the server is busy: wait a moment, then ask again",
         later=True,
     ),
 ]
-
-_DAY = _Kind(
-    "",
-    "",
-    (),
-    "the allowance of today is used up: ask again tomorrow, or use another plan or model",
-)
 _BY_STATUS = {
     403: "check what the account of this key may use",
-    408: "ask again, or raise `timeout`",
-    504: "ask again, or raise `timeout`",
-    524: "ask again, or raise `timeout`",
+    **dict.fromkeys((408, 504, 524), "ask again, or raise `timeout`"),
 }
 _LATER = {408, 409, 425, 429}
 _NEVER_LATER = {501, 505}
@@ -185,7 +171,7 @@ def judge(error: BaseException) -> Trouble:
     if "JSONDecodeError" in names:
         return Trouble("A piece of the stream arrived broken", "ask again", later=True)
     kind = f"{type(error).__name__}: {said(error)}".removesuffix(": ")
-    return Trouble(kind, "fix this and ask again", later=False)
+    return Trouble(kind, "fix the cause, then ask again", later=False)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -200,12 +186,17 @@ def status_of(error: BaseException) -> int | None:
 
 def _refused(error: BaseException, status: int | None) -> Trouble:
     body = body_of(error)
-    words = sentence(error) or _plain(error, status)
+    words = sentence(error)
+    if not words and status is None:
+        words = said(error) or "The model's server reported an error"
+    elif not words:
+        failed = status is not None and status >= 500
+        words = "The model's server failed" if failed else "The server refused the request"
     kind = _kind(words, body, status)
     wait = asked_wait(error)
     if status is not None:
         words = f"{words} (HTTP {status})"
-    if wait is not None and wait > PATIENCE and (kind is None or kind.later):
+    if wait is not None and wait > LONGEST_WAIT and (kind is None or kind.later):
         return Trouble(words, f"the server asks to wait until {until(wait)}: ask then", later=False)
     if kind is not None:
         return Trouble(words, kind.advice, kind.later)
@@ -220,16 +211,10 @@ def _kind(words: str, body: Any, status: int | None) -> _Kind | None:
     if status in (429, None) and _PER_DAY.search(json.dumps(body, default=str)):
         return _DAY
     for kind in _KINDS:
-        told = re.search(kind.codes, codes, re.IGNORECASE)
-        if told or re.search(kind.words, words, re.IGNORECASE):
+        known = re.search(kind.codes, codes, re.IGNORECASE)
+        if known or re.search(kind.words, words, re.IGNORECASE):
             return kind
     return next((kind for kind in _KINDS if status in kind.statuses), None)
-
-
-def _plain(error: BaseException, status: int | None) -> str:
-    if status is None:
-        return said(error) or "The model's server reported an error"
-    return "The model's server failed" if status >= 500 else "The server refused the request"
 
 
 def _unreachable(error: BaseException) -> Trouble:

@@ -1,7 +1,12 @@
-"""A server's own words in an error, without the reader's key."""
+"""What a server says in an error: its own words, without the reader's key, and how long to wait."""
 
 import json
+import math
 import re
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any
 
@@ -13,6 +18,10 @@ _KEYS = re.compile(
     r"|(?<=Bearer )[^\s,\"']+|(?<=[?&]key=)[^&\s]+|(?<=//)[^/\s:@]*:[^/\s@]+(?=@)"
 )
 _KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)[a-z]*"
+_DURATION = re.compile(rf"(?:{_PART}\s*)+", re.IGNORECASE)
+_IN_WORDS = re.compile(rf"(?:try again|retry)(?: in| after)?\s+((?:{_PART}\s*)+)", re.IGNORECASE)
 
 
 def body_of(error: BaseException) -> Any:
@@ -110,3 +119,74 @@ def _clean(text: str) -> str:
     if len(line) > _LONGEST:
         line = line[: _LONGEST - 1] + "…"
     return line.rstrip(".。 ")
+
+
+def asked_wait(error: BaseException) -> float | None:
+    """Give the seconds the server asks to wait, if it does.
+
+    Read from `retry-after-ms`, `Retry-After` (RFC 9110 10.2.3: seconds or a date; and "2s", which
+    some send), for a refusal (429) `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), then from
+    the body: Google's `retryDelay`, or words like "try again in 1.5s".
+    """
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    milliseconds = duration(f"{headers.get('retry-after-ms', '')}ms")
+    if milliseconds is not None:
+        return milliseconds
+    asked = _retry_after(headers.get("retry-after", ""))
+    if asked is not None:
+        return asked
+    if getattr(error, "status_code", None) == 429:
+        asked = _reset(headers)
+    return _in_body(error) if asked is None else asked
+
+
+def duration(text: str) -> float | None:
+    """Give the seconds that "90", "1.5s", "17ms" or "6m0s" mean; `None` if it means none."""
+    text = text.strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        if not _DURATION.fullmatch(text):
+            return None
+        parts = re.findall(_PART, text, re.IGNORECASE)
+        return sum(float(number) * _UNITS[unit.lower()] for number, unit in parts)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def until(seconds: float) -> str:
+    """Say when a wait that begins now is over, with the date, in local time."""
+    try:
+        then = datetime.fromtimestamp(time.time() + seconds)
+    except (OverflowError, ValueError, OSError):
+        return "a date after the year 9999"
+    return f"{then:%H:%M} on {then.day} {then:%B %Y}"
+
+
+def _retry_after(text: str) -> float | None:
+    seconds = duration(text)
+    if seconds is None:
+        try:
+            seconds = max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
+    return seconds
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    """When the allowance that is used up is there again; if none says so, the first of them."""
+    resets, empty = [], []
+    for kind in ("requests", "tokens"):
+        wait = duration(headers.get(f"x-ratelimit-reset-{kind}", ""))
+        if wait is None:
+            continue
+        resets.append(wait)
+        if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0":
+            empty.append(wait)
+    return max(empty) if empty else min(resets, default=None)
+
+
+def _in_body(error: BaseException) -> float | None:
+    # However deep in the body, also in JSON within a string.
+    delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', json.dumps(body_of(error), default=str))
+    found = delay or _IN_WORDS.search(sentence(error))
+    return duration(found[1]) if found else None

@@ -9,39 +9,35 @@ from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
 
-from nbkit.loops.heartbeat import Breath, Heartbeat, keep_waking
+from nbkit.loops.heartbeat import Heartbeat, YieldTimer, keep_waking
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, refuse
-from nbkit.streaming.answer import Answer
-from nbkit.streaming.blocking_calls import call
+from nbkit.streaming.answer import Answer, sources_of
 from nbkit.streaming.errors import (
     AnswerTruncated,
     NoAnswer,
-    StreamBroken,
     StreamError,
     StreamMisused,
+    broken_by,
     check_source,
-    explain,
-    not_an_answer,
 )
 from nbkit.streaming.history import MemoryNotWritten
-from nbkit.streaming.readers import NotAnAnswer, Reader, open_deltas, sources_of
+from nbkit.streaming.readers import Reader, call, open_deltas
 from nbkit.streaming.reply_faults import fault_of
 from nbkit.streaming.trace import Trace, clock_offset
 from nbkit.wording import joined
 
 _SETTLE_SECONDS = 2.0
-_ENDLESS = 10_000
-"""Deltas after a stop, without the source ever waiting for anything, before it is dropped."""
+MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
 _END = object()
 
 
 class TokenStream:
     """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
 
-    It can be read once. `text`, `sources` and `trace` may be looked at while it runs. Leaving the
-    loop early, cancelling the task that reads, or `cancel()` ends generation at the model within
-    one token, and keeps what has arrived.
+    It can be read once; `text`, `sources` and `trace` also while it runs. Leaving the loop early,
+    cancelling the task that reads, or `cancel()` ends generation at the model within one token,
+    and keeps what has arrived.
 
     Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
     before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
@@ -58,12 +54,12 @@ class TokenStream:
         self.opened = asyncio.Event()
         """Set as soon as LlamaIndex responds: `sources` are known, the first token is not."""
         self.demand: asyncio.Event | None = None
-        """Backpressure: while this event is there and not set, no more is read from the source."""
+        """While this event is there and not set, no more is read from the source."""
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
-        self._hear: Callable[[str], None] = _ignore
-        self._heart: Heartbeat | None = None
+        self._on_chunk: Callable[[str], None] = _ignore
+        self._heartbeat: Heartbeat | None = None
         self._reader: Reader | None = None
         self._heard = events.Hearing()
         self._pump_task: asyncio.Task[None] | None = None
@@ -74,7 +70,7 @@ class TokenStream:
 
     @classmethod
     def of_call(cls, source: Any, start: float, heard: events.Hearing) -> Self:
-        """Read what a call gave that began at `start` and was heard ever since."""
+        """Read the result of a call that began at `start`, with what events told of it since."""
         tokens = cls(source)
         tokens.trace.start, tokens._heard = start, heard
         return tokens
@@ -92,14 +88,14 @@ class TokenStream:
         self._take()
         return self._follow(_ignore).__await__()
 
-    async def follow(self, hear: Callable[[str], None]) -> Answer:
-        """Read it all, handing each chunk to `hear` as it arrives; returns the `Answer`.
+    async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
+        """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
 
-        `hear` runs on the event loop, so it must be quick. Spares the task switch a chunk that
-        `async for` costs.
+        `on_chunk` runs on the event loop, so it must be quick. It costs one task switch less per
+        chunk than `async for`.
         """
         self._take()
-        return await self._follow(hear)
+        return await self._follow(on_chunk)
 
     def cancel(self) -> None:
         """End the stream, keeping what has arrived; safe from any thread, any number of times."""
@@ -112,7 +108,7 @@ class TokenStream:
         if self._taken:
             raise StreamMisused(
                 "This stream has already been read",
-                "its result is in `.answer`; to hear the answer again, ask again.",
+                "its result is in `.answer`; for a new stream, ask again.",
             )
         self._taken = True
 
@@ -121,25 +117,25 @@ class TokenStream:
         pump = self._start(arrived.put_nowait)
         pump.add_done_callback(lambda _: arrived.put_nowait(_END))
         try:
-            with keep_waking(asyncio.get_running_loop()) as self._heart:
+            with keep_waking(pump.get_loop()) as self._heartbeat:
                 while (chunk := await arrived.get()) is not _END:
                     yield chunk
         finally:
             await self._close(pump)
         await self._result(pump)
 
-    async def _follow(self, hear: Callable[[str], None]) -> Answer:
-        pump = self._start(hear)
+    async def _follow(self, on_chunk: Callable[[str], None]) -> Answer:
+        pump = self._start(on_chunk)
         try:
-            with keep_waking(asyncio.get_running_loop()) as self._heart:
+            with keep_waking(pump.get_loop()) as self._heartbeat:
                 await asyncio.wait({pump})
         finally:
             await self._close(pump)
         return await self._result(pump)
 
-    def _start(self, hear: Callable[[str], None]) -> asyncio.Task[None]:
+    def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
-        self._hear = hear
+        self._on_chunk = on_chunk
         if inspect.isawaitable(self._source) or callable(self._source):
             self.trace.start = time.perf_counter()
         self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
@@ -153,14 +149,14 @@ class TokenStream:
 
     async def _result(self, pump: asyncio.Task[None]) -> Answer:
         if self.answer is None:
-            await pump  # settling itself failed: say why
+            await pump  # raises: settling itself failed
         assert self.answer is not None
         if self.answer.error is not None:
             raise self.answer.error
         return self.answer
 
     async def _pump(self) -> None:
-        """Read the source at its own pace; whoever hears it may be slow, or gone."""
+        """Read the source at its own pace; whoever reads the stream may be slow, or gone."""
         self._heard = events.begin(self._heard)
         error: BaseException | None = None
         self._pumping = True
@@ -171,11 +167,10 @@ class TokenStream:
                 await self._drain()
         except asyncio.CancelledError:
             self._stopping = True
-        except Exception as raised:  # noqa: BLE001 - kept, with the partial answer, for the reader
-            error = raised
-        except (SystemExit, KeyboardInterrupt) as raised:
-            error = raised
-            raise
+        except BaseException as raised:
+            error = raised  # kept, with the partial answer, for the reader
+            if not isinstance(raised, Exception):
+                raise
         finally:
             self._pumping = False
             self.trace.end = time.perf_counter()
@@ -201,14 +196,13 @@ class TokenStream:
 
     async def _drain(self) -> None:
         assert self._reader is not None
-        assert self._heart is not None
-        breath, skipped = Breath(self._heart), 0
+        assert self._heartbeat is not None
+        timer, skipped = YieldTimer(self._heartbeat), 0
         async for delta in joined(self._reader):
             if self._stopping:
-                # The stop reaches the source where it next waits, which closes its connection; a
-                # source that never waits has none.
+                # The stop reaches the source where it next waits, which closes its connection.
                 skipped += 1
-                if skipped > _ENDLESS:
+                if skipped > MAX_DELTAS_AFTER_STOP:
                     break
                 continue
             if not delta:
@@ -217,56 +211,50 @@ class TokenStream:
             self.trace.model = self._heard.model
             self.trace.add(now, len(delta))
             self._parts.append(delta)
-            self._hear(delta)
+            self._on_chunk(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
-            if breath.is_short(now):
-                # The loop must turn though the source delivers without ever suspending.
+            if timer.is_due(now):
+                # The source delivers without ever suspending: let the loop turn.
                 await self._pause(asyncio.sleep(0))
 
     async def _pause(self, waiting: Awaitable[object]) -> None:
-        """Wait between two deltas, for something else than the source."""
+        """Wait between two deltas for something other than the source."""
         try:
             await waiting
         except asyncio.CancelledError:
-            # Cancelled here, the source would never learn of it and its connection stay open:
-            # pass the cancellation on to where the source waits.
-            task = asyncio.current_task()
-            assert task is not None
+            # The cancellation must reach the source where it waits, or its connection stays open.
+            assert self._pump_task is not None
             self._stopping = True
-            task.cancel()
+            self._pump_task.cancel()
 
     def _halt(self) -> None:
         self._stopping = True
         if self._reader is not None:
             self._reader.stop()
-        # Once only, and only while it reads: a second cancellation would hit it settling.
         if self._pumping and self._pump_task is not None:
-            self._pumping = False
+            self._pumping = False  # a second cancellation would hit it while it settles
             self._pump_task.cancel()
 
     async def _settle(self, error: BaseException | None) -> None:
-        trace, heard = self.trace, self._heard
-        heard.tell(trace)
-        stopped = self._stopping
+        heard, stopped = self._heard, self._stopping
+        heard.tell(self.trace)
         complaint = None if stopped else self._complaint(error)
         if isinstance(complaint, NoAnswer):
             self._parts.clear()
-        if stopped or complaint is not None:
-            if self._reader is not None:
-                await self._reader.stopped()
-            if heard.turn is not None:
-                complaint = await heard.turn.close(self.text, complaint)
+        if (stopped or complaint) and self._reader is not None:
+            await self._reader.stopped()
+        if (stopped or complaint) and heard.turn is not None:
+            complaint = await heard.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
-            trace=trace,
+            trace=self.trace,
             response=self._response,
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
-            nothing_found=not stopped
-            and complaint is None
+            nothing_found=not (stopped or complaint)
             and heard.found_nothing(self._response, self.text),
         )
         if complaint is not None:
@@ -275,17 +263,13 @@ class TokenStream:
             self._source.close()
 
     def _complaint(self, error: BaseException | None) -> StreamError | None:
-        """Say what is wrong with the answer, if anything is; LlamaIndex would say nothing."""
+        """Return the error of the answer, if there is one."""
         if isinstance(error, StreamMisused) and error.answer is None:
             return error
         if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
             return MemoryNotWritten.by(error, None)
-        if isinstance(error, NotAnAnswer):
-            return not_an_answer(error)
         if error is not None:
-            broken = StreamBroken(*explain(error, self.trace.chunks))
-            broken.__cause__ = error
-            return broken
+            return broken_by(error, self.trace.chunks)
         streamed = self._reader is not None and self._reader.from_model
         return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
 
@@ -297,8 +281,8 @@ def stream(source: Any) -> TokenStream:
     a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
     async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
     array or model, and not yet an agent. For a coroutine or callable the clock starts before
-    it runs, so TTFT includes retrieval; for an answer already made it starts here, and retrieval
-    is not in it. Blocking sources are read in a worker thread, never on the event loop.
+    it runs, so TTFT includes retrieval; for an answer already made it starts here, without
+    retrieval. Blocking sources are read in a worker thread, never on the event loop.
 
     Raises `StreamMisused`, naming the right call, for anything else.
 
@@ -313,4 +297,4 @@ def stream(source: Any) -> TokenStream:
 
 
 def _ignore(_chunk: str) -> None:
-    """Hear a chunk that nobody wants to see."""
+    """Do nothing with a chunk."""

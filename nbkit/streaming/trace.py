@@ -15,7 +15,6 @@ _LUMP_TEXT = 0.8
 _LUMP_TIME = 0.05
 _TELLING_TOKENS, _TELLING_CHARACTERS = 8, 32
 _TELLING_SECONDS = 0.1
-"""A shorter wait nobody notices, and a quick model's chunks may pile up in it by themselves."""
 
 
 def clock_offset() -> float:
@@ -27,17 +26,17 @@ def clock_offset() -> float:
 class Trace:
     """The timing of one streamed answer: what happened when, and the metrics read off it.
 
-    The fields are raw readings of `time.perf_counter` (seconds, comparable within one process);
-    the properties are durations in seconds. A metric whose moment never came is `None`.
+    The fields are readings of `time.perf_counter` (seconds, comparable within one process); the
+    properties are durations in seconds, `None` where what they measure did not happen.
 
-    Chunks are not tokens: one delta of a stream may carry several tokens, so whatever is counted
-    here is called a chunk, and the metrics that need tokens use the count the server reported.
+    Chunks are not tokens: one delta may carry several tokens, so what is counted here is called a
+    chunk, and the metrics that need tokens use the count the server reported.
 
     Taught in notebook 01.
     """
 
     start: float
-    """The clock started: the question was put, or an answer already made was wrapped."""
+    """The question was asked, or an answer already made was wrapped."""
     arrivals: list[float] = field(default_factory=list)
     """One reading per non-empty delta, in order of arrival."""
     sizes: list[int] = field(default_factory=list)
@@ -51,8 +50,7 @@ class Trace:
     tokens: int | None = None
     """Completion tokens as the server counted them, where it reported usage."""
     reasoning_tokens: int | None = 0
-    """Those of `tokens` that were spent on thoughts, which are not streamed as text; `None` if the
-    model thought and its server did not count them."""
+    """Those of `tokens` spent on thoughts, which are not streamed as text; `None` if uncounted."""
     prompt_tokens: int | None = None
     """Prompt tokens as the server counted them, where it reported usage."""
     model: str | None = None
@@ -99,9 +97,8 @@ class Trace:
         """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
 
         The vLLM benchmark's definition, which leaves the first token out; guidellm's includes it.
-        Tokens are those of the text: a model's thoughts were over when the first delta came.
-        `None` without a count of them from the server, below two tokens, and for an answer in one
-        piece, whose tokens nobody timed.
+        Tokens of thoughts are left out. `None` without the server's count, below two tokens, and
+        for an answer in one piece.
         """
         tokens = self.text_tokens
         if self.chunks < 2 or tokens is None or tokens < 2:
@@ -124,8 +121,7 @@ class Trace:
     def before_call(self) -> float | None:
         """Seconds from start until the last model call began: retrieval, and earlier model calls.
 
-        Response modes such as refine call the model several times, and only the last answer is
-        streamed. `None` where no model was called. With `first_token_wait` it makes up TTFT.
+        `None` where no model was called. TTFT is this plus `first_token_wait`.
         """
         return None if self.requested is None else max(self.requested - self.start, 0.0)
 
@@ -146,24 +142,22 @@ class Trace:
 
     @property
     def suspended(self) -> bool:
-        """Tell whether the machine slept, or its clock was set, while this answer came.
+        """Whether the machine slept, or its clock was set, while this answer came.
 
-        perf_counter stands still while Linux or macOS sleeps and the wall clock does not: more than
-        a second between the two, and no duration here can be trusted.
+        perf_counter stands still while Linux or macOS sleeps, and the wall clock does not. Then no
+        duration here can be trusted.
         """
         return abs(self.clock_jump) > _SUSPENDED
 
     @property
     def looks_buffered(self) -> bool | None:
-        """Tell whether the answer came in one lump, though it may have been asked for as a stream.
+        """Whether the answer came in one lump, though it may have been asked for as a stream.
 
         A lump is a run of deltas each less than 2 ms after the one before. True if one lump holds
-        at least 80 % of the text and took less than 5 % of the time since the model was called:
-        somebody (a server that does not stream, a proxy, a blocking client) held the text back.
-        `None` if there is too little to tell by: below 8 tokens, or 32 characters where the server
-        counted none; or several chunks, all within 0.1 s of the call. A model that writes more
-        than 500 chunks a second after a wait 20 times as long as its answer looks the same, and to
-        a reader is the same.
+        at least 80 % of the text and took less than 5 % of the time since the model was called: a
+        server that does not stream, a proxy or a blocking client held the text back. `None` if
+        this cannot be told: below 8 tokens (32 characters where the server counted none), or for
+        several chunks all within 0.1 s of the call.
         """
         size = sum(self.sizes)
         tokens = self.text_tokens
@@ -177,7 +171,7 @@ class Trace:
         return held >= _LUMP_TEXT * size and end - begin <= _LUMP_TIME * (end - asked)
 
     def _lump(self) -> tuple[float, float, int]:
-        """When the lump with the most text began and ended, and its characters."""
+        """Start, end and characters of the lump with the most text."""
         lumps: list[tuple[float, float, int]] = []
         for now, size in zip(self.arrivals, self.sizes, strict=True):
             if lumps and now - lumps[-1][1] < _LUMP_GAP:

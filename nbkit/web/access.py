@@ -1,4 +1,8 @@
-"""Who may ask, and how much: checked before any of the application runs."""
+"""Who may ask, and how much: checked before any of the application runs.
+
+One ASGI middleware: Starlette's TrustedHostMiddleware does not accept numeric addresses in general,
+and FastAPI's dependencies come after the body, and only for paths that exist.
+"""
 
 import asyncio
 import hmac
@@ -7,37 +11,38 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 """The largest body of a request."""
 BODY_SECONDS = 10.0
 """Seconds a body may take to arrive."""
-OPEN_PATHS = frozenset({"/"})
-"""What needs no token: the page, which holds nothing and learns the token from its address."""
+STALLED_SECONDS = 60.0
+"""Seconds a client may take to make room for more of its answer."""
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
-class Refused(HTTPException):
-    """A request that must not be answered, nor the rest of it be read."""
+class RequestRefused(Exception):
+    """A request that is not answered; nothing more of it is read."""
 
     def __init__(self, status: int, detail: str, **headers: str) -> None:
-        super().__init__(status, detail, {"Connection": "close", **headers})
+        headers["Connection"] = "close"
+        self.response = JSONResponse({"detail": detail}, status, headers)
 
 
 class Guard:
-    """Lets only requests through that carry the token and come from this server's own page.
+    """Passes on only requests that carry the token and come from this server's own page.
 
-    A site that another's name resolves to (DNS rebinding) shows in the Host header, another site's
-    script or form in the Origin header. `hosts` are the names this server goes by; with
-    `any_address`, numeric addresses are good too, which no name can be rebound to look like; with
-    `hosts=None` any Host will do, for when a proxy in front checks it.
+    A foreign name that resolves to this machine (DNS rebinding) shows in the Host header, another
+    site's script or form in the Origin header. `hosts` are the names of this server; `None` accepts
+    any, for when a proxy in front checks them. With `any_address` numeric addresses are accepted
+    too: DNS cannot point one of those elsewhere.
     """
 
     def __init__(
-        self, app: ASGIApp, token: str, hosts: Iterable[str] | None, *, any_address: bool = False
+        self, app: ASGIApp, token: str, hosts: Iterable[str] | None, *, any_address: bool
     ) -> None:
         self._app = app
         self._token = token.encode()
@@ -46,47 +51,54 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
-        if scope["type"] != "http":
-            return
+        body: list[Message] = []
 
-        async def tell(message: Message) -> None:
+        async def receive_body() -> Message:
+            return body.pop() if body else await receive()
+
+        async def send_in_time(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_ALWAYS]
-            await send(message)
+                message["headers"] = [*message["headers"], *_HEADERS]
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send(message)
 
         try:
             self._check(scope["path"], Headers(scope=scope))
-        except Refused as refused:
-            response = JSONResponse(
-                {"detail": refused.detail}, refused.status_code, refused.headers
-            )
-            await response(scope, receive, tell)
+            body.append(await _read_body(receive))
+        except RequestRefused as refused:
+            await refused.response(scope, receive, send_in_time)
         else:
-            await self._app(scope, _Body(receive).receive, tell)
+            await self._app(scope, receive_body, send_in_time)
 
     def _check(self, path: str, headers: Headers) -> None:
         host = headers.get("host", "")
-        if not self._knows(_name(host)):
-            raise Refused(403, "This server does not go by that name — use the address it printed.")
+        if not self._is_own_name(host):
+            raise RequestRefused(
+                403, "This server has another name — use the address that it shows."
+            )
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host.lower():
-            raise Refused(403, "Another site's page may not ask this server.")
-        if path not in OPEN_PATHS and not self._proves(headers):
-            raise Refused(
+            raise RequestRefused(403, "Another site's page may not ask this server.")
+        # The page is open: it holds nothing, and learns the token from its address.
+        if path != "/" and not self._has_token(headers):
+            raise RequestRefused(
                 401,
                 "The token is missing or wrong — open the page at the address with the token.",
                 **{"WWW-Authenticate": "Bearer"},
             )
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BYTES:
+        if int(headers.get("content-length", "0")) > MAX_BYTES:
             raise _too_large()
 
-    def _knows(self, name: str) -> bool:
-        if self._hosts is None or name in self._hosts:
+    def _is_own_name(self, host: str) -> bool:
+        if self._hosts is None:
             return True
-        return self._any_address and _is_address(name)
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+            return name in self._hosts or (self._any_address and bool(ipaddress.ip_address(name)))
+        except ValueError:
+            return False
 
-    def _proves(self, headers: Headers) -> bool:
+    def _has_token(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             # A proxy in front, such as JupyterHub's, may keep Authorization for itself.
@@ -94,52 +106,20 @@ class Guard:
         return hmac.compare_digest(token.strip().encode(), self._token)
 
 
-class _Body:
-    """A request's body, as far as it may go and as long as it may take."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._size = 0
-        self._whole = False
-        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
-
-    async def receive(self) -> Message:
-        """Give the next part of the body, then news of the client going away."""
-        if self._whole:
-            return await self._receive()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            raise Refused(408, "The request took too long to arrive.") from None
-        self._size += len(message.get("body", b""))
-        if self._size > MOST_BYTES:
-            raise _too_large()
-        self._whole = not message.get("more_body", False)
-        return message
-
-
-def _too_large() -> Refused:
-    return Refused(413, f"The request is larger than {MOST_BYTES // 1024} kB.")
-
-
-_ALWAYS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
-
-
-def _name(host: str) -> str:
-    """Give a Host header without its port."""
+async def _read_body(receive: Receive) -> Message:
+    """Read a request's whole body."""
+    body = b""
     try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+        async with asyncio.timeout(BODY_SECONDS):
+            while len(body) <= MAX_BYTES:
+                message = await receive()
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    return {**message, "body": body}
+    except TimeoutError:
+        raise RequestRefused(408, "The request took too long to arrive.") from None
+    raise _too_large()
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _too_large() -> RequestRefused:
+    return RequestRefused(413, f"The request is larger than {MAX_BYTES // 1024} kB.")

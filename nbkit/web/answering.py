@@ -9,28 +9,27 @@ from itertools import count
 
 from fastapi import HTTPException, Response
 from fastapi.sse import ServerSentEvent
-from pydantic import BaseModel
 
 from nbkit.displays.markdown import GrowingMarkdown
 from nbkit.streaming.backpressure import pieces
 from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
-from nbkit.web.messages import Done, Failed, RenderedToken, Sources, Token, as_json
+from nbkit.web.messages import Data, as_json, done, failed, sources
 
 UNREAD = 16_384
 """Characters of an answer that may wait for a slow reader before the model's stream is held up."""
 RENDERED = 100_000
 """Characters of an answer that are rendered as HTML; the page shows no more than these."""
 FRAME = 1 / 30
-"""Seconds between two events with HTML: each carries the open block anew."""
+"""Seconds between two events with HTML: each carries the open block again."""
 RETRY_AFTER = 2
 """Seconds after which a client that was turned away may ask again."""
 
-Events = AsyncIterator[ServerSentEvent]
+ServerSentEvents = AsyncIterator[ServerSentEvent]
 
 
 class Answers:
-    """The answers being written at this moment."""
+    """The answers being written at this moment: at most `most`, each for at most `seconds`."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
@@ -59,75 +58,75 @@ class Answers:
     @asynccontextmanager
     async def events(
         self, stream: TokenStream, response: Response, *, html: bool
-    ) -> AsyncIterator[Events]:
-        """Give the events of one answer; whoever leaves the block has ended it at the model.
+    ) -> AsyncIterator[ServerSentEvents]:
+        """Give the events of one answer; leaving the block ends it at the model.
 
-        The response tells, in `X-Answer`, the name by which it can be stopped.
+        The response's header `X-Answer` has the name by which it can be stopped.
         """
         name = response.headers["X-Answer"] = secrets.token_urlsafe(12)
-        # A proxy that compressed the events would gather them; FastAPI adds no-cache.
+        # A proxy that compresses the events would hold them back; FastAPI adds no-cache.
         response.headers["Cache-Control"] = "no-transform"
         self._running[name] = stream
         limit = asyncio.get_running_loop().call_later(self._seconds, stream.cancel)
         try:
-            async with aclosing(self._told(stream, html)) as events:
+            async with aclosing(_events(stream, html)) as events:
                 yield events
         finally:
             limit.cancel()
             del self._running[name]
 
     def stop(self, name: str) -> None:
-        """End one, if it is still being written; it still sends its last event."""
+        """Stop one, if it is still being written; it still sends its last event."""
         if name in self._running:
             self._running[name].cancel()
 
     def stop_all(self) -> None:
-        """End them all."""
+        """Stop them all."""
         for name in self._running:
             self.stop(name)
 
-    async def _told(self, stream: TokenStream, html: bool) -> AsyncGenerator[ServerSentEvent, None]:
-        numbers = count(1)
 
-        def event(name: str, data: BaseModel) -> ServerSentEvent:
-            return ServerSentEvent(event=name, raw_data=as_json(data), id=str(next(numbers)))
+async def _events(stream: TokenStream, html: bool) -> AsyncGenerator[ServerSentEvent, None]:
+    numbers = count(1)
 
-        rendering = _Rendering() if html else None
-        try:
-            async with aclosing(pieces(stream, UNREAD)) as arriving:
-                async for piece in arriving:
-                    if not piece:
-                        yield event("sources", Sources.of(stream.sources))
-                    elif rendering is None:
-                        yield event("token", Token(text=piece))
-                    else:
-                        yield event("token", rendering.add(piece))
-                        await asyncio.sleep(rendering.rest)
-        except StreamError as error:
-            yield event("error", Failed.of(error, stream.trace))
-        else:
-            assert stream.answer is not None
-            yield event("done", Done.of(stream.answer))
+    def event(name: str, data: Data) -> ServerSentEvent:
+        return ServerSentEvent(event=name, raw_data=as_json(data), id=str(next(numbers)))
+
+    rendering = _Rendering() if html else None
+    try:
+        async with aclosing(pieces(stream, UNREAD)) as arriving:
+            async for piece in arriving:
+                if not piece:
+                    yield event("sources", sources(stream.sources))
+                elif rendering is None:
+                    yield event("token", {"text": piece})
+                else:
+                    yield event("token", {"text": piece, **rendering.add(piece)})
+                    await asyncio.sleep(rendering.pause)
+    except StreamError as error:
+        yield event("error", failed(error, stream.trace))
+    else:
+        assert stream.answer is not None
+        yield event("done", done(stream.answer))
 
 
 class _Rendering:
     """An answer's Markdown as safe HTML, piece by piece, at no great cost to the other answers."""
 
     def __init__(self) -> None:
-        self.rest = FRAME
-        """Seconds until the next piece is worth its work."""
+        self.pause = FRAME
+        """Seconds to wait before the next piece is rendered."""
         self._markdown = GrowingMarkdown()
-        self._room = RENDERED
+        self._characters = 0
 
-    def add(self, piece: str) -> Token:
-        """Give the event for a piece; beyond `RENDERED` characters it has the text alone."""
-        self._room -= len(piece)
-        if self._room < 0:
-            return Token(text=piece)
+    def add(self, piece: str) -> Data:
+        """Give the HTML that a piece changes; nothing beyond `RENDERED` characters."""
+        self._characters += len(piece)
+        if self._characters > RENDERED:
+            return {}
         started = time.perf_counter()
         before = len(self._markdown.finished)
         self._markdown.add(piece)
-        # The open block is rendered anew each time: a long one less often.
-        self.rest = max(FRAME, 9 * (time.perf_counter() - started))
-        finished = self._markdown.finished[before:]
-        return RenderedToken(text=piece, finished=finished, open=self._markdown.open)
+        # The open block is rendered again each time: a long one less often.
+        self.pause = max(FRAME, 9 * (time.perf_counter() - started))
+        return {"finished": self._markdown.finished[before:], "open": self._markdown.open}

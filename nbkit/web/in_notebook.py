@@ -4,55 +4,52 @@ import os
 import sys
 from html import escape
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from nbkit.loops.kernel import kernel_shell
 
-if TYPE_CHECKING:
-    from nbkit.web.server import Server
-
-HEIGHT = 480
-"""Pixels."""
-# A framed page is told to be dark by the color-scheme of its frame, else by the system.
-_STYLE = f"""<style>
-.nbkit-page {{ width: 100%; height: {HEIGHT}px }}
-[data-jp-theme-light="true"] .nbkit-page, .vscode-light .nbkit-page {{ color-scheme: light }}
-[data-jp-theme-light="false"] .nbkit-page, .vscode-dark .nbkit-page {{ color-scheme: dark }}
+HUB_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"
+"""Set on JupyterHub and Binder: the path under which this notebook's server is reached."""
+# A framed page follows the color-scheme of its frame, else that of the system.
+_STYLE = """<style>
+.nbkit-page { width: 100%; height: 480px }
+[data-jp-theme-light="true"] .nbkit-page, .vscode-light .nbkit-page { color-scheme: light }
+[data-jp-theme-light="false"] .nbkit-page, .vscode-dark .nbkit-page { color-scheme: dark }
 </style>"""
-_NEEDS_PROXY = " On a hub it is out of reach until jupyter-server-proxy is installed there."
 
 
-def show_page(server: "Server") -> None:
-    """Display the page in a frame, or a link to it where a frame cannot be."""
+def show_page(page: str) -> None:
+    """Display the page in a frame, or a link to it where a frame cannot be; `page` has the token.
+
+    Without a notebook its address is printed.
+    """
     if kernel_shell() is None:
-        sys.stdout.write(f"{server.page}\n")
+        sys.stdout.write(f"{page}\n")
         return
     from IPython.display import display
 
-    url = escape(notebook_url(server))
-    needs = _NEEDS_PROXY if _on_hub() and not find_spec("jupyter_server_proxy") else ""
-    # An object, not an iframe: where the page cannot be shown, or its server is gone, it shows what
-    # stands inside it.
+    url = escape(notebook_url(page))
+    out_of_reach = HUB_VARIABLE in os.environ and notebook_url(page) == page
+    needs = " On a hub this needs jupyter-server-proxy, installed there." if out_of_reach else ""
+    # An object, not an iframe: what stands inside it is shown where the page cannot be, or when its
+    # server has ended.
     frame = (
         f'{_STYLE}<object class="nbkit-page" type="text/html" data="{url}">'
         "The page was here while its server ran: run the cells again to bring it back. If it runs, "
         f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.'
         f"{needs}</object>"
     )
-    words = f"The page of {server.url}: its whole address, with the token, is server.page."
+    words = f"The page of {page.partition('/#')[0]}: its whole address is server.page."
     display({"text/html": frame, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
-def notebook_url(server: "Server") -> str:
+def notebook_url(page: str) -> str:
     """Give the page's address as the reader's browser can reach it.
 
     On JupyterHub and Binder that is a path of the hub's own, through jupyter-server-proxy.
     """
-    prefix = _on_hub()
-    if prefix and find_spec("jupyter_server_proxy"):
-        return f"{prefix.rstrip('/')}/proxy/{server.port}/#{server.token}"
-    return server.page
-
-
-def _on_hub() -> str | None:
-    return os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    prefix = os.environ.get(HUB_VARIABLE)
+    if prefix is None or find_spec("jupyter_server_proxy") is None:
+        return page
+    parts = urlsplit(page)
+    return f"{prefix.rstrip('/')}/proxy/{parts.port}/#{parts.fragment}"

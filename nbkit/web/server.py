@@ -2,18 +2,18 @@
 
 import asyncio
 import atexit
+import logging
 import os
 import secrets
 import socket
 import sys
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from contextlib import AbstractContextManager, suppress
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine.types import BaseChatEngine
 
@@ -22,26 +22,25 @@ from nbkit.loops.run import wind_up
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.web.access import LOOPBACK, Guard
 from nbkit.web.app import ChatFactory, create_app
-from nbkit.web.timeouts import ImpatientProtocol
+from nbkit.web.in_notebook import HUB_VARIABLE, show_page
+from nbkit.web.timeouts import http_protocol
 
-START_SECONDS = 10.0
-FAREWELL_SECONDS = 1.0
+STOP_SECONDS = 1
 """Seconds that answers have for their last event when the server is stopped."""
 _EXPOSED = """\
 Serving on {url}, beyond this machine. Whoever reaches that address and has the token can put
 questions to your model, at your cost, and read what your documents say. Nothing is encrypted:
-the token and the answers can be read on the way. `stop()` ends it.
+everybody on the network between can read the token and the answers. `stop()` ends it.
 """
+# Without a handler Python prints what uvicorn logs, under whatever cell runs at that moment.
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 
 class ServeError(NbkitError):
-    """The server cannot be what it was asked to be; the message says what to change.
-
-    Taught in notebook 07.
-    """
+    """The server cannot be what it was asked to be; the message says what to change."""
 
 
-class Server:
+class Server(AbstractContextManager["Server"]):
     """A running web server, made by `nbkit.serve`: its address, its token, its end.
 
     As a context manager it stops at the end of the block; it stops with the kernel in any case.
@@ -49,46 +48,30 @@ class Server:
     Taught in notebook 07.
     """
 
-    def __init__(
-        self,
-        engine: BaseQueryEngine | None,
-        chat: ChatFactory | None,
-        *,
-        host: str,
-        port: int,
-        max_concurrent: int,
-        hosts: Iterable[str],
-    ) -> None:
-        self.token = secrets.token_urlsafe(24)
-        self._owner = os.getpid()
-        self._app = create_app(engine, chat, max_concurrent=max_concurrent)
+    def __init__(self, app: FastAPI, *, host: str, port: int, hosts: Iterable[str]) -> None:
         listening = _listen(host, port)
         self.host, self.port = host, int(listening.getsockname()[1])
-        guard = Guard(self._app, self.token, _names(host, hosts), any_address=host not in LOOPBACK)
-        self._uvicorn = _Uvicorn(
+        self.token = secrets.token_urlsafe(24)
+        self._app = app
+        guard = Guard(app, self.token, _names(host, hosts), any_address=host not in LOOPBACK)
+        self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 guard,
-                http=ImpatientProtocol,
+                http=http_protocol(),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=int(2 * FAREWELL_SECONDS),
+                timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
+        # It starts in its own time: whoever asks before that waits at the socket.
         self._loop = asyncio.new_event_loop()
-        self._failure: BaseException | None = None
         self._thread = threading.Thread(
             target=self._live, args=(listening,), name="nbkit-serve", daemon=True
         )
         self._thread.start()
-        if not self._uvicorn.ready.wait(START_SECONDS) or self._failure is not None:
-            self.stop()
-            raise ServeError(
-                f"The server did not start ({self._failure or 'no sign of life'})",
-                "restart the kernel and run the cell again.",
-            ) from self._failure
         atexit.register(self.stop)
 
     @property
@@ -110,7 +93,7 @@ class Server:
     @property
     def running(self) -> bool:
         """Whether it still serves."""
-        return self._owner == os.getpid() and self._thread.is_alive()
+        return self._thread.is_alive()
 
     @property
     def streaming(self) -> int:
@@ -123,33 +106,24 @@ class Server:
         On JupyterHub and Binder the page goes through jupyter-server-proxy if that is installed.
         The output, and so the saved notebook, holds the token; it dies with the server.
         """
-        from nbkit.web.in_notebook import show_page
-
-        show_page(self)
+        show_page(self.page)
 
     def stop(self) -> None:
         """End it, and all answers with it; safe from any thread, any number of times."""
         atexit.unregister(self.stop)
         if not self.running:
             return
-        self._loop.call_soon_threadsafe(self._wind_down)
+        with suppress(RuntimeError):  # the loop is closed: another thread has stopped it
+            self._loop.call_soon_threadsafe(self._begin_to_stop)
         if threading.current_thread() is not self._thread:
-            self._thread.join(5 * FAREWELL_SECONDS)
+            self._thread.join(5 * STOP_SECONDS)
 
     def wait(self) -> None:
         """Wait until it has been stopped; an interrupt ends the waiting."""
         while self.running:
             self._thread.join(0.2)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -158,52 +132,20 @@ class Server:
     def _live(self, listening: socket.socket) -> None:
         # Not asyncio.run(): nest_asyncio replaces it by one that refuses to work here.
         loop = self._loop
-        executor = ThreadPoolExecutor(thread_name_prefix="nbkit-serve")
-        loop.set_default_executor(executor)
         try:
             loop.run_until_complete(self._uvicorn.serve(sockets=[listening]))
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that started us
-            self._failure = error
-            self._uvicorn.ready.set()
         finally:
+            # Readers that take nothing, even now; uvicorn would leave them connected.
+            state = getattr(self._uvicorn, "server_state", None)
+            for connection in list(getattr(state, "connections", ())):
+                connection.transport.abort()
             loop.run_until_complete(wind_up())
-            executor.shutdown(wait=False, cancel_futures=True)
             loop.close()
             listening.close()
 
-    def _wind_down(self) -> None:
-        self._uvicorn.leave()
+    def _begin_to_stop(self) -> None:
+        self._uvicorn.should_exit = True
         self._app.state.answers.stop_all()
-        self._loop.call_later(FAREWELL_SECONDS, self._uvicorn.hang_up)
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn that says when it has started, and can be made to let go of its clients."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-        self._leaving = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        """Tick once a second, which renews the date that responses bear, until told to leave."""
-        while not await self.on_tick(0):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), 1)
-
-    def leave(self) -> None:
-        """Begin to shut down."""
-        self.should_exit = True
-        self._leaving.set()
-
-    def hang_up(self) -> None:
-        """Close every connection, whatever its client has not read yet."""
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
 
 
 def serve(
@@ -212,7 +154,7 @@ def serve(
     chat: ChatFactory | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
-    max_concurrent: int = 32,
+    max_concurrency: int = 32,
     expose: bool = False,
     hosts: Iterable[str] = (),
 ) -> Server:
@@ -221,7 +163,7 @@ def serve(
     `engine` answers `POST /query`, made with `streaming=True`; `chat` makes the chat engine of
     each new conversation at `POST /chat`:
     `chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm)`. One of them is enough.
-    `port=0` takes a free one. More than `max_concurrent` answers at once are turned away, with
+    `port=0` takes a free one. More than `max_concurrency` answers at once are turned away, with
     HTTP 503.
 
     Only this machine can reach it, and all but the empty page needs `server.token`. `host` of
@@ -241,7 +183,8 @@ def serve(
             f"host={host!r} would let other machines ask your model at your cost",
             "leave host out, or pass expose=True (in a shell, --expose) if you mean it.",
         )
-    server = Server(engine, chat, host=host, port=port, max_concurrent=max_concurrent, hosts=hosts)
+    app = create_app(engine, chat, max_concurrency=max_concurrency)
+    server = Server(app, host=host, port=port, hosts=hosts)
     if host not in LOOPBACK:
         sys.stdout.write(_EXPOSED.format(url=server.url))
     return server
@@ -278,7 +221,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, more: Iterable[str]) -> set[str] | None:
-    """Give the names this server goes by; `None` for any, where only a hub knows them."""
-    if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+    """Give the names of this server; `None` for any, where only a hub knows them."""
+    if HUB_VARIABLE in os.environ:
         return None
     return {*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), *more))}

@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from fastapi import HTTPException
 from llama_index.core.chat_engine.types import BaseChatEngine
@@ -11,25 +12,38 @@ from llama_index.core.chat_engine.types import BaseChatEngine
 from nbkit.streaming.conversation import Conversation, TurnRunning
 from nbkit.streaming.stream import TokenStream
 
-PATIENCE = 3.0
-"""Seconds a message waits for the one before it, which may still be settling after a stop."""
+WAIT_SECONDS = 3.0
+"""Seconds a message waits for the turn before it, which may still be ending after a stop."""
 
 
+@dataclass
 class Session:
     """One conversation."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self.id = secrets.token_urlsafe(18)
-        self.conversation = conversation
-        self.lock = asyncio.Lock()
-        self.expiry: asyncio.TimerHandle | None = None
+    conversation: Conversation
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    last_used: float = 0.0
+
+    async def turn(self, message: str) -> TokenStream:
+        """Take a turn; HTTP 409 if the one before it does not end soon."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while self.conversation.running and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        try:
+            return self.conversation.turn(message)
+        except TurnRunning:
+            raise HTTPException(
+                409,
+                "The answer before is still being written — wait for it, or stop it.",
+                {"Retry-After": "2"},
+            ) from None
 
 
 class Sessions:
-    """The conversations of one server.
+    """The conversations of one server, in the order of their last use.
 
-    `make` gives a new chat engine. A session ends after `idle` seconds in which nothing was said,
-    or when there are `most` others of which something was said later.
+    `make` gives a new chat engine. A session that is not in a turn is forgotten when it has not
+    been used for `idle` seconds, or when there are more than `most`.
     """
 
     def __init__(self, make: Callable[[], BaseChatEngine], most: int, idle: float) -> None:
@@ -44,70 +58,24 @@ class Sessions:
     async def find(self, session_id: str | None) -> Session:
         """Give a session by its id, or a new one; HTTP 404 if it has ended."""
         if session_id is None:
-            return await self._open()
-        session = self._sessions.get(session_id)
-        if session is None:
-            raise HTTPException(404, "This conversation has ended — begin a new one.")
-        self._touch(session)
+            session = Session(Conversation(await asyncio.to_thread(self._make)))
+            self._forget(self._most - 1)
+        else:
+            self._forget(self._most)
+            if session_id not in self._sessions:
+                raise HTTPException(404, "This conversation has ended — begin a new one.")
+            session = self._sessions.pop(session_id)
+        session.last_used = time.monotonic()
+        self._sessions[session.id] = session
         return session
-
-    @asynccontextmanager
-    async def turn(self, session: Session, message: str) -> AsyncIterator[TokenStream]:
-        """Take a turn; HTTP 409 if the one before it does not end soon."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await session.lock.acquire()
-        except TimeoutError:
-            raise _not_yet() from None
-        try:
-            try:
-                tokens = session.conversation.turn(message)
-            except TurnRunning:
-                raise _not_yet() from None
-            yield tokens
-        finally:
-            session.lock.release()
-            self._touch(session)
 
     def end(self, session_id: str) -> None:
         """Forget a session, if there is such a one."""
-        session = self._sessions.pop(session_id, None)
-        if session is not None and session.expiry is not None:
-            session.expiry.cancel()
+        self._sessions.pop(session_id, None)
 
-    async def _open(self) -> Session:
-        session = Session(Conversation(await asyncio.to_thread(self._make)))
-        idle = [known for known in self._sessions.values() if not known.lock.locked()]
-        if len(self._sessions) >= self._most:
-            if not idle:
-                raise HTTPException(
-                    503, "Too many conversations — ask again later.", {"Retry-After": "2"}
-                )
-            self.end(idle[0].id)
-        self._sessions[session.id] = session
-        self._touch(session)
-        return session
-
-    def _touch(self, session: Session) -> None:
-        """Let it live on, as the last to be given up."""
-        if self._sessions.pop(session.id, None) is None:
-            return
-        self._sessions[session.id] = session
-        if session.expiry is not None:
-            session.expiry.cancel()
-        loop = asyncio.get_running_loop()
-        session.expiry = loop.call_later(self._idle, self._expire, session)
-
-    def _expire(self, session: Session) -> None:
-        if session.lock.locked():
-            self._touch(session)
-        else:
-            self.end(session.id)
-
-
-def _not_yet() -> HTTPException:
-    return HTTPException(
-        409,
-        "The answer before is still being written — wait for it, or stop it.",
-        {"Retry-After": "2"},
-    )
+    def _forget(self, most: int) -> None:
+        long_ago = time.monotonic() - self._idle
+        for session in list(self._sessions.values()):
+            too_many = len(self._sessions) > most
+            if (too_many or session.last_used < long_ago) and not session.conversation.running:
+                self.end(session.id)

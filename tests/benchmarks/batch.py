@@ -15,7 +15,6 @@ import openai
 from llama_index.core.async_utils import run_jobs
 
 from nbkit import connect, load_index
-from nbkit.batch.pace import Rate
 from nbkit.batch.run import iter_batch, run_batch
 from nbkit.corpus import load_questions
 from nbkit.models.providers import SimulatedOpenAI
@@ -167,11 +166,12 @@ async def _limited() -> Goals:
     """Ask a server that holds 60 requests in its bucket and refills forty a second.
 
     Throughput is that of the requests beyond those that may go at once: a bucketful where nobody
-    knows the rate, a second's worth where `Rate` holds it.
+    knows the rate, a second's worth where the batch is told it.
     """
-    known, goals = Rate(requests=60 * PER_SECOND), []
+    goals: Goals = []
+    known: dict[str, Any] = {"requests_per_minute": 60 * PER_SECOND, "progress": False}
     for name, free, work in (
-        ("rate known", PER_SECOND, lambda q, ask: run_batch(q, ask, rate=known, progress=False)),
+        ("rate known", PER_SECOND, lambda q, ask: run_batch(q, ask, **known)),
         ("rate unknown", 60, lambda q, ask: _batch(q, ask, 10)),
         ("rate unknown, auto", 60, lambda q, ask: _batch(q, ask, "auto")),  # type: ignore[arg-type]
         ("cookbook's design", 0, lambda q, ask: _request_processor(q, ask, PER_SECOND)),

@@ -73,7 +73,7 @@ async def _alone(number: int) -> Estimates:
 
 async def _crowded(number: int) -> Estimates:
     """Four at once, at a model with two slots."""
-    (point,) = (await _measure(_model(seed=number, slots=2), number, concurrency=4)).points
+    (point,) = (await _measure(_model(seed=number, slots=2), number, max_concurrency=4)).points
     spread = point.spread("ttft")
     return {
         "ttft, 4 at once on 2 slots": (spread.p50, spread.interval),
@@ -116,7 +116,7 @@ async def _knees() -> tuple[int, list[float]]:
         slots = (2, 4)[number % 2]
         loads = [1, 2, 4, 8]
         model = _model(seed=1000 + number, slots=slots, ttft=TTFT / 2)
-        found = await _measure(model, number, concurrency=loads)
+        found = await _measure(model, number, max_concurrency=loads)
         knee = knee_of(found.points)
         served = slots / (TTFT / 2 + (TOKENS - 1) / RATE) / np.exp(JITTER**2 / 2)
         return knee is not None and knee.load == slots, found.points[-1].throughput / served

@@ -54,7 +54,7 @@ def _loop(ask: Callable[[Any, str], Awaitable[float]]) -> Way:
 
 async def _measured(llm: Any, questions: list[str], at_once: int) -> list[float]:
     options = {"requests": len(questions), "warmup": 0, "progress": False}
-    experiment = await measure(questions, llm, concurrency=at_once, **options)
+    experiment = await measure(questions, llm, max_concurrency=at_once, **options)
     assert not experiment.failures
     return [one.trace.ttft or 0.0 for one in experiment.results]
 

@@ -39,7 +39,9 @@ def _install() -> None:
 
 def _nbkit(simulator: Simulator) -> dict[str, float]:
     llm = compatible_llm(simulator.base_url, "ruler", simulator.api_key)
-    experiment = asyncio.run(measure(PROMPTS, llm, concurrency=AT_ONCE, requests=N, progress=False))
+    experiment = asyncio.run(
+        measure(PROMPTS, llm, max_concurrency=AT_ONCE, requests=N, progress=False)
+    )
     (point,) = experiment.points
     figures = {
         "first text": point.spread("ttft").p50,

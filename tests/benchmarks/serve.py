@@ -69,10 +69,10 @@ def _many_readers() -> None:
         with _shell(base_url) as (url, headers):
             order = {"url": f"{url}/query", "headers": headers, "body": QUESTION}
             read(1, 2, **order)
-            _tell("python -m nbkit.serve", read(READERS, 1, **order)["answers"])
+            _tell("nbkit serve", read(READERS, 1, **order)["answers"])
         with _hosted(base_url) as llm:
             engine = nbkit.load_index("en").as_query_engine(llm=llm, streaming=True)
-            with nbkit.serve(engine, max_concurrent=READERS) as server:
+            with nbkit.serve(engine, max_concurrency=READERS) as server:
                 _ask(server, 1, 2)
                 _tell("beside a kernel's other objects", _ask(server, READERS, 1))
 
@@ -94,7 +94,7 @@ def _tell(where: str, answers: list[dict[str, Any]]) -> None:
 def _shell(base_url: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Serve the handbook from a shell; gives the address, and the headers that open it."""
     command = [sys.executable, "-m", "nbkit", "serve", "--llm", base_url, "--model", "wire"]
-    command += ["--max-concurrent", str(READERS)]
+    command += ["--max-concurrency", str(READERS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         found = None

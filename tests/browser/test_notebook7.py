@@ -20,7 +20,7 @@ CELLS = (
     SETUP,
     "answer = await nbkit.show(words())",
     "view = nbkit.show(words())",
-    "views = nbkit.show_all(race={'slow': words(), 'done': words(3, 0)})",
+    "views = nbkit.show_all({'slow': words(), 'done': words(3, 0)}, race=True)",
     "from llama_index.core.chat_engine import SimpleChatEngine as Engine\n"
     "llm = nbkit.connect(speed=1, tokens_per_second=10)\n"
     "chat = nbkit.chat(Engine.from_defaults(llm=llm, memory=None))",

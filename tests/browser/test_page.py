@@ -39,7 +39,7 @@ def handbook() -> Iterator[Server]:
     llm, index = nbkit.connect(speed=6), nbkit.load_index("en")
     engine = index.as_query_engine(llm=llm, streaming=True)
     with nbkit.serve(
-        engine, chat=lambda: SimpleChatEngine.from_defaults(llm=llm), max_concurrent=2
+        engine, chat=lambda: SimpleChatEngine.from_defaults(llm=llm), max_concurrency=2
     ) as server:
         yield server
 
@@ -177,7 +177,7 @@ def test_a_server_that_dies_leaves_what_it_had_sent(page: Page) -> None:
 def test_a_busy_server_is_waited_for(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to come back later, the page does, and says meanwhile that it waits."""
     monkeypatch.setattr("nbkit.web.answering.RETRY_AFTER", 1)
-    with nbkit.serve(Scripted(echo), max_concurrent=1) as server:
+    with nbkit.serve(Scripted(echo), max_concurrency=1) as server:
         page = visit(server)
         with server._app.state.answers.place():
             turn = _ask(page, "now?")

@@ -101,7 +101,7 @@ def test_behind_a_hub_it_streams_and_stops(hub: str, page: Page) -> None:
     engine = nbkit.load_index("en").as_query_engine(llm=llm, streaming=True)
     with nbkit.serve(engine) as server:
         page.goto(f"{hub}/user/ada/tree?token=test-token")
-        page.goto(f"{hub}{notebook_url(server)}")
+        page.goto(f"{hub}{notebook_url(server.page)}")
         page.locator("#question").fill("How do I return it?")
         page.keyboard.press("Enter")
         turn = page.locator(".turn")

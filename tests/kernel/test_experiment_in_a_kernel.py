@@ -1,4 +1,4 @@
-"""Experiments as a notebook meets them: interrupted half-way, and explored by messages."""
+"""Experiments as a notebook meets them: interrupted half-way."""
 
 import pytest
 
@@ -28,24 +28,3 @@ def test_an_interrupt_keeps_what_was_measured(kernel: Kernel) -> None:
         "e = nbkit.Experiment.latest(); print(e.stopped, 0 < len(e.results) < 240, len(e.table()))"
     )
     assert kernel.run(kept).text == "True True 1\n"
-
-
-def test_a_choice_changes_the_figure_in_its_place(kernel: Kernel) -> None:
-    """A message of a control's replaces the picture, which is an output of its own."""
-    kernel.run(SETUP)
-    run = kernel.run(
-        "experiment = await nbkit.measure(questions, llm, progress=False)\n"
-        "shown = nbkit.explore(experiment)\nshown"
-    )
-    controls, figure = run.of("display_data")
-    assert "run this cell again" in controls["data"]["text/html"]
-    assert "image/png" in figure["data"]
-    comm_id = kernel.run("print(shown.figure.model_id)").text.strip()
-    data = {"method": "update", "state": {"index": 4}, "buffer_paths": []}
-    message = kernel.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
-    kernel.client.shell_channel.send(message)
-    later = kernel.run("import asyncio; await asyncio.sleep(0.5)")
-    (changed,) = later.of("update_display_data") or kernel.run("1").of("update_display_data")
-    assert changed["transient"]["display_id"] == figure["transient"]["display_id"]
-    assert changed["data"]["text/plain"].startswith("what the waiting is made of")
-    assert changed["data"]["image/png"] != figure["data"]["image/png"]

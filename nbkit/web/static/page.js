@@ -249,7 +249,7 @@ find("#modes").onchange = (event) => {
   begin();
 };
 
-// The whole address, pasted where the page is already open without its token, loads nothing anew.
+// The whole address, pasted where the page is already open without its token, does not load it again by itself.
 onhashchange = () => location.reload();
 
 find("#modes").hidden = modes.length < 2;

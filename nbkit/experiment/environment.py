@@ -9,7 +9,7 @@ from typing import Any
 _PACKAGES = ("nbkit-streaming", "llama-index-core", "llama-index-llms-openai", "openai")
 
 
-def circumstances() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Give what a reader of the figures needs to judge them."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -1,33 +1,26 @@
-"""What is told of an experiment: rows of its table, and notes beside them."""
+"""The rows of an experiment's table, and the notes beside them."""
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from nbkit.experiment.measurements import Measurement
 from nbkit.metrics.intervals import FEWEST
 from nbkit.metrics.load_point import LoadPoint
 from nbkit.metrics.slo import SLO
 from nbkit.wording import count
 
-if TYPE_CHECKING:
-    from nbkit.experiment.results import Experiment
-
 _LATE = 0.05
-"""Seconds that a request may be late without a word: less than anybody notices."""
+"""Seconds that a request may be late without a note: nobody notices less."""
 
 
-def notes_on(experiment: "Experiment") -> Iterator[str]:
-    """Say what a reader must know beside the figures."""
-    results = experiment.results
-    if experiment.stopped:
-        yield f"Stopped after {len(results)} of {count(experiment.planned, 'request')}."
-    for error, times in experiment.failures.items():
+def notes_of_requests(results: Sequence[Measurement]) -> Iterator[str]:
+    """What a reader must know of the requests beside the figures, in sentences."""
+    for error, times in Counter(one.error for one in results if one.error).most_common():
         yield f"{times} of {count(len(results), 'request')} failed: {error}"
-    asleep = sum(one.trace.suspended for one in results)
-    if asleep:
-        yield (
-            f"{count(asleep, 'answer')} left out: the machine slept, or its clock was set, "
-            "meanwhile."
-        )
+    if asleep := sum(one.trace.suspended for one in results):
+        answers = count(asleep, "answer")
+        yield f"{answers} left out: the machine slept, or its clock was set, meanwhile."
     if ramp := sum(one.ramp for one in results):
         yield (
             f"{count(ramp, 'request')} left out: the first of each run, as many as are in flight, "
@@ -39,20 +32,24 @@ def notes_on(experiment: "Experiment") -> Iterator[str]:
             f"Requests were made up to {late:.2f} s later than planned, which is in their latency: "
             "this machine, not the server, may be what is slow."
         )
-    lacking = (point.spread("ttft").lacks for point in experiment.points if point.n >= FEWEST)
-    for lacks in dict.fromkeys(why for why in lacking if why):
-        yield f"{lacks}."
-    some = [(point.spread("tpot").n, point.n) for point in experiment.points]
-    if any(0 < known < n for known, n in some):
-        known, n = (sum(each) for each in zip(*some, strict=True))
-        yield f"TPOT is of {known} of {count(n, 'answer')}: the others have none."
-    for label in experiment.labels:
+    for label in dict.fromkeys(one.label for one in results):
         told = [one.trace.looks_buffered for one in results if one.label == label]
         if any(told):
             yield (
                 f"{label}: {sum(map(bool, told))} of {count(len(told), 'answer')} came in one "
                 "lump, so TTFT is nearly end-to-end latency."
             )
+
+
+def notes_of_points(points: Sequence[LoadPoint]) -> Iterator[str]:
+    """What the figures lack, in sentences."""
+    lacking = (point.spread("ttft").lacks for point in points if point.n >= FEWEST)
+    for lacks in dict.fromkeys(why for why in lacking if why):
+        yield f"{lacks}."
+    some = [(point.spread("tpot").n, point.n) for point in points]
+    if any(0 < known < n for known, n in some):
+        known, n = (sum(each) for each in zip(*some, strict=True))
+        yield f"TPOT is of {known} of {count(n, 'answer')}: the others have none."
 
 
 def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
