@@ -300,5 +300,5 @@ async def test_other_engines_are_named(index: VectorStoreIndex) -> None:
     for wrong in (index, index.as_query_engine(llm=llm), llm, None):
         with pytest.raises(NotAChatEngine, match=r'as_chat_engine\(chat_mode="context", llm=llm'):
             Conversation(wrong)  # type: ignore[arg-type]
-    with pytest.raises(StreamMisused, match="say something"):
+    with pytest.raises(StreamMisused, match="pass a text"):
         _chat(index, "context").turn(" ")

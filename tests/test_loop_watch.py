@@ -215,3 +215,15 @@ for _ in range(500):
 def test_a_collection_of_garbage_does_not_stop_the_watch() -> None:
     """Looking for a line never waits for ever, whatever the collector finds meanwhile."""
     subprocess.run([sys.executable, "-c", _GARBAGE], check=True, timeout=30)
+
+
+async def test_without_the_frames_of_threads_a_block_is_still_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where Python does not show what its threads do, a block has its length and no line."""
+    monkeypatch.delattr(sys, "_current_frames")
+    with watch_loop() as watch:
+        time.sleep(0.1)  # noqa: ASYNC251
+    assert watch.longest is not None
+    assert watch.longest.seconds >= 0.1
+    assert watch.longest.where.startswith("no line was seen")
