@@ -1,10 +1,11 @@
-"""The teacher's knob: sliders in the notebook that change the simulated model while it runs."""
+"""Sliders in the notebook that change the simulated model while it runs."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
@@ -13,7 +14,8 @@ from nbkit.errors import ConnectError
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
 from nbkit.simulator.pacing import PROFILES, SETTINGS, Profile
-from nbkit.simulator.process import Simulator
+
+_STYLE = Path(__file__).parent / "static" / "panel.css"
 
 
 class NotSimulatedError(ConnectError):
@@ -82,25 +84,6 @@ _KNOBS = (
     ),
 )
 
-# The sizes are for the last row of a classroom; the colours are the theme's.
-_STYLE = """<style>
-.nbkit-panel {
-  --jp-widgets-font-size: 16px;
-  --jp-widgets-inline-height: 34px;
-  --jp-widgets-slider-handle-size: 18px;
-  max-width: 66rem; padding: 4px 12px; overflow: hidden;
-}
-.nbkit-panel select { appearance: auto; background-image: none; }
-.nbkit-panel .noUi-handle { background-color: var(--jp-brand-color1, #1976d2); }
-.nbkit-panel .noUi-handle:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
-.nbkit-panel [disabled] .noUi-handle { background-color: var(--jp-layout-color3, #bdbdbd); }
-.nbkit-panel .widget-readout { min-width: 6.5em; margin-left: 14px; text-align: left; }
-.nbkit-panel .widget-html-content { font-size: 16px; }
-.nbkit-panel code { margin-left: 1em; }
-.nbkit-panel [role] { line-height: 1.45; }
-.nbkit-panel [role="alert"] { color: var(--jp-error-color1, #c62828); font-weight: 600; }
-</style>"""
-
 
 class Panel(ipywidgets.VBox):  # type: ignore[misc]
     """The sliders of one simulated model, made by `panel`.
@@ -130,7 +113,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self.reset.on_click(lambda _: self._put(vars(llm.profile)))
         for setting, slider in self.sliders.items():
             slider.observe(partial(self._move, setting), "value")
-        name = ipywidgets.HTML(f"{_STYLE}<code>{escape(llm.model)}</code>")
+        style = _STYLE.read_text("utf-8")
+        name = ipywidgets.HTML(f"<style>{style}</style><code>{escape(llm.model)}</code>")
         columns = ipywidgets.GridBox(
             list(self.sliders.values()),
             layout={
@@ -206,8 +190,8 @@ def panel(llm: Any = None) -> Panel:
     in the panel keeps the speed, seed and context window of the connection, and Reset brings back
     all that the model was connected with. Below the sliders, the profile in force in words.
 
-    One model has one panel, however often it is asked for. Sliders move the model when they are
-    let go; with ipykernel 6, only once the running cell has ended.
+    Sliders move the model when they are let go; with ipykernel 6, only once the running cell has
+    ended.
 
     Raises NotSimulatedError for a real model, SimulatorError if the simulator is gone; once the
     panel is up, such errors appear in it.
@@ -221,15 +205,9 @@ def panel(llm: Any = None) -> Panel:
             f"{name} is not simulated, so nothing here can set its speed",
             'use nbkit.panel(nbkit.connect("simulated")).',
         )
-    key = (llm.simulator, llm.model)
-    # A panel that was closed cannot be displayed any more.
-    if key not in _panels or _panels[key].comm is None:
-        _panels[key] = Panel(llm)
-    _panels[key].refresh()
-    return _panels[key]
-
-
-_panels: dict[tuple[Simulator, str], Panel] = {}
+    shown = Panel(llm)
+    shown.refresh()
+    return shown
 
 
 def in_words(profile: Profile) -> str:
