@@ -83,7 +83,7 @@ def test_the_readers_settings_stay(draw: Any) -> None:
 
 @each_plot
 def test_figures_bring_their_own_paper(draw: Any) -> None:
-    """Whatever the theme, paper is white and opaque and letters are dark and large enough."""
+    """Whatever the theme, the background is white and opaque, letters are dark and large enough."""
     with plt.style.context("dark_background"):
         ax = draw("a", None)
         save(ax)

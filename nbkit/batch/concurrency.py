@@ -19,7 +19,7 @@ _QUEUE = 0.3
 _CUT = 0.65
 """Below 1 - _QUEUE, so that each cut leaves less of a line than was there when it was measured."""
 _SURE = 4.0
-"""Standard errors between two waits that are told apart."""
+"""Two waits differ if this many standard errors lie between them."""
 How = Literal["answered", "overloaded", "failed"]
 """How an attempt ended: answered, refused or timed out, or failed in a way that says nothing."""
 

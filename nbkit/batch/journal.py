@@ -122,7 +122,7 @@ class OpenJournal:
             self._close()
         if self._not_synced is not None:
             failed = self._cannot_sync(self._not_synced)
-            # The end of a generator is none that anybody sees.
+            # An error raised while a generator is closed would not be seen.
             if ending is None or isinstance(ending, GeneratorExit):
                 raise failed from self._not_synced
             ending.add_note(str(failed))
@@ -262,7 +262,7 @@ class OpenJournal:
 
 
 def check_item(item: Any) -> None:
-    """Raise `JournalError` for an item that cannot be told from others by its content."""
+    """Raise `JournalError` for an item that cannot be identified by its content."""
     _json(item, f"Item {brief(item)}", sort_keys=True)
 
 

@@ -22,7 +22,7 @@ _MANIFEST = "manifest.json"
 
 
 def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Path | None:
-    """Get the place for an index of exactly these files, or None if it cannot be told apart."""
+    """Get the place for an index of exactly these files, or None if they cannot be identified."""
     if model.model_name == "unknown":
         return None
     key = hashlib.sha256(

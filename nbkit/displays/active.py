@@ -1,4 +1,4 @@
-"""Views that are still running, and what ends them: a stop, an interrupt, their cell run anew."""
+"""Running views, and what ends them: a stop, an interrupt, running their cell again."""
 
 import asyncio
 from collections.abc import Coroutine, Generator

@@ -8,7 +8,7 @@ from nbkit.displays.markdown import GrowingMarkdown
 SHOWN = 100_000
 """Characters of an answer that are put on a screen; the rest is in `Answer.text`."""
 COUNT_SECONDS = 0.25
-"""How often the count of chunks is told: it is read, not watched."""
+"""Seconds between two updates of the chunk count."""
 
 
 class LiveCell:
@@ -45,7 +45,7 @@ class LiveCell:
 
     @property
     def owes_count(self) -> bool:
-        """More chunks have come than the page has been told of."""
+        """More chunks have come than were sent to the page."""
         return self._told != self._chunks
 
     def tell(self, **facts: Any) -> None:

@@ -163,7 +163,7 @@ def _parsed(text: str) -> str:
 
 
 def _rendered(text: str) -> str:
-    # Each `\\(` and `\\[` is looked for to the end of the text, anew: square time.
+    # Each `\\(` and `\\[` is searched for to the end of the text each time: quadratic time.
     latex = text.count("\\(") + text.count("\\[") < _MOST_LATEX
     html: str = comrak.render_markdown(_money_aside(text), **_options(latex))
     return html.replace(_DOLLAR, "$").replace(quote(_DOLLAR), "$") if "$" in text else html

@@ -14,7 +14,7 @@ from nbkit.streaming.stream import TokenStream
 
 
 class Screen(Protocol):
-    """What a view needs of the place where it shows its streams, told apart by their index."""
+    """What a view needs of the place where it shows its streams, identified by their index."""
 
     def add(self, index: int, chunk: str, **facts: Any) -> None:
         """Show a chunk of one stream, and facts that came with it."""
@@ -55,7 +55,7 @@ class CellOutput:
         self._live.settle()
 
     def repeat(self) -> None:
-        """Say it again if a later cell waited: nbclient hears only the cell it is running."""
+        """Send it again if a later cell waited: nbclient reads the running cell's output only."""
         if this_place() != self._place:
             self._slot.update(self._settled, raw=True)
 

@@ -211,7 +211,7 @@ def panel(llm: Any = None) -> Panel:
 
 
 def in_words(profile: Profile) -> str:
-    """Give a profile in words; what differs from the named one is told as `connect` takes it."""
+    """A profile in words, and the settings that differ from the named one."""
     failures = f"{_percent(profile.failure_rate)} of requests fail"
     parts = [
         _waiting(profile),

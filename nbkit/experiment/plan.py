@@ -85,13 +85,13 @@ def _order(questions: int, requests: int, draw: random.Random) -> list[int]:
 
 
 def _enough(kind: Kind, load: float, questions: int) -> int:
-    """As many as keep a closed loop busy for long, beside its ramp and its end."""
+    """Enough requests to keep a closed loop full for most of a run."""
     least = _ROUNDS * load if kind == "concurrency" and load > 1 else 1
     return questions * math.ceil(least / questions)
 
 
 def read_questions(questions: Any) -> list[str]:
-    """Give the questions as a list; raises `ExperimentError` if they are none."""
+    """The questions as a list; raises `ExperimentError` for anything else."""
     if isinstance(questions, str):
         questions = [questions]
     listed = list(questions) if isinstance(questions, Iterable) else []

@@ -205,7 +205,7 @@ class Experiment:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know beside the figures, in sentences."""
+        """What a reader must know about the figures, in sentences."""
         told = [] if not self.stopped else [f"Stopped after {self._done()}."]
         return [*told, *notes_of_requests(self.results), *notes_of_points(self.points)]
 

@@ -24,7 +24,7 @@ _HEADER = ("kind", "planned", "parameters", "made")
 def write(
     path: Path, header: dict[str, Any], results: Sequence[Measurement], *, text: bool
 ) -> Path:
-    """Write it beside the file, then put it in the file's place."""
+    """Write a temporary file in the same folder, then rename it."""
     first = {_MARK: _FORMAT, **header, "made": header["environment"]}
     del first["environment"]
     begin = min((one.trace.start for one in results), default=0.0)

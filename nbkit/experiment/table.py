@@ -1,4 +1,4 @@
-"""The rows of an experiment's table, and the notes beside them."""
+"""The rows of an experiment's table, and the notes under it."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ _LATE = 0.05
 
 
 def notes_of_requests(results: Sequence[Measurement]) -> Iterator[str]:
-    """What a reader must know of the requests beside the figures, in sentences."""
+    """What a reader must know about the requests, in sentences."""
     for error, times in Counter(one.error for one in results if one.error).most_common():
         yield f"{times} of {count(len(results), 'request')} failed: {error}"
     if asleep := sum(one.trace.suspended for one in results):

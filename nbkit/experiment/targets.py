@@ -22,7 +22,7 @@ Call = Callable[[str], Any]
 
 
 class Timed:
-    """An answer that was timed by whoever gave it; to a stream it is text in one piece."""
+    """An answer that already has its own timing; to a stream it is text in one piece."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -104,7 +104,7 @@ def _call_of(label: str, what: Any) -> Call:
 
 
 def _parameters(call: Call) -> dict[str, Any]:
-    """Name what decides answers and latency: of a simulated model, all that it was told."""
+    """What decides answers and latency; of a simulated model, all its settings."""
     profile = getattr(llm_of(call), "profile", None)
     return parameters_of(call) | ({"profile": dict(vars(profile))} if profile else {})
 

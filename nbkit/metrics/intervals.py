@@ -1,4 +1,4 @@
-"""How far a figure can be trusted: 95 % intervals by the bootstrap, and for shares."""
+"""95 % intervals: of medians and their ratios by the bootstrap, and of shares."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -39,8 +39,8 @@ class Sample:
     found is about that one question.
 
     `together` is how many requests were in flight at a time; those wait for the same server, so
-    that neighbours resemble each other and tell less than as many strangers would. `values` are
-    then in the order of time.
+    that neighbours resemble each other and tell less than as many independent ones would.
+    `values` are then in the order of time.
     """
 
     def __init__(
@@ -152,8 +152,8 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
 def share_interval(hits: int, n: int, dependence: float = 1.0) -> Interval:
     """Give the 95 % interval of a share of which `hits` of `n` were seen.
 
-    With a `dependence` above 1, n requests tell no more than n / dependence strangers would. The
-    score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
+    With a `dependence` above 1, n requests tell no more than n / dependence independent ones would.
+    The score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", 1927), which holds for few measurements and for shares near 0 and 1 too.
     """
     share = hits / n
@@ -180,7 +180,7 @@ def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
 
 
 def dependence_of(values: Floats, together: int) -> float:
-    """Tell by how much more a median, or a share, varies because neighbours resemble each other.
+    """By how much more a median, or a share, varies because neighbours resemble each other.
 
     1 at the least. The long-run variance of the signs about the median over their variance, by the
     estimator of W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
@@ -201,10 +201,10 @@ def dependence_of(values: Floats, together: int) -> float:
 
 
 def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
-    """Tell by how much more a share varies because the same questions were asked again; 1 at least.
+    """By how much more a share varies because the same questions were asked again; 1 at least.
 
     The design effect of cluster samples (L. Kish, "Survey sampling", 1965): the variance of the
-    share, drawn by whole groups, over that of as many strangers.
+    share, drawn by whole groups, over that of as many independent ones.
     """
     n, share = len(hits), sum(hits) / len(hits)
     members: dict[Hashable, list[bool]] = {}

@@ -81,7 +81,7 @@ class LoadPoint:
         return Spread(values_of(self.rows, metric))
 
     def summary(self) -> Summary:
-        """All metrics, with what must be known beside them."""
+        """All metrics, with notes on what is missing."""
         return Summary(self.rows)
 
     def goodput(self, slo: SLO) -> Goodput:

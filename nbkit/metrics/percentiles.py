@@ -1,4 +1,4 @@
-"""Latency over many requests: percentiles with their n, and none for which n is too small."""
+"""Latency over many requests: percentiles with their n (p90 needs 10 measurements, p99 100)."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -116,7 +116,7 @@ class Summary:
         """Complete answers with text, after the ramp of a run: what the figures rest on."""
         self.spreads = {metric: Spread(values_of(rows, metric)) for metric in METRICS}
         self.notes = list(_notes(rows))
-        """What a reader must know beside the figures, in sentences."""
+        """What a reader must know about the figures, in sentences."""
 
     def __getitem__(self, metric: str) -> Spread:
         return self.spreads[metric]

@@ -1,4 +1,4 @@
-"""What was promised, and how many answers kept the promise: service-level objectives, goodput."""
+"""Service-level objectives (SLO), and how many answers met them (goodput)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -14,11 +14,11 @@ from nbkit.plots.style import (
     BLUE,
     ORANGE,
     VERMILION,
-    canvas,
     duration,
     grid,
     legend_below,
     one_line,
+    styled_axes,
 )
 
 _PHASES: dict[str, dict[str, Any]] = {
@@ -67,7 +67,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     if all(phases[0] <= _LEAST * sum(phases) for _, phases in bars):
         looks = looks[1:]
         bars = [(name, [late + early, *rest]) for name, (late, early, *rest) in bars]
-    with canvas(ax, height=2.6 + 0.5 * len(bars), texts=labels) as ax:
+    with styled_axes(ax, height=2.6 + 0.5 * len(bars), texts=labels) as ax:
         for place, (_, phases) in enumerate(bars):
             left = 0.0
             for (phase, look), seconds in zip(looks, phases, strict=True):

@@ -1,4 +1,4 @@
-"""Figures of how much faster something is, beside how much faster it could be."""
+"""Figures that compare times, and show the best that is possible."""
 
 from collections.abc import Mapping
 from numbers import Integral
@@ -13,12 +13,12 @@ from nbkit.plots.style import (
     BLUE,
     GREY,
     VERMILION,
-    canvas,
     duration,
     grid,
-    ink,
+    label_colour,
     legend_below,
     one_line,
+    styled_axes,
 )
 
 
@@ -46,14 +46,16 @@ def compare(
     if ideal is not None:
         (ideal,) = read_seconds("ideal", ideal)
     labels = [one_line(label) for label in runs]
-    with canvas(ax, height=2.2 + 0.7 * len(runs), texts=labels) as ax:
+    with styled_axes(ax, height=2.2 + 0.7 * len(runs), texts=labels) as ax:
         for place, (label, taken) in enumerate(runs.items()):
             middle = median(taken)
             colour = GREY if label == baseline else BLUE
             ax.barh(place, middle, 0.6, color=colour)
             if len(taken) > 1:
                 reach = [[middle - min(taken)], [max(taken) - middle]]
-                ax.errorbar(middle, place, xerr=reach, color=ink(ax), capsize=6, linewidth=2)
+                ax.errorbar(
+                    middle, place, xerr=reach, color=label_colour(ax), capsize=6, linewidth=2
+                )
             words = duration(middle)
             if label != baseline:
                 words = f"{median(runs[baseline]) / middle:.1f} ×   {words}"
@@ -93,7 +95,7 @@ def speedup(
     slots: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the measured speed-up over the number of requests at once, beside the ideal.
+    """Draw the measured speed-up over the number of requests at once, with the ideal.
 
     `seconds` gives, for each number at once, how long the work took: a duration or a list of
     repeated measurements (their median is drawn, with a whisker from slowest to fastest).
@@ -119,7 +121,7 @@ def speedup(
         [value - alone[n] / max(runs[n]) for n, value in zip(numbers, faster, strict=True)],
         [alone[n] / min(runs[n]) - value for n, value in zip(numbers, faster, strict=True)],
     ]
-    with canvas(ax, height=6) as ax:
+    with styled_axes(ax, height=6) as ax:
         limit = slots or max(numbers)
         corners = sorted({1, limit, *numbers})
         ax.plot(

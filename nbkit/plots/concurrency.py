@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from nbkit.plots.reading import PlotError
-from nbkit.plots.style import BLUE, GREY, VERMILION, canvas, grid, legend_below
+from nbkit.plots.style import BLUE, GREY, VERMILION, grid, legend_below, styled_axes
 
 
 def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) -> Axes:
@@ -29,7 +29,7 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
         )
     times = [step.time - steps[0].time for step in steps]
     limits = [step.limit for step in steps]
-    with canvas(ax, height=4.5) as ax:
+    with styled_axes(ax, height=4.5) as ax:
         ax.step(times, limits, where="post", color=BLUE, linewidth=2.5, label="allowed in flight")
         cuts = [
             (time, before)

@@ -15,10 +15,10 @@ from nbkit.plots.style import (
     DASHES,
     GREY,
     SERIES,
-    canvas,
     grid,
     legend_below,
     one_line,
+    styled_axes,
 )
 
 _METRICS = {
@@ -52,7 +52,7 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     if not any(values for values, _ in curves.values()):
         raise PlotError(f"None of these has a {metric}", "pass answers that have text.")
     labels = [_legend(label, _sample(len(values), out)) for label, (values, out) in curves.items()]
-    with canvas(ax, texts=labels) as ax:
+    with styled_axes(ax, texts=labels) as ax:
         right = max(max(values) for values, _ in curves.values() if values)
         for place, (label, (values, _)) in enumerate(zip(labels, curves.values(), strict=True)):
             shares = [count / max(len(values), 1) for count in range(len(values) + 1)]
@@ -102,7 +102,7 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
     low, high = math.log10(min(everything)) - 0.1, math.log10(max(everything)) + 0.1
     bins = np.logspace(low, high, 50)
     labels = [_legend(label, _figures(pooled)) for label, pooled in found.items()]
-    with canvas(ax, texts=labels) as ax:
+    with styled_axes(ax, texts=labels) as ax:
         for place, (label, pooled) in enumerate(zip(labels, found.values(), strict=True)):
             colour, dash = SERIES[place % len(SERIES)], DASHES[place % len(DASHES)]
             ax.hist(

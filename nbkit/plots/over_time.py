@@ -17,13 +17,13 @@ from nbkit.plots.style import (
     ORANGE,
     SERIES,
     VERMILION,
-    canvas,
     duration,
     grid,
-    ink,
+    label_colour,
     legend_below,
     one_line,
     sign,
+    styled_axes,
 )
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
@@ -58,7 +58,7 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     few = len(rows) <= _LABELLED_ROWS
     height = min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5
     labels = [_row_label(row) for row in rows]
-    with canvas(ax, height=height, texts=labels) as ax:
+    with styled_axes(ax, height=height, texts=labels) as ax:
         _draw_phases(ax, rows, zero, thickness=0.62 if few else 1.0)
         _draw_signs(ax, rows, zero, size=130 if few else 55)
         right = max(_end(row.trace) for row in rows if row.trace) - zero
@@ -93,7 +93,7 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     rows = read_rows(answers)
     labels = [f"{one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
     named = len(rows) <= _NAMED_CURVES
-    with canvas(ax, texts=labels) as ax:
+    with styled_axes(ax, texts=labels) as ax:
         for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
             trace = row.trace or Trace(start=0.0)
             times = [0.0, *(arrival - trace.start for arrival in trace.arrivals)]
@@ -162,7 +162,13 @@ def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> No
 def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
     halo = [withStroke(linewidth=3, foreground=ax.get_facecolor())]
     look: dict[str, Any] = {"s": size, "linewidths": 0.8, "zorder": 4, "clip_on": False}
-    drawn = {**look, "s": 2 * size, "linewidths": 0, "color": ink(ax), "path_effects": halo}
+    drawn = {
+        **look,
+        "s": 2 * size,
+        "linewidths": 0,
+        "color": label_colour(ax),
+        "path_effects": halo,
+    }
     signs: dict[str, dict[str, Any]] = {
         "stopped": {**look, "marker": "s", "color": "black", "edgecolors": "white"},
         "failed": {**look, "marker": "X", "color": VERMILION, "edgecolors": "black"},
@@ -182,7 +188,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
             starts = row.attempt_starts[1:] or (row.trace.start,)
             retries += [(start - zero, place) for start in starts]
     if stalls:
-        ax.hlines(*zip(*stalls, strict=True), color=ink(ax), linewidth=1.5)
+        ax.hlines(*zip(*stalls, strict=True), color=label_colour(ax), linewidth=1.5)
     for state, points in ends.items():
         ax.scatter(*zip(*points, strict=True), label=state, **signs[state])
     if retries:

@@ -50,5 +50,5 @@ def read_seconds(label: Any, value: Any) -> list[float]:
 
 
 def is_number(value: Any) -> bool:
-    """Tell numbers, numpy's too, from everything else; True is none."""
+    """Whether it is a number (numpy's too); bool is not accepted."""
     return isinstance(value, Real) and not isinstance(value, bool)

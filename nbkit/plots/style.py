@@ -1,4 +1,4 @@
-"""How every figure looks: large letters, safe colours, light paper, Chinese."""
+"""How every figure looks: large letters, safe colours, a light background, Chinese."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +18,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from nbkit.plots.fonts import families
 
-# The colours of M. Okabe and K. Ito, "Color Universal Design" (2008), told apart with every kind
-# of colour blindness; their yellow is left out, for it cannot be seen on white.
+# The colours of M. Okabe and K. Ito, "Color Universal Design" (2008) for people with every
+# kind of colour blindness; their yellow is left out, for it cannot be seen on white.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 GREY = "#BBBBBB"
@@ -35,8 +35,8 @@ _LETTERS: dict[str, Any] = {
     # A price in a question is not a formula.
     "text.parse_math": False,
 }
-# The figure brings its own paper: on a transparent one, dark letters vanish in a dark theme.
-_PAPER: dict[str, Any] = {
+# The figure has a background of its own: on a transparent one, dark letters vanish in a dark theme.
+_BACKGROUND: dict[str, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "text.color": "#222222",
@@ -51,15 +51,17 @@ _PAPER: dict[str, Any] = {
 
 
 @contextmanager
-def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -> Iterator[Axes]:
+def styled_axes(
+    ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()
+) -> Iterator[Axes]:
     """Give axes to draw on in the house style: the reader's, or those of a new figure.
 
     `height` is in inches; `texts` are the labels that will be written. The reader's own settings
     are left as they are; so are the colours of axes given.
     """
     names = families(texts)
-    paper = _PAPER if ax is None else {}
-    settings: Any = {**_LETTERS, **paper, "font.family": names}
+    background = _BACKGROUND if ax is None else {}
+    settings: Any = {**_LETTERS, **background, "font.family": names}
     if ax is None:
         # Loading a notebook's backend makes pyplot interactive. Loaded inside `rc_context`, that
         # would be undone at its end, and no later figure would show.
@@ -70,12 +72,12 @@ def canvas(ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()) -
         # Texts that exist keep their font, and ticks are made when they are drawn, long after.
         for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
             text.set(fontfamily=names, fontsize=_LETTERS["font.size"])
-        ax.tick_params(labelfontfamily=names, labelsize=12, colors=ink(ax))
+        ax.tick_params(labelfontfamily=names, labelsize=12, colors=label_colour(ax))
         ax.set_axisbelow(True)
         yield ax
 
 
-def ink(ax: Axes) -> str:
+def label_colour(ax: Axes) -> str:
     """Give the colour the axes are labelled in, which can be seen on their background."""
     return str(ax.xaxis.label.get_color())
 
@@ -103,7 +105,7 @@ def legend_below(ax: Axes) -> None:
         ncols=_columns(ax, labels),
         frameon=False,
         borderaxespad=0,
-        labelcolor=ink(ax),
+        labelcolor=label_colour(ax),
     )
 
 

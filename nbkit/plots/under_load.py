@@ -15,11 +15,11 @@ from nbkit.plots.style import (
     DASHES,
     GREY,
     SERIES,
-    canvas,
     grid,
-    ink,
+    label_colour,
     legend_below,
     one_line,
+    styled_axes,
 )
 
 
@@ -41,7 +41,7 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     labels = [
         f"{one_line(label)}: {_knee_in_words(curve, metric)}" for label, curve in curves.items()
     ]
-    with canvas(ax, height=6, texts=labels) as ax:
+    with styled_axes(ax, height=6, texts=labels) as ax:
         for place, (label, curve) in enumerate(zip(labels, curves.values(), strict=True)):
             across = [point.throughput for point in curve]
             spreads = [point.spread(metric) for point in curve]
@@ -94,7 +94,7 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
         raise PlotError(str(error)) from None
     names = list(dict.fromkeys(point.label for point in points))
     loads = sorted({point.load for point in points})
-    with canvas(ax, height=6, texts=[*names, str(slo)]) as ax:
+    with styled_axes(ax, height=6, texts=[*names, str(slo)]) as ax:
         for place, name in enumerate(names):
             mine = [pair for pair in zip(points, kept, strict=True) if pair[0].label == name]
             mine.sort(key=lambda pair: pair[0].load)
@@ -206,4 +206,4 @@ def _load_axis(ax: Axes, loads: list[float], point: LoadPoint) -> None:
     ax.xaxis.set_major_locator(FixedLocator(loads))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.tick_params(axis="x", colors=ink(ax))
+    ax.tick_params(axis="x", colors=label_colour(ax))

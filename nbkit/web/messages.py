@@ -65,7 +65,7 @@ def done(answer: Answer) -> Data:
 
 
 def failed(error: StreamError, trace: Trace) -> Data:
-    """Give the data of `error`; advice that is meant for whoever writes code is left out."""
+    """Give the data of `error`; advice for programmers is left out."""
     message = str(error)
     if error.advice is not None:
         kept = "what had arrived is kept; ask again." if trace.chunks else "ask again."

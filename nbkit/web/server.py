@@ -1,4 +1,4 @@
-"""A web server beside the kernel: in a thread and an event loop of its own, gone with both."""
+"""A web server in the kernel's process, in a thread and an event loop of its own."""
 
 import asyncio
 import atexit
@@ -66,7 +66,7 @@ class Server(AbstractContextManager["Server"]):
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
-        # It starts in its own time: whoever asks before that waits at the socket.
+        # No need to wait for its start: the socket listens already, and early requests wait there.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._live, args=(listening,), name="nbkit-serve", daemon=True
@@ -158,7 +158,7 @@ def serve(
     expose: bool = False,
     hosts: Iterable[str] = (),
 ) -> Server:
-    """Serve answers as they are written, to a web page and to programs, beside this kernel.
+    """Serve answers as they are written, to a web page and to programs, from this kernel.
 
     `engine` answers `POST /query`, made with `streaming=True`; `chat` makes the chat engine of
     each new conversation at `POST /chat`:
