@@ -72,7 +72,7 @@ def _twin(fn: Callable[..., Any]) -> str | None:
 
 
 def llm_of(fn: Any) -> Any:
-    """Give the LLM that answers a call, where it shows; `None` otherwise."""
+    """The LLM that answers a call, where it shows; `None` otherwise."""
     from llama_index.core.llms import LLM
 
     owner = getattr(fn, "__self__", None)

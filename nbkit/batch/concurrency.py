@@ -56,7 +56,7 @@ class Seats:
         self.taken += 1
 
     def leave(self) -> None:
-        """Give a seat back."""
+        """Free a seat."""
         self.taken -= 1
         self._free.set()
 

@@ -7,7 +7,7 @@ from nbkit.errors import NbkitError
 
 
 def file_path(written: str | os.PathLike[str], raising: type[NbkitError]) -> Path:
-    """Give the path of a file that is meant, `~` being the home folder.
+    """The path of a file that is meant, `~` being the home folder.
 
     Raises an error of the kind `raising` where no file is named: an empty name, a folder, the home
     folder of nobody, or something that is no name.

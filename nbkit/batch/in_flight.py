@@ -70,7 +70,7 @@ class InFlight:
         self._over.put_nowait(over)
 
     def _start(self, outcome: Outcome, known: Outcome | None) -> bool:
-        """Give the item the seat that was kept for it; False if it does not need one."""
+        """Start work on an item; False if it needs none."""
         if self._book is not None:
             outcome.key = self._book.key(outcome.item)
         if known is not None:

@@ -52,7 +52,7 @@ class Journal:
         self.parameters = parameters
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give the last record of each item as a dict: `pandas.DataFrame(journal.rows())`."""
+        """The last record of each item as a dict: `pandas.DataFrame(journal.rows())`."""
         if not self.path.is_file():
             raise JournalError(
                 f"There is no journal {self.path}", "check the name, or run a batch."

@@ -14,7 +14,7 @@ _NUMBERS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reas
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
-    """Give what is kept of an outcome; times in seconds, `started` since 1970."""
+    """What is kept of an outcome; times in seconds, `started` since 1970."""
     now, clock = time.time(), time.perf_counter()
     record: dict[str, Any] = {
         "key": outcome.key,
@@ -45,7 +45,7 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def answer_of(record: dict[str, Any]) -> Answer:
-    """Give the answer on record: its text and timing, the latter moved to this process's clock."""
+    """The answer on record: its text and timing, the latter moved to this process's clock."""
     start = time.perf_counter() - (time.time() - record["asked"])
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
     for name in _NUMBERS:

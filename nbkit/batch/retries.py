@@ -32,12 +32,12 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Give the seconds the server asks to wait, if it does."""
+    """The seconds the server asks to wait, if it does."""
     return asked_wait(origin(error))
 
 
 def backoff(state: RetryCallState) -> float:
-    """Give the seconds to wait after a failure: what the server asks, or exponential with jitter.
+    """The seconds to wait after a failure: what the server asks, or exponential with jitter.
 
     "Full jitter": uniform between 0 and 0.5 s, doubled with each attempt, 30 s at most. After a
     refusal nothing, because then everybody waits at the pace they share.

@@ -34,7 +34,7 @@ class _Knob:
     """Whether it means nothing to a model that never waits."""
 
     def scale(self, value: float) -> tuple[tuple[str, float], ...]:
-        """Give the labels and values of the slider; the nearest step makes room for `value`."""
+        """The labels and values of the slider; the nearest step makes room for `value`."""
         steps = set(self.steps)
         if value not in steps:
             # The front end never learns of a longer scale: its last steps would be out of reach.
@@ -260,7 +260,7 @@ def _limits(profile: Profile) -> str:
 
 
 def _like(connected: Profile, profile: Profile) -> Profile:
-    """Give a named profile with what belongs to the connection, not to the service it shows."""
+    """A named profile with what belongs to the connection, not to the service it shows."""
     # No speed of a connection makes `instant` slow, or the others instant.
     speed = profile.speed and (connected.speed or profile.speed)
     window = connected.context_window

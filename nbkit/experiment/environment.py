@@ -10,7 +10,7 @@ _PACKAGES = ("nbkit-streaming", "llama-index-core", "llama-index-llms-openai", "
 
 
 def environment() -> dict[str, Any]:
-    """Give what a reader of the figures needs to judge them."""
+    """What a reader of the figures needs to judge them."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": {"python": platform.python_version(), **_versions()},

@@ -101,7 +101,7 @@ def read_questions(questions: Any) -> list[str]:
 
 
 def read_loads(max_concurrency: Any, requests_per_second: Any) -> tuple[Kind, list[float]]:
-    """Give what the loads are, and the loads in ascending order; raises `ExperimentError`."""
+    """What the loads are, and the loads in ascending order; raises `ExperimentError`."""
     if max_concurrency is not None and requests_per_second is not None:
         raise ExperimentError(
             "max_concurrency and requests_per_second are two ways to load a server",

@@ -89,7 +89,7 @@ class Experiment:
         return dict(Counter(one.error for one in self.results if one.error).most_common())
 
     def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
-        """Give the requests of a label, at a load, or both.
+        """The requests of a label, at a load, or both.
 
         Raises `ExperimentError` for a label or a load that was not measured.
         """
@@ -114,7 +114,7 @@ class Experiment:
         ]
 
     def table(self, slo: SLO | None = None) -> "pd.DataFrame":
-        """Give a row per label and load; times in seconds, rates per second.
+        """One row per label and load; times in seconds, rates per second.
 
         `asked` requests; `ramp` of them met an idle server and are left out, `n` others are
         complete (all latency figures are of these), `errors` are the rest. Median, p90 and p99 of

@@ -218,7 +218,7 @@ class _Runner:
 
 
 def _missing(answer: Answer) -> StreamBroken | None:
-    """Give the error of an answer that was stopped, or that has no text; `None` if it is whole."""
+    """The error of an answer that was stopped, or that has no text; `None` if it is whole."""
     if answer.stopped:
         return StreamBroken("The call was cancelled by somebody else", "ask again.")
     if answer.nothing_found:

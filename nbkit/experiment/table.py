@@ -53,7 +53,7 @@ def notes_of_points(points: Sequence[LoadPoint]) -> Iterator[str]:
 
 
 def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
-    """Give the figures of one label at one load, by column."""
+    """The figures of one label at one load, by column."""
     ttft, tpot, whole = (point.spread(name) for name in ("ttft", "tpot", "end_to_end"))
     row = {
         "label": point.label,

@@ -44,7 +44,7 @@ class Target:
             self._call = _anew(what)
 
     async def ask(self, question: str, threads: ThreadPoolExecutor) -> Any:
-        """Give an answer that a stream can read."""
+        """An answer that a stream can read."""
         if self._blocks:
             run = copy_context().run
             loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class Target:
 
 
 def targets_of(against: Any) -> list[Target]:
-    """Give the targets of `measure`; raises `ExperimentError` for what cannot be asked."""
+    """The targets of `measure`; raises `ExperimentError` for what cannot be asked."""
     if not isinstance(against, Mapping):
         against = {_name(against): against}
     if not against:

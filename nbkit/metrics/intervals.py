@@ -71,7 +71,7 @@ class Sample:
         return f"{found} measured is too few for an interval ({FEWEST} are needed)"
 
     def by_group(self) -> dict[Hashable, float]:
-        """Give the median of each group."""
+        """The median of each group."""
         return {
             name: float(np.median(self._sorted[self._places == place]))
             for place, name in enumerate(self.names)
@@ -99,7 +99,7 @@ def too_few_questions(found: int, n: int) -> str | None:
 
 
 def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
-    """Give the 95 % interval of a median over all questions like those that were asked.
+    """The 95 % interval of a median over all questions like those that were asked.
 
     `None` below five measurements, or five different questions: `Sample.lacks` says why.
 
@@ -117,7 +117,7 @@ def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
 
 
 def pairs_of(over: Sample, under: Sample) -> Sample | None:
-    """Give the ratio within each group that both have; `None` where those are fewer than five.
+    """The ratio within each group that both have; `None` where those are fewer than five.
 
     If the same questions were asked, what a question costs either way cancels out in its ratio. A
     question that only one side has answered is left out.
@@ -134,7 +134,7 @@ def pairs_of(over: Sample, under: Sample) -> Sample | None:
 
 
 def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
-    """Give the 95 % interval of the ratio of two samples; `None` below five measurements.
+    """The 95 % interval of the ratio of two samples; `None` below five measurements.
 
     The same bootstrap: of the median of the ratios within pairs, see `pairs_of`, or without pairs
     of median(over) / median(under).
@@ -150,7 +150,7 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
 
 
 def share_interval(hits: int, n: int, dependence: float = 1.0) -> Interval:
-    """Give the 95 % interval of a share of which `hits` of `n` were seen.
+    """The 95 % interval of a share of which `hits` of `n` were seen.
 
     With a `dependence` above 1, n requests tell no more than n / dependence independent ones would.
     The score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical

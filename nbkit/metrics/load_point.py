@@ -94,7 +94,7 @@ class LoadPoint:
 
 
 def read_points(measured: Any) -> list[LoadPoint]:
-    """Give the points of an experiment, or of a list of `LoadPoint`.
+    """The points of an experiment, or of a list of `LoadPoint`.
 
     Raises `NotMeasured` for anything else, and if not one request was answered.
     """

@@ -33,7 +33,7 @@ def enough_for(percent: float) -> int:
 
 
 def percentile(values: Sequence[float] | Floats, percent: float) -> float | None:
-    """Give a percentile, interpolated as `numpy.percentile` does; `None` where n is too small."""
+    """A percentile, interpolated as `numpy.percentile` does; `None` where n is too small."""
     if len(values) < enough_for(percent):
         return None
     return float(np.percentile(values, percent))
@@ -86,7 +86,7 @@ class Spread:
 
 
 def values_of(rows: Sequence[Row], metric: str) -> Sample:
-    """Give a metric of the rows that count, each value with the question it belongs to.
+    """A metric of the rows that count, each value with the question it belongs to.
 
     Gaps belong to their answer. Raises `NotMeasured` for an unknown metric.
     """
@@ -122,7 +122,7 @@ class Summary:
         return self.spreads[metric]
 
     def table(self) -> "pd.DataFrame":
-        """Give a row per metric: n, p50, its 95 % interval, p90, p99; seconds, <NA> if refused."""
+        """A row per metric: n, p50, its 95 % interval, p90, p99; seconds, <NA> if refused."""
         import pandas as pd
 
         rows = {

@@ -84,7 +84,7 @@ class Window(NamedTuple):
 
 
 def windows_of(rows: Sequence[Row]) -> list[Window]:
-    """Give the window of each run among the rows: those of one label, load and repetition.
+    """The window of each run among the rows: those of one label, load and repetition.
 
     It is from the first start to the last end; in a run with a ramp, only while the load was full:
     from the first request after the ramp to the last one made, since then fewer are in flight.
@@ -126,7 +126,7 @@ def in_flight_together(rows: Sequence[Row]) -> int:
 
 
 def read_rows(answers: Any) -> list[Row]:
-    """Give the rows of one answer, a list of them, or a dict of them by label.
+    """The rows of one answer, a list of them, or a dict of them by label.
 
     Raises `NotMeasured` for anything else, for nothing, and where nothing was timed.
     """

@@ -130,7 +130,7 @@ class Goodput:
 
 
 def goodput(answers: Any, slo: SLO) -> Goodput:
-    """Give the share and the rate of requests that met an objective.
+    """The share and the rate of requests that met an objective.
 
     `answers` are those of one run: Answers, outcomes or Traces, a list of them or a dict by label.
     Requests that failed count as not met; those the clock cannot be trusted for do not count, nor

@@ -141,7 +141,7 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int]:
-    """Give the values of what counts, and how many were left out."""
+    """The values of what counts, and how many were left out."""
     if isinstance(group, Iterable) and not isinstance(group, str | bytes):
         group = list(group)
         if group and all(is_number(one) for one in group):

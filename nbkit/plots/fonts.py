@@ -31,7 +31,7 @@ _CHINESE = (
 
 
 def families(texts: Iterable[str]) -> list[str]:
-    """Give the font families to draw with: the reader's own, then one that has Chinese.
+    """The font families to draw with: the reader's own, then one that has Chinese.
 
     Warns, once in a process, if one of `texts` is Chinese and no font on the machine is.
     """
@@ -44,7 +44,7 @@ def families(texts: Iterable[str]) -> list[str]:
 
 
 def chinese() -> str | None:
-    """Give the family that draws Chinese here; `None` if this machine has no such font."""
+    """The family that draws Chinese here; `None` if this machine has no such font."""
     return _installed(_CHINESE)
 
 

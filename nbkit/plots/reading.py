@@ -18,7 +18,7 @@ class PlotError(NbkitError, ValueError):
 
 
 def read_rows(answers: Any) -> list[Row]:
-    """Give the rows of one answer, a list of them, or a dict of them by label."""
+    """The rows of one answer, a list of them, or a dict of them by label."""
     try:
         return requests.read_rows(answers)
     except requests.NotMeasured as error:
@@ -26,7 +26,7 @@ def read_rows(answers: Any) -> list[Row]:
 
 
 def read_groups(answers: Any) -> dict[str, Any]:
-    """Give what is drawn as one curve each: the values of a dict, or everything under ""."""
+    """What is drawn as one curve each: the values of a dict, or everything under ""."""
     if isinstance(answers, Mapping) and not answers:
         raise PlotError("There are no answers to draw", "pass at least one.")
     return dict(answers) if isinstance(answers, Mapping) else {"": answers}

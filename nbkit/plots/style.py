@@ -78,7 +78,7 @@ def styled_axes(
 
 
 def label_colour(ax: Axes) -> str:
-    """Give the colour the axes are labelled in, which can be seen on their background."""
+    """The colour the axes are labelled in, which can be seen on their background."""
     return str(ax.xaxis.label.get_color())
 
 

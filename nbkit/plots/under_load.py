@@ -125,7 +125,7 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
 
 
 def knee_of(curve: list[LoadPoint], metric: str = "end_to_end") -> LoadPoint | None:
-    """Give the load with the most power, throughput / median latency; `None` if it is the last."""
+    """The load with the most power, throughput / median latency; `None` if it is the last."""
     best = max(curve, key=lambda point: _power(point, metric))
     return None if best is max(curve, key=lambda point: point.load) else best
 

@@ -70,7 +70,7 @@ def write_edition(
 
 
 def _course() -> Path:
-    """Get the folder of the notebooks: in the installed package, or beside it in a checkout."""
+    """The folder of the notebooks: in the installed package, or beside it in a checkout."""
     installed = _PACKAGE / "notebooks"
     return installed if installed.is_dir() else _PACKAGE.parent / "notebooks"
 

@@ -59,7 +59,7 @@ class Answers:
     async def events(
         self, stream: TokenStream, response: Response, *, html: bool
     ) -> AsyncIterator[ServerSentEvents]:
-        """Give the events of one answer; leaving the block ends it at the model.
+        """The events of one answer; leaving the block ends it at the model.
 
         The response's header `X-Answer` has the name by which it can be stopped.
         """
@@ -120,7 +120,7 @@ class _Rendering:
         self._characters = 0
 
     def add(self, piece: str) -> Data:
-        """Give the HTML that a piece changes; nothing beyond `RENDERED` characters."""
+        """The HTML that a piece changes; nothing beyond `RENDERED` characters."""
         self._characters += len(piece)
         if self._characters > RENDERED:
             return {}

@@ -29,7 +29,7 @@ ChatFactory = Callable[[], BaseChatEngine]
 def create_app(
     engine: BaseQueryEngine | None, chat: ChatFactory | None, *, max_concurrency: int
 ) -> FastAPI:
-    """Give the application, to be run behind a `Guard`; `app.state.answers` holds what streams."""
+    """The application, to be run behind a `Guard`; `app.state.answers` holds what streams."""
     # FastAPI's pages of documentation load their scripts from another site.
     app = FastAPI(title="nbkit", description=__doc__, docs_url=None, redoc_url=None)
     answers = app.state.answers = Answers(max_concurrency, ANSWER_SECONDS)

@@ -44,7 +44,7 @@ def show_page(page: str) -> None:
 
 
 def notebook_url(page: str) -> str:
-    """Give the page's address as the reader's browser can reach it.
+    """The page's address as the reader's browser can reach it.
 
     On JupyterHub and Binder that is a path of the hub's own, through jupyter-server-proxy.
     """

@@ -54,18 +54,18 @@ class Message(BaseModel):
 
 
 def sources(nodes: list[Any]) -> Data:
-    """Give the data of `sources`: what LlamaIndex retrieved, best first."""
+    """The data of `sources`: what LlamaIndex retrieved, best first."""
     return {"sources": [source._asdict() for source in named_sources(nodes)]}
 
 
 def done(answer: Answer) -> Data:
-    """Give the data of `done`."""
+    """The data of `done`."""
     ending = {"finish_reason": answer.trace.finish_reason, "stopped": answer.stopped}
     return _timing(answer.trace) | ending
 
 
 def failed(error: StreamError, trace: Trace) -> Data:
-    """Give the data of `error`; advice for programmers is left out."""
+    """The data of `error`; advice for programmers is left out."""
     message = str(error)
     if error.advice is not None:
         kept = "what had arrived is kept; ask again." if trace.chunks else "ask again."
@@ -78,5 +78,5 @@ def _timing(trace: Trace) -> Data:
 
 
 def as_json(data: Data) -> str:
-    """Give an event's data as JSON that stands on one line for every reader."""
+    """An event's data as JSON that stands on one line for every reader."""
     return whole_characters(json.dumps(data, ensure_ascii=False)).translate(_ESCAPED)

@@ -10,7 +10,7 @@ _FRAMES = "'self' http://localhost:* http://127.0.0.1:* vscode-webview:"
 
 
 def page(modes: list[str]) -> tuple[str, str]:
-    """Give the page and its Content-Security-Policy; `modes` are "query" and "chat" or one."""
+    """The page and its Content-Security-Policy; `modes` are "query" and "chat" or one."""
     style, script = _file("page.css"), f"{_file('sse_reader.js')}\n{_file('page.js')}"
     html = (
         _file("page.html")

@@ -221,7 +221,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, more: Iterable[str]) -> set[str] | None:
-    """Give the names of this server; `None` for any, where only a hub knows them."""
+    """The names of this server; `None` for any, where only a hub knows them."""
     if HUB_VARIABLE in os.environ:
         return None
     return {*LOOPBACK, *(name.lower() for name in (host, socket.gethostname(), *more))}

@@ -56,7 +56,7 @@ class Sessions:
         return len(self._sessions)
 
     async def find(self, session_id: str | None) -> Session:
-        """Give a session by its id, or a new one; HTTP 404 if it has ended."""
+        """A session by its id, or a new one; HTTP 404 if it has ended."""
         if session_id is None:
             session = Session(Conversation(await asyncio.to_thread(self._make)))
             self._forget(self._most - 1)
