@@ -21,10 +21,7 @@ _GROUP_SECONDS = 0.1
 
 
 class JournalError(BatchError):
-    """A journal cannot be used; the message says why, and what is on disk stays as it is.
-
-    Taught in notebook 06.
-    """
+    """A journal cannot be used; what is on disk stays as it is. Taught in notebook 06."""
 
 
 class Journal:
