@@ -192,7 +192,7 @@ async def test_a_known_limit_is_kept_without_refusals() -> None:
 
 async def test_an_unknown_limit_loses_nothing() -> None:
     """Refusals do not use up attempts: every item ends with its answer."""
-    outcomes, requests = await _against_a_limited_server(75, 10, attempts=1)
+    outcomes, requests = await _against_a_limited_server(70, 3, attempts=1)
     assert all(outcome.error is None for outcome in outcomes)
     refused = [row for row in requests if row["http_status"] == 429]
     assert len(refused) == sum(outcome.refused for outcome in outcomes) > 0
