@@ -3,7 +3,7 @@
 import pytest
 
 from nbkit.simulator.answers import answer
-from nbkit.simulator.prompts import Message
+from nbkit.simulator.prompts import PromptMessage
 
 CONTEXT = """file_path: /docs/price.md
 
@@ -37,7 +37,7 @@ QA = (
 def ask(question: str, context: str = CONTEXT) -> str:
     """Ask as LlamaIndex's question-answering prompt does."""
     text = QA.format(context=context, question=question)
-    return answer([Message("system", "You are an expert."), Message("user", text)])
+    return answer([PromptMessage("system", "You are an expert."), PromptMessage("user", text)])
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_it_says_what_it_does_not_know() -> None:
     """Without an answer in the context, or without a context, it says so in the right language."""
     assert "could not find" in ask("Who wrote Hamlet?")
     assert "没有找到" in ask("红楼梦的作者是谁？")
-    assert "simulated model" in answer([Message("user", "Hi there")])
-    assert "模拟模型" in answer([Message("user", "你好")])
+    assert "simulated model" in answer([PromptMessage("user", "Hi there")])
+    assert "模拟模型" in answer([PromptMessage("user", "你好")])
 
 
 def test_refine_prompts() -> None:
@@ -83,9 +83,9 @@ def test_refine_prompts() -> None:
     )
     asked = {"question": "How long is the warranty?"}
     useless = refine.format(context="Tea is brewed at 80 degrees.", existing="36 months.", **asked)
-    assert answer([Message("user", useless)]) == "36 months."
+    assert answer([PromptMessage("user", useless)]) == "36 months."
     useful = refine.format(context=CONTEXT, existing="I do not know.", **asked)
-    assert "36 months" in answer([Message("user", useful)])
+    assert "36 months" in answer([PromptMessage("user", useful)])
 
 
 def test_condense_prompts() -> None:
@@ -95,7 +95,7 @@ def test_condense_prompts() -> None:
         "  user: How do I return a kettle?\nassistant: By post.\n"
         "  Follow Up Input: How long does it take?\n  Standalone question:"
     )
-    text = answer([Message("user", prompt)])
+    text = answer([PromptMessage("user", prompt)])
     assert "return a kettle" in text
     assert "How long does it take?" in text
 
@@ -107,10 +107,10 @@ def test_chat_with_context() -> None:
         f"{CONTEXT}\n--------------------\n"
     )
     turns = [
-        Message("system", system),
-        Message("user", "How much is the kettle?"),
-        Message("assistant", "49 EUR."),
-        Message("user", "And how long is the warranty?"),
+        PromptMessage("system", system),
+        PromptMessage("user", "How much is the kettle?"),
+        PromptMessage("assistant", "49 EUR."),
+        PromptMessage("user", "And how long is the warranty?"),
     ]
     assert "36 months" in answer(turns)
 
@@ -120,4 +120,4 @@ def test_own_chinese_prompt() -> None:
     prompt = (
         f"上下文如下。\n-----\n{CONTEXT}\n-----\n请回答。\n问题：How much is the kettle?\n回答："
     )
-    assert "49 EUR" in answer([Message("user", prompt)])
+    assert "49 EUR" in answer([PromptMessage("user", prompt)])

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from nbkit.simulator import sentence_vectors
 from nbkit.simulator.errors import ProfileError
-from nbkit.simulator.pacing import PROFILES, Profile
+from nbkit.simulator.profiles import PROFILES, Profile
 from nbkit.simulator.state import STATE, Model, Refusal
 
 

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from nbkit.simulator.ledger import Ledger, Record
 from nbkit.simulator.limits import Bucket, Slots
-from nbkit.simulator.pacing import Profile, fingerprint
-from nbkit.simulator.prompts import Message
+from nbkit.simulator.profiles import Profile, fingerprint
+from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.tokens import tokenize
 
 REMEMBERED = 10_000
@@ -144,7 +144,7 @@ class Ask:
 
     model: Model
     record: Record
-    messages: list[Message]
+    messages: list[PromptMessage]
     fingerprint: str
     chat: bool
     stream: bool
@@ -208,18 +208,18 @@ class Ask:
         return {"prompt_tokens": told, "completion_tokens": said, "total_tokens": told + said}
 
 
-def _messages(body: Mapping[str, Any], *, chat: bool) -> list[Message]:
+def _messages(body: Mapping[str, Any], *, chat: bool) -> list[PromptMessage]:
     if not chat:
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
             raise Refusal(400, "Missing required parameter: 'prompt' (a string).")
-        return [Message("user", prompt)]
+        return [PromptMessage("user", prompt)]
     rows = body.get("messages")
     if not isinstance(rows, list) or not rows:
         raise Refusal(400, "Missing required parameter: 'messages' (a list, not empty).")
     if not all(isinstance(row, dict) and isinstance(row.get("role"), str) for row in rows):
         raise Refusal(400, "Each of 'messages' must be an object with a 'role'.")
-    return [Message(row["role"], _text(row.get("content"))) for row in rows]
+    return [PromptMessage(row["role"], _text(row.get("content"))) for row in rows]
 
 
 def _text(content: Any) -> str:

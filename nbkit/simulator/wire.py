@@ -12,7 +12,7 @@ from aiohttp import web
 
 from nbkit.simulator import control
 from nbkit.simulator.answers import answer
-from nbkit.simulator.pacing import Profile, failure
+from nbkit.simulator.profiles import Profile, failure
 from nbkit.simulator.state import KEY, STATE, Ask, Refusal, State, error_body
 from nbkit.simulator.writing import hang_up, write_plain, write_stream
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from nbkit.simulator.pacing import Profile, draws
+from nbkit.simulator.profiles import Profile, draws
 from nbkit.simulator.state import Ask, Refusal, State, error_body
 
 LOOK_AGAIN = 0.1
