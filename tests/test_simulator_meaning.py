@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from nbkit.simulator import Simulator, sentence_vectors, wire
 from nbkit.simulator.answers import TOKENS_SURE, TOKENS_UNSURE, answer
+from nbkit.simulator.pacing import PROFILES
 from nbkit.simulator.passages import split_sentences, take_apart
-from nbkit.simulator.profiles import PROFILES
 from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.ranking import READ, rank
 from nbkit.simulator.tokens import tokenize

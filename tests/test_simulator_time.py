@@ -12,7 +12,7 @@ import pytest
 
 from nbkit.models import ProfileError
 from nbkit.simulator import PROFILES, Simulator
-from nbkit.simulator.profiles import Profile, draws, fingerprint
+from nbkit.simulator.pacing import Profile, draws, fingerprint
 from tests.simulated import QUESTION, wait_for
 
 

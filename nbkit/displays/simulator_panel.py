@@ -12,8 +12,8 @@ import ipywidgets  # type: ignore[import-untyped]
 from nbkit.errors import ConnectError
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
+from nbkit.simulator.pacing import PROFILES, SETTINGS, Profile
 from nbkit.simulator.process import Simulator
-from nbkit.simulator.profiles import PROFILES, SETTINGS, Profile
 
 
 class NotSimulatedError(ConnectError):

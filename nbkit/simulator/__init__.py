@@ -7,24 +7,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbkit.simulator.pacing import PROFILES as PROFILES
+    from nbkit.simulator.pacing import SETTINGS as SETTINGS
+    from nbkit.simulator.pacing import Profile as Profile
+    from nbkit.simulator.pacing import named as named
     from nbkit.simulator.process import Simulator as Simulator
     from nbkit.simulator.process import current as current
-    from nbkit.simulator.profiles import PROFILES as PROFILES
-    from nbkit.simulator.profiles import SETTINGS as SETTINGS
-    from nbkit.simulator.profiles import Profile as Profile
-    from nbkit.simulator.profiles import named as named
     from nbkit.simulator.tokens import Tokenizer as Tokenizer
     from nbkit.simulator.tokens import tokenize as tokenize
 
 # Imported when asked for: the kernel's side and the server's side need different halves.
 _HOME = {
-    "PROFILES": "profiles",
-    "Profile": "profiles",
-    "SETTINGS": "profiles",
+    "PROFILES": "pacing",
+    "Profile": "pacing",
+    "SETTINGS": "pacing",
     "Simulator": "process",
     "Tokenizer": "tokens",
     "current": "process",
-    "named": "profiles",
+    "named": "pacing",
     "tokenize": "tokens",
 }
 __all__ = [
