@@ -19,7 +19,7 @@ TOKENS_SURE, TOKENS_UNSURE, TOKENS_LONG = 90, 200, 450
 _AT_LENGTH = re.compile(
     r"\b(?:describe|explain|introduce|overview|detail(?:s|ed)?|features|summar\w+)\b"
     r"|\ball (?:the|of|about)\b|tell me (?:everything|all|more) about|\blist (?:all|the|every)"
-    r"|详细|介绍|描述|说明一下|特点|列出|全部|总结|概述|讲讲|完整|解释",
+    r"|详细|介绍|描述|说明一下|功能|特点|列出|全部|总结|概述|讲讲|完整|解释",
     re.IGNORECASE,
 )
 _STEPS = re.compile(r"\bhow (?:do|can|to|should) |\bsteps\b|怎么|如何|怎样|步骤", re.IGNORECASE)

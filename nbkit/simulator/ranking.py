@@ -30,12 +30,13 @@ _STOP = frozenset(
         a about an and any are as at be been but by can could did do does for from get has have how
         i if in is it its long many me much my of on or our please should so some tell that the
         their them there they this those to us was we were what when where which who why will with
-        would you your
+        would you your describe detail details explain feature features introduce item list overview
+        product summarize thing
         """,
     )
 )
 _STOP_ZH = re.compile(
-    "请问|什么|多少|多久|多长|怎么|怎样|如何|哪些|哪里|哪儿|哪个|可以|能不能|是否|有没有|我们|你们|这个|那个|一个|一下"
+    "请问|详细|介绍|描述|总结|功能|特点|产品|商品|这款|一款|什么|多少|多久|多长|怎么|怎样|如何|哪些|哪里|哪儿|哪个|可以|能不能|是否|有没有|我们|你们|这个|那个|一个|一下"
     "|[的了吗呢吧啊是有在我你您它他她这那就都也还和与把被到能会要想给让几哪谁]"
 )
 _WORD = re.compile(r"[^\W_㐀-鿿]+(?:[-.'’][^\W_㐀-鿿]+)*")
@@ -125,6 +126,8 @@ def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> l
     read = sorted(sorted(range(len(rows)), key=lambda i: (-overlaps[i], i))[:READ])
     nearest = nearness(asked, [rows[i][0] for i in read], [rows[i][1] for i in read])
     meant = dict(zip(read, nearest, strict=True))
+    # Without words of its own a question is near to nothing: what stands first counts.
+    vague = 1.0 if words(asked) else 0.3
     wanted = [told for asks, told in _KINDS if asks.search(question)]
     before: Counter[tuple[str, int]] = Counter()
     ranked = []
@@ -134,8 +137,8 @@ def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> l
         # What matters most is said first: "How much is it?" means the thing, not its extras.
         lead = 1 / (1 + before["chunk", chunk]) + 1 / (1 + before["paragraph", number])
         before.update([("chunk", chunk), ("paragraph", number)])
-        fits = any(told.search(text) for told in wanted)
-        near = own + PARAGRAPH * around
+        fits = not wanted or any(told.search(text) for told in wanted)
+        near = vague * (own + PARAGRAPH * around)
         score = near + WORDS * overlaps[place] + KIND * fits + LEAD * lead + FIRST / (1 + chunk)
         ranked.append(Ranked(text, number, place, score, near, overlaps[place], fits))
     return sorted(ranked, key=lambda r: (-r.score, r.place))
@@ -144,8 +147,8 @@ def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> l
 def is_found(question: str, ranked: Sequence[Ranked]) -> bool:
     """Whether a context, as ranked, holds an answer at all."""
     if not words(question):
-        # "How much is it?" has no words of its own, only a kind of answer.
-        return any(r.fits for r in ranked) or not is_chinese(question)
+        # "How much is it?" has no words of its own, only a kind of answer; "What is it?" not even.
+        return any(r.fits for r in ranked)
     told = " ".join(r.text for r in ranked)
     enough = ENOUGH_ZH if is_chinese(question) and is_chinese(told) else ENOUGH
     names = _NAME.findall(question)
