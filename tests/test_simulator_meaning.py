@@ -59,7 +59,7 @@ def test_a_question_may_share_no_word_with_its_answer() -> None:
 
 
 def test_the_length_follows_from_how_sure_it_is() -> None:
-    """A question in the text's own words gets a short answer, an indirect one a longer."""
+    """Where one sentence fits much better the answer is short, where many fit alike longer."""
     long = f"{CONTEXT}\n{CONTEXT.replace('boat', 'ship').replace('The', 'Its')}"
     longest = max(len(tokenize(sentence)) for sentence in split_sentences(CONTEXT))
     sure = len(tokenize(ask("How much does the anchor weigh?", long)))

@@ -11,10 +11,10 @@ from nbkit.simulator.prompts import Prompt, PromptMessage, read_prompt
 from nbkit.simulator.ranking import Ranked, is_chinese, is_found, rank, words
 from nbkit.simulator.tokens import tokenize
 
-SURE = 0.7
-"""Share of the question's words that the best sentence must hold for a short answer."""
-TOKENS_SURE, TOKENS_UNSURE, TOKENS_LONG = 90, 200, 450
-"""Length of an answer, about: short, not sure which sentences answer, asked for at length."""
+TOKENS_SURE, TOKENS_UNSURE, TOKENS_LONG = 80, 200, 450
+"""Length of an answer, about: shortest, not sure which sentences answer, asked for at length."""
+CLOSE = 0.2
+"""How far below the best score a sentence may be that makes an answer longer than the shortest."""
 
 _AT_LENGTH = re.compile(
     r"\b(?:describe|explain|introduce|overview|detail(?:s|ed)?|features|summar\w+)\b"
@@ -50,10 +50,10 @@ _take_apart = lru_cache(maxsize=256)(take_apart)
 def answer(messages: Sequence[PromptMessage]) -> str:
     """Give the answer to a request, in Markdown, made only of the context it brings along.
 
-    Short when the question is in the context's own words, longer when it is not, and at length
-    when it asks to describe, explain or list. Says so when the context does not hold the
-    answer, or when there is no context. Same messages, same answer. The first call with a context
-    waits for the embedding (see `sentence_vectors`).
+    Short when few sentences fit best, longer when many do, and at length when the question asks to
+    describe, explain or list. Says so when the context does not hold the answer, or when there is
+    no context. Same messages, same answer. The first call with a context waits for the embedding
+    (see `sentence_vectors`).
     """
     prompt = read_prompt(messages)
     # A question of a chat may be understood only with the one before it.
@@ -91,13 +91,12 @@ def _refined(prompt: Prompt, ranked: Sequence[Ranked], found: str) -> str:
 
 def _briefly(question: str, paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked]) -> str:
     best = ranked[0]
-    budget = TOKENS_SURE if best.overlap >= SURE else TOKENS_UNSURE
     # Of steps, all are needed.
     steps = paragraphs[best.paragraph].is_list and _STEPS.search(question)
     chosen: dict[str, Ranked] = {}
     length = len(tokenize(paragraphs[best.paragraph].markdown)) if steps else 0
     for r in ranked:
-        if length >= budget:
+        if length >= TOKENS_UNSURE or (length >= TOKENS_SURE and r.score < best.score - CLOSE):
             break
         if r.text not in chosen and not (steps and r.paragraph == best.paragraph):
             chosen[r.text] = r
