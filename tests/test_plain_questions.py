@@ -3,6 +3,7 @@
 import pytest
 
 import nbkit
+from nbkit.corpus import load_questions
 from tests.simulated import simulated
 
 SEND_BACK = {"en": "30 days"}
@@ -65,3 +66,12 @@ def test_off_topic_questions_get_no_stray_sentence(language: str, question: str,
     """A question about something else gets no sentence of the handbook, in its own language."""
     engine = nbkit.load_index(language).as_query_engine(llm=simulated(speed=0), similarity_top_k=3)
     assert says in str(engine.query(question))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_most_answers_hold_the_fact(language: str) -> None:
+    """Over the questions of the course three answers in four or more hold the fact asked for."""
+    engine = nbkit.load_index(language).as_query_engine(llm=simulated(speed=0), similarity_top_k=3)
+    asked = load_questions(language)
+    right = sum(q.fact in str(engine.query(q.question)) for q in asked)
+    assert right / len(asked) >= 0.75

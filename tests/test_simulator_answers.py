@@ -3,6 +3,7 @@
 import pytest
 
 from nbkit.simulator.answers import answer
+from nbkit.simulator.passages import take_apart
 from nbkit.simulator.prompts import PromptMessage
 
 CONTEXT = """file_path: /docs/price.md
@@ -121,3 +122,20 @@ def test_own_chinese_prompt() -> None:
         f"上下文如下。\n-----\n{CONTEXT}\n-----\n请回答。\n问题：How much is the kettle?\n回答："
     )
     assert "49 EUR" in answer([PromptMessage("user", prompt)])
+
+
+def test_plain_text_has_headings_too() -> None:
+    """A short line on its own names what follows; it is no sentence of an answer."""
+    text = "Opening hours\n\nThe desk is staffed from nine to five.\n\nLast line"
+    first, last = take_apart(text)
+    assert first.headings == ("Opening hours",)
+    assert first.sentences == ("The desk is staffed from nine to five.",)
+    assert last.sentences == ("Last line",)
+
+
+def test_tables_and_steps_are_answers() -> None:
+    """A row is told with the names of its columns; asked how, all steps are given."""
+    table = "# Bikes\n\n| Bike | Hour | Day |\n|---|---|---|\n| City bike | 4 EUR | 15 EUR |\n"
+    assert "City bike — Hour: 4 EUR, Day: 15 EUR" in ask("What does a city bike cost?", table)
+    steps = "# Renting\n\n1. Scan the code.\n2. Press Start.\n3. Lock the bike at the end.\n"
+    assert ask("How do I rent a bike?", steps).startswith("1. Scan the code.\n2. Press Start.\n3.")

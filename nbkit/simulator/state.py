@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -202,6 +203,12 @@ class Ask:
             tokens, self.finish_reason = tokens[:limit], "length"
         self.tokens = tokens
         self.record.tokens_planned = len(tokens)
+
+    def head(self, *, chunk: bool) -> dict[str, Any]:
+        """Give what a reply, or each chunk of one, begins with."""
+        kind = "chat.completion" + ".chunk" * chunk if self.chat else "text_completion"
+        name, created = self.model.name, int(time.time())
+        return {"id": self.record.id, "object": kind, "created": created, "model": name}
 
     @property
     def usage(self) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -88,13 +87,7 @@ async def write_plain(request: web.Request, state: State, ask: Ask) -> web.Strea
         choice["message"] = {"role": "assistant", "content": text, "refusal": None}
     else:
         choice["text"] = text
-    head = {
-        "id": record.id,
-        "object": "chat.completion" if ask.chat else "text_completion",
-        "created": int(time.time()),
-        "model": ask.model.name,
-    }
-    return web.json_response({**head, "choices": [choice], "usage": ask.usage})
+    return web.json_response({**ask.head(chunk=False), "choices": [choice], "usage": ask.usage})
 
 
 async def write_stream(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
@@ -164,14 +157,7 @@ class _Chunks:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        kind = "chat.completion.chunk" if ask.chat else "text_completion"
-        head = {
-            "id": ask.record.id,
-            "object": kind,
-            "created": int(time.time()),
-            "model": ask.model.name,
-        }
-        self._head = json.dumps(head)[:-1]
+        self._head = json.dumps(ask.head(chunk=True))[:-1]
         before = '"delta": {"content": ' if ask.chat else '"text": '
         after = "}" if ask.chat else ""
         self._before = f'data: {self._head}, "choices": [{{"index": 0, {before}'
