@@ -1,4 +1,4 @@
-"""The command `nbkit`: check this machine, serve a folder of documents, write editions."""
+"""The command `nbkit`: check this machine, serve a folder or a simulated model, write editions."""
 
 import argparse
 import gc
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     commands.add_parser("check", help="look whether everything works here").set_defaults(run=_check)
     _add_serve(commands.add_parser("serve", help="serve answers from a folder of documents"))
+    _add_simulate(commands.add_parser("simulate", help="run the simulated model as a server"))
     _add_teach(commands.add_parser("teach", help="write an edition of the notebooks for a class"))
     return parser
 
@@ -88,6 +89,22 @@ def _serve(options: argparse.Namespace) -> None:
         gc.freeze()
         _say(f"Open {server.page}\nCtrl-C ends it.")
         server.wait()
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_simulate)
+    add = parser.add_argument
+    add("--port", type=int, default=8000, help="the port (8000); 0: a free one")
+    add("--profile", default="default", help="a named profile, which is also the model's name")
+    add("--speed", type=float, help="divides every delay; 0: no waiting")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    import secrets
+
+    from nbkit.simulator.alone import serve_alone
+
+    serve_alone(options.port, secrets.token_urlsafe(32), options.profile, options.speed)
 
 
 def _add_teach(parser: argparse.ArgumentParser) -> None:

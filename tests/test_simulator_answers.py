@@ -3,7 +3,8 @@
 import pytest
 
 from nbkit.simulator.answers import answer
-from nbkit.simulator.prompts import Message
+from nbkit.simulator.passages import take_apart
+from nbkit.simulator.prompts import PromptMessage
 
 CONTEXT = """file_path: /docs/price.md
 
@@ -37,7 +38,7 @@ QA = (
 def ask(question: str, context: str = CONTEXT) -> str:
     """Ask as LlamaIndex's question-answering prompt does."""
     text = QA.format(context=context, question=question)
-    return answer([Message("system", "You are an expert."), Message("user", text)])
+    return answer([PromptMessage("system", "You are an expert."), PromptMessage("user", text)])
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_it_says_what_it_does_not_know() -> None:
     """Without an answer in the context, or without a context, it says so in the right language."""
     assert "could not find" in ask("Who wrote Hamlet?")
     assert "没有找到" in ask("红楼梦的作者是谁？")
-    assert "simulated model" in answer([Message("user", "Hi there")])
-    assert "模拟模型" in answer([Message("user", "你好")])
+    assert "simulated model" in answer([PromptMessage("user", "Hi there")])
+    assert "模拟模型" in answer([PromptMessage("user", "你好")])
 
 
 def test_refine_prompts() -> None:
@@ -83,9 +84,9 @@ def test_refine_prompts() -> None:
     )
     asked = {"question": "How long is the warranty?"}
     useless = refine.format(context="Tea is brewed at 80 degrees.", existing="36 months.", **asked)
-    assert answer([Message("user", useless)]) == "36 months."
+    assert answer([PromptMessage("user", useless)]) == "36 months."
     useful = refine.format(context=CONTEXT, existing="I do not know.", **asked)
-    assert "36 months" in answer([Message("user", useful)])
+    assert "36 months" in answer([PromptMessage("user", useful)])
 
 
 def test_condense_prompts() -> None:
@@ -95,7 +96,7 @@ def test_condense_prompts() -> None:
         "  user: How do I return a kettle?\nassistant: By post.\n"
         "  Follow Up Input: How long does it take?\n  Standalone question:"
     )
-    text = answer([Message("user", prompt)])
+    text = answer([PromptMessage("user", prompt)])
     assert "return a kettle" in text
     assert "How long does it take?" in text
 
@@ -107,10 +108,10 @@ def test_chat_with_context() -> None:
         f"{CONTEXT}\n--------------------\n"
     )
     turns = [
-        Message("system", system),
-        Message("user", "How much is the kettle?"),
-        Message("assistant", "49 EUR."),
-        Message("user", "And how long is the warranty?"),
+        PromptMessage("system", system),
+        PromptMessage("user", "How much is the kettle?"),
+        PromptMessage("assistant", "49 EUR."),
+        PromptMessage("user", "And how long is the warranty?"),
     ]
     assert "36 months" in answer(turns)
 
@@ -120,4 +121,21 @@ def test_own_chinese_prompt() -> None:
     prompt = (
         f"上下文如下。\n-----\n{CONTEXT}\n-----\n请回答。\n问题：How much is the kettle?\n回答："
     )
-    assert "49 EUR" in answer([Message("user", prompt)])
+    assert "49 EUR" in answer([PromptMessage("user", prompt)])
+
+
+def test_plain_text_has_headings_too() -> None:
+    """A short line on its own names what follows; it is no sentence of an answer."""
+    text = "Opening hours\n\nThe desk is staffed from nine to five.\n\nLast line"
+    first, last = take_apart(text)
+    assert first.headings == ("Opening hours",)
+    assert first.sentences == ("The desk is staffed from nine to five.",)
+    assert last.sentences == ("Last line",)
+
+
+def test_tables_and_steps_are_answers() -> None:
+    """A row is told with the names of its columns; asked how, all steps are given."""
+    table = "# Bikes\n\n| Bike | Hour | Day |\n|---|---|---|\n| City bike | 4 EUR | 15 EUR |\n"
+    assert "City bike — Hour: 4 EUR, Day: 15 EUR" in ask("What does a city bike cost?", table)
+    steps = "# Renting\n\n1. Scan the code.\n2. Press Start.\n3. Lock the bike at the end.\n"
+    assert ask("How do I rent a bike?", steps).startswith("1. Scan the code.\n2. Press Start.\n3.")

@@ -14,10 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from nbkit.simulator import Simulator, sentence_vectors, wire
-from nbkit.simulator.answers import SENTENCES, TOKENS_UNSURE, answer
-from nbkit.simulator.document import sentences, take_apart
+from nbkit.simulator.answers import TOKENS_SURE, TOKENS_UNSURE, answer
 from nbkit.simulator.pacing import PROFILES
-from nbkit.simulator.prompts import Message
+from nbkit.simulator.passages import split_sentences, take_apart
+from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.ranking import READ, rank
 from nbkit.simulator.tokens import tokenize
 
@@ -40,7 +40,7 @@ QA = "Context.\n----------\n{context}\n----------\nQuery: {question}\nAnswer: "
 
 def ask(question: str, context: str = CONTEXT) -> str:
     """Ask as LlamaIndex's question-answering prompt does."""
-    return answer([Message("user", QA.format(context=context, question=question))])
+    return answer([PromptMessage("user", QA.format(context=context, question=question))])
 
 
 @pytest.fixture
@@ -54,17 +54,18 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> sentence_vectors.Memory:
 def test_a_question_may_share_no_word_with_its_answer() -> None:
     """A sentence that says it in other words, or in another language, is found by its meaning."""
     document = take_apart(CONTEXT)
-    assert "galley" in rank("Where could I cook our dinner?", document)[0].piece.text
-    assert "people" in rank("晚上能住几个人？", document)[0].piece.text
+    assert "galley" in rank("Where could I cook our dinner?", document)[0].text
+    assert "people" in rank("晚上能住几个人？", document)[0].text
 
 
 def test_the_length_follows_from_how_sure_it_is() -> None:
-    """A question in the text's own words gets few sentences, an indirect one gets more."""
-    assert len(sentences(ask("How much does the anchor weigh?"))) <= SENTENCES
-    unsure = ask("Something to eat on the boat?")
-    assert len(sentences(unsure)) >= SENTENCES
-    longest = max(len(tokenize(sentence)) for sentence in sentences(unsure))
-    assert len(tokenize(unsure)) <= TOKENS_UNSURE + longest
+    """Where one sentence fits much better the answer is short, where many fit alike longer."""
+    long = f"{CONTEXT}\n{CONTEXT.replace('boat', 'ship').replace('The', 'Its')}"
+    longest = max(len(tokenize(sentence)) for sentence in split_sentences(CONTEXT))
+    sure = len(tokenize(ask("How much does the anchor weigh?", long)))
+    unsure = len(tokenize(ask("Something to eat on the boat?", long)))
+    assert sure <= TOKENS_SURE + longest
+    assert sure < unsure <= TOKENS_UNSURE + longest
 
 
 def test_answers_do_not_depend_on_what_was_asked_before(memory: sentence_vectors.Memory) -> None:
@@ -116,7 +117,7 @@ def test_a_huge_context_is_read_in_part(
     monkeypatch.setattr(sentence_vectors, "encode", encode)
     crowd = " ".join(f"Crate {n} holds rope." for n in range(3 * READ))
     document = take_apart(f"# Hold\n\n{crowd} The anchor weighs 16 kg.")
-    assert "anchor" in rank("How heavy is the anchor?", document)[0].piece.text
+    assert "anchor" in rank("What does the anchor weigh?", document)[0].text
     assert len(encoded) == READ + 1
 
 

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 
+import openai
 import pytest
 
 from nbkit.models import NoServerError, SimulatorError
 from nbkit.simulator import Simulator, current
-from tests.simulated import wait_for
+from tests.simulated import QUESTION, wait_for
 
 
 def alive(pid: int) -> bool:
@@ -140,3 +141,31 @@ def test_errors_have_one_root() -> None:
 
     assert issubclass(NoServerError, NbkitError)
     assert issubclass(SimulatorError, NbkitError)
+
+
+def test_it_runs_alone() -> None:
+    """`nbkit simulate` serves one model by itself; a port in use is one line, Ctrl-C ends it."""
+    code = "from nbkit.cli import main; import sys; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "simulate"]
+    server = subprocess.Popen(
+        [*command, "--port", "0", "--profile", "busy", "--speed", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        lines = [server.stdout.readline().split(":", 1)[1].strip() for _ in range(3)]
+        address, key, model = lines
+        with openai.OpenAI(api_key=key, base_url=address, max_retries=0) as client:
+            done = client.chat.completions.create(model=model, messages=QUESTION)
+        assert "simulated model" in (done.choices[0].message.content or "")
+        port = address.removesuffix("/v1").rsplit(":", 1)[1]
+        again = subprocess.run([*command, "--port", port], capture_output=True, text=True)
+        assert again.returncode == 1
+        assert again.stderr.count("\n") == 1
+        assert f"Port {port} cannot be used" in again.stderr
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=10) == 0
+    finally:
+        server.kill()
+        server.wait()

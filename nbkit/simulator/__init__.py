@@ -8,21 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbkit.simulator.pacing import PROFILES as PROFILES
+    from nbkit.simulator.pacing import SETTINGS as SETTINGS
     from nbkit.simulator.pacing import Profile as Profile
+    from nbkit.simulator.pacing import named as named
     from nbkit.simulator.process import Simulator as Simulator
     from nbkit.simulator.process import current as current
+    from nbkit.simulator.tokens import Tokenizer as Tokenizer
     from nbkit.simulator.tokens import tokenize as tokenize
 
 # Imported when asked for: the kernel's side and the server's side need different halves.
 _HOME = {
     "PROFILES": "pacing",
     "Profile": "pacing",
+    "SETTINGS": "pacing",
     "Simulator": "process",
+    "Tokenizer": "tokens",
     "current": "process",
+    "named": "pacing",
     "tokenize": "tokens",
 }
-
-__all__ = ["PROFILES", "Profile", "Simulator", "current", "tokenize"]
+__all__ = [
+    "PROFILES",
+    "SETTINGS",
+    "Profile",
+    "Simulator",
+    "Tokenizer",
+    "current",
+    "named",
+    "tokenize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,7 @@ import os
 import sys
 import threading
 
-from aiohttp import web
-
-from nbkit.simulator.wire import create_app
+from nbkit.simulator.alone import listen
 
 SWITCH = 0.001
 """Seconds the thread that finds answers may keep the loop from a token that is due."""
@@ -28,12 +26,8 @@ def _exit_with_stdin() -> None:
 
 
 async def _serve(key: str, parent: int) -> None:
-    runner = web.AppRunner(create_app(key), handler_cancellation=True, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-    await site.start()
-    port = runner.addresses[0][1]
-    sys.stdout.write(json.dumps({"port": port}) + "\n")
+    runner = await listen(key, {})
+    sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
     sys.stdout.flush()
     # There is no event to wait for: a new parent is only found by looking.
     while os.name != "posix" or os.getppid() == parent:  # noqa: ASYNC110

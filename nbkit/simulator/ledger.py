@@ -53,14 +53,11 @@ class Ledger:
     def stats(self) -> dict[str, Any]:
         """Give how many requests generate, wait, and have ended in each way."""
         now = Counter(record.status for record in self._open.values())
-        return {"in_flight": now["streaming"], "queued": now["queued"], **_totals(self._ended)}
+        ended = {name: self._ended[name] for name in ("done", "cut", "cancelled", "failed")}
+        counts = {"in_flight": now["streaming"], "queued": now["queued"]}
+        return {**counts, "total": sum(ended.values()), "ended": ended}
 
     def clear(self) -> None:
         """Forget everything but the requests still open."""
         self._records = deque(self._open.values(), maxlen=KEPT)
         self._ended.clear()
-
-
-def _totals(ended: Counter[str]) -> dict[str, Any]:
-    by_status = {name: ended[name] for name in ("done", "cut", "cancelled", "failed")}
-    return {"total": sum(by_status.values()), "ended": by_status}

@@ -40,7 +40,7 @@ class Simulator:
         except (OSError, ValueError) as error:
             self._process.kill()
             raise SimulatorError(
-                "The simulated model did not start", f"its last words: {self._tail() or error}"
+                "The simulated model did not start", f"it printed: {self._tail() or error}"
             ) from None
         self.base_url = f"http://127.0.0.1:{port}/v1"
         self._http = httpx.Client(

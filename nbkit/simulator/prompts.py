@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["answer", "refine", "condense", "summarize", "chat"]
 
 
-class Message(NamedTuple):
+class PromptMessage(NamedTuple):
     """One message of a chat: who speaks (system, user, assistant) and what."""
 
     role: str
@@ -86,7 +86,7 @@ _QUESTION = re.compile(
 _SPEAKER = re.compile(r"^(user|human|assistant|system|tool):\s*", re.IGNORECASE | re.MULTILINE)
 
 
-def read_prompt(messages: Sequence[Message]) -> Prompt:
+def read_prompt(messages: Sequence[PromptMessage]) -> Prompt:
     """Give what LlamaIndex asks with these messages; a plain chat when nothing is recognised.
 
     Knows the QA, refine, tree-summarize, simple, condense and chat-with-context templates of

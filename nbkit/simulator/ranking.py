@@ -1,134 +1,181 @@
-"""Which pieces of a context bear on a question, and how much.
+"""Which sentences of a context answer a question: by meaning, by words, by the kind of answer.
 
-A piece's score is `s + PARAGRAPH·p + WORDS·w + LEAD·l`: how near it is to the question in meaning
-(s), how near its paragraph is (p), the words they share (w), and how early it stands in its chunk
-and paragraph (l). All weights but LEAD were chosen on a blind development set: questions made up
-from the handbook alone, by someone who had not seen those of `data/questions`. Their exact values
-matter little; that meaning and words both count matters most. LEAD is the least that lets plain
-questions for a price find that of the thing itself; over `data/questions` it changes no total.
+Nothing here knows any document: weights were chosen on questions about small folders that are not
+part of this package, and how rare a word is follows from the context itself.
 """
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nbkit.simulator.document import Document, Piece
-from nbkit.simulator.lexicon import INTENTS, features
+from nbkit.simulator.passages import Paragraph
 from nbkit.simulator.sentence_vectors import nearness
 
-PARAGRAPH, WORDS, LEAD = 0.5, 0.6, 0.08
-"""Weights of the score, see above; nearness of the piece itself has weight 1."""
+PARAGRAPH, WORDS, KIND, LEAD, FIRST = 0.5, 0.45, 0.2, 0.12, 0.1
+"""Weights in a sentence's score of its paragraph's meaning, shared words, the kind of answer asked
+for, an early place, and the first chunk retrieved; that of its own meaning is 1."""
+ENOUGH, ENOUGH_ZH, STRANGE = 0.3, 0.39, 0.1
+"""Meaning and words that an answer needs. Chinese texts are nearer to each other; a question about
+a name or number that the context does not have needs more."""
 READ = 120
-"""Most pieces compared by meaning, the best by their words: reading more takes too long."""
+"""Most sentences compared by meaning, those with the best words: more would take too long."""
 
-PAIR = 0.5
-"""Weight of a pair of Chinese characters: one word gives several."""
-IDEA = 1.4
-"""Weight of an idea, which many words express, against one of a word."""
-UNHEARD = 0.3
-"""Weight of a word the context never uses: people wrap their questions in stories."""
-IN_HEADING, NEARBY = 0.5, 0.3
-"""What a word is worth that stands in the heading, or elsewhere in the paragraph."""
-BACKGROUND = frozenset({"#europe", "#uk", "#china", "#abroad", "#bulk"})
-"""Ideas that colour a question; a piece that shares no other is not an answer."""
-FITTING = 0.22
-"""Bonus for the kind of thing asked for: a sum for how much, a span of time for how long."""
-RETRIEVED_FIRST = 0.16
-"""Bonus for the first chunk retrieved; later ones get less."""
+_STOP = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        a about an and any are as at be been but by can could did do does for from get has have how
+        i if in is it its long many me much my of on or our please should so some tell that the
+        their them there they this those to us was we were what when where which who why will with
+        would you your describe detail details explain feature features introduce item list overview
+        product summarize thing
+        """,
+    )
+)
+_STOP_ZH = re.compile(
+    "请问|详细|介绍|描述|总结|功能|特点|产品|商品|这款|一款|什么|多少|多久|多长|怎么|怎样|如何|哪些|哪里|哪儿|哪个|可以|能不能|是否|有没有|我们|你们|这个|那个|一个|一下"
+    "|[的了吗呢吧啊是有在我你您它他她这那就都也还和与把被到能会要想给让几哪谁]"
+)
+_WORD = re.compile(r"[^\W_㐀-鿿]+(?:[-.'’][^\W_㐀-鿿]+)*")
+_RUN = re.compile(r"[㐀-鿿]+")
+_NAME = re.compile(r"(?<=\w )[A-Z]\w+|\b\d{3,}\b")
+_AMOUNT = (
+    r"(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|half)\b"
+    r"|[一二两三四五六七八九十半百])"
+)
+# How a question asks for money, a time, a number, a place, steps, a reason; how sentences tell it.
+_KINDS = tuple(
+    (re.compile(asked, re.IGNORECASE), re.compile(told, re.IGNORECASE))
+    for asked, told in (
+        (
+            r"how much|price|cost|\bfee\b|\bpay\b|多少钱|价|费|收钱",
+            r"[$€£¥]\s?\d|\d\s*(?:[A-Z]{3}\b|dollars?|euros?|pounds?|元|块|角)"
+            r"|\bfree\b|免费|[角元]钱?",
+        ),
+        (
+            r"how (?:long|soon|often)|when|what time|hours|deadline"
+            r"|多久|多长|几天|几点|什么时候|何时|周期",
+            rf"{_AMOUNT}.{{0,12}}?(?:second|minute|hour|day|week|month|year"
+            r"|秒|分钟|小时|点|天|日|周|月|年)|\d (?:am|pm)\b|\d:\d\d|daily|每[天周]|o'clock",
+        ),
+        (r"how (?:many|big|heavy|far|tall|old|large)|多[少大重高远]|几[个本次人]", _AMOUNT),
+        (
+            r"^(?:where|which place)|在?哪[里儿]|地址",
+            r"\b(?:at|street|road|avenue|floor)\b|在|位于|路|楼",
+        ),
+        (
+            r"how (?:do|can|should|to) |steps|怎么|如何|怎样|步骤",
+            r"^(?:open|press|tap|go|choose|select|enter|call|use|turn|scan|bring|send|write)\b"
+            r"|点选|点击|按住|按下|打开|进入|凭|拨打",
+        ),
+        (r"why|为什么|为何", r"because|since|so that|due to|因为|由于|以免"),
+    )
+)
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A piece with its score (about 0 to 1.8), share of the question's words, and place."""
+    """A sentence, its score, and its place in the context."""
 
-    score: float
-    overlap: float
+    text: str
+    paragraph: int
     place: int
-    piece: Piece
+    score: float
+    near: float
+    """How near the question it is in meaning, with half of its paragraph's nearness."""
+    overlap: float
+    """Share of the question's words (0 to 1)."""
+    fits: bool
+    """Whether it is the kind of answer asked for: money, a time ..."""
 
 
-_features = lru_cache(maxsize=20_000)(features)
+def is_chinese(text: str) -> bool:
+    """Whether a text is Chinese rather than English: one character counts like two letters."""
+    characters = sum(map(len, _RUN.findall(text)))
+    return 2 * characters > sum(c.isascii() and c.isalpha() for c in text)
 
 
 @lru_cache(maxsize=20_000)
-def _has(told: re.Pattern[str], text: str) -> bool:
-    return bool(told.search(text))
+def words(text: str) -> frozenset[str]:
+    """Give what a text is about: stems of its words, pairs of Chinese characters."""
+    found = {_stem(word) for word in _WORD.findall(text.lower()) if word not in _STOP}
+    for run in _RUN.findall(_STOP_ZH.sub(" ", text)):
+        found.update(run[i : i + 2] for i in range(max(1, len(run) - 1)))
+    return frozenset(found)
 
 
-def rank(question: str, document: Document, earlier: str = "") -> list[Ranked]:
-    """Give the pieces of a document, the one that answers the question best first.
+def _stem(word: str) -> str:
+    for end in ("ies", "ing", "ed", "es", "s", "ly", "y", "e"):
+        if word.endswith(end) and len(word) - len(end) >= 3 and not word.endswith("ss"):
+            word = word.removesuffix(end)
+            break
+    return word[:-1] if len(word) > 4 and word[-1] == word[-2] else word
 
-    `earlier` is a previous question of the chat: its meaning counts in full, its words a third.
+
+def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> list[Ranked]:
+    """Give the sentences of a context, the one that answers the question best first.
+
+    `earlier` is a previous question of the chat, on which this one leans.
     """
-    pieces = document.pieces
-    shared = _shared(question, pieces, earlier)
-    order = sorted(range(len(pieces)), key=lambda i: (-shared[i][0], i))
-    read = sorted(order[:READ])
-    asked = f"{earlier} {question}" if earlier else question
-    near = nearness(asked, [pieces[i].text for i in read], [pieces[i].block for i in read])
-    meant = dict(zip(read, near, strict=True))
+    rows = [(text, number) for number, p in enumerate(paragraphs) for text in p.sentences]
+    asked = f"{earlier} {question}".strip()
+    overlaps = _overlaps(words(asked), paragraphs)
+    read = sorted(sorted(range(len(rows)), key=lambda i: (-overlaps[i], i))[:READ])
+    nearest = nearness(asked, [rows[i][0] for i in read], [rows[i][1] for i in read])
+    meant = dict(zip(read, nearest, strict=True))
+    # Without words of its own a question is near to nothing: what stands first counts.
+    vague = 1.0 if words(asked) else 0.3
+    wanted = [told for asks, told in _KINDS if asks.search(question)]
+    before: Counter[tuple[str, int]] = Counter()
     ranked = []
-    for place, (piece, lead) in enumerate(zip(pieces, _leads(pieces), strict=True)):
-        words, overlap = shared[place]
+    for place, (text, number) in enumerate(rows):
         own, around = meant.get(place, (0.0, 0.0))
-        score = own + PARAGRAPH * around + WORDS * words + LEAD * lead
-        ranked.append(Ranked(score, overlap, place, piece))
+        chunk = paragraphs[number].chunk
+        # What matters most is said first: "How much is it?" means the thing, not its extras.
+        lead = 1 / (1 + before["chunk", chunk]) + 1 / (1 + before["paragraph", number])
+        before.update([("chunk", chunk), ("paragraph", number)])
+        fits = not wanted or any(told.search(text) for told in wanted)
+        near = vague * (own + PARAGRAPH * around)
+        score = near + WORDS * overlaps[place] + KIND * fits + LEAD * lead + FIRST / (1 + chunk)
+        ranked.append(Ranked(text, number, place, score, near, overlaps[place], fits))
     return sorted(ranked, key=lambda r: (-r.score, r.place))
 
 
-def _shared(question: str, pieces: Sequence[Piece], earlier: str) -> list[tuple[float, float]]:
-    """Give for each piece its score by words alone, and its overlap with the question (0 to 1)."""
-    own = [_features(piece.text) for piece in pieces]
-    seen = Counter(f for found in own for f in found)
-    weights = dict.fromkeys(features(question), 1.0)
-    for f in features(earlier):
-        weights.setdefault(f, 0.33)
-    for f in weights:
-        rarity = math.log(1 + len(pieces) / (0.5 + seen[f]))
-        weights[f] *= rarity * _trust(f) * (1.0 if seen[f] else UNHEARD)
+def is_found(question: str, ranked: Sequence[Ranked]) -> bool:
+    """Whether a context, as ranked, holds an answer at all."""
+    if not words(question):
+        # "How much is it?" has no words of its own, only a kind of answer; "What is it?" not even.
+        return any(r.fits for r in ranked)
+    told = " ".join(r.text for r in ranked)
+    enough = ENOUGH_ZH if is_chinese(question) and is_chinese(told) else ENOUGH
+    names = _NAME.findall(question)
+    if any(name not in told for name in names):
+        enough += STRANGE
+    near = max((r.near for r in ranked), default=0.0)
+    return near + max((r.overlap for r in ranked), default=0.0) >= enough
+
+
+def _overlaps(asked: frozenset[str], paragraphs: Sequence[Paragraph]) -> list[float]:
+    """Give for each sentence the share, by rarity, of the question's words in it or around it."""
+    own = [words(text) for p in paragraphs for text in p.sentences]
+    seen = Counter(word for found in own for word in found)
+    # A Chinese word gives several pairs.
+    weights = {
+        word: math.log(1 + len(own) / (0.5 + seen[word])) * (1.0 if word.isascii() else 0.5)
+        for word in sorted(asked)
+    }
     total = sum(weights.values()) or 1.0
-    nearby: dict[int, set[str]] = defaultdict(set)
-    for piece, found in zip(pieces, own, strict=True):
-        nearby[piece.block] |= found
-    wanted = [told for asked, told in INTENTS if asked.search(question)]
-    shared = []
-    for piece, found in zip(pieces, own, strict=True):
-        heading = _features(" / ".join((*piece.headings, piece.source)))
-        overlap = 0.0
-        if (found | heading) & weights.keys() - BACKGROUND:
-            overlap = sum(
-                w * (1.0 if f in found else IN_HEADING if f in heading else NEARBY)
+    found = iter(own)
+    shares = []
+    for p in paragraphs:
+        above, around = words(" / ".join(p.headings)), words(p.markdown)
+        for _, held in zip(p.sentences, found, strict=False):
+            worth = (
+                w * (1.0 if f in held else 0.5 if f in above else 0.3 if f in around else 0.0)
                 for f, w in weights.items()
-                if f in found or f in heading or f in nearby[piece.block]
             )
-        overlap /= total
-        score = overlap + RETRIEVED_FIRST / (1 + piece.chunk)
-        if wanted and overlap > 0:
-            score += FITTING * sum(_has(told, piece.text) for told in wanted) / len(wanted)
-        shared.append((score, overlap))
-    return shared
-
-
-def _leads(pieces: Sequence[Piece]) -> list[float]:
-    """Give how early each piece stands in its chunk and in its paragraph (0 to 2).
-
-    What matters most is said first. It decides where the words of a short question fit many
-    pieces alike: "How much does it cost?" means the thing itself, not its extras.
-    """
-    in_chunk: Counter[int] = Counter()
-    in_block: Counter[int] = Counter()
-    leads = []
-    for piece in pieces:
-        leads.append(1 / (1 + in_chunk[piece.chunk]) + 1 / (1 + in_block[piece.block]))
-        in_chunk[piece.chunk] += 1
-        in_block[piece.block] += 1
-    return leads
-
-
-def _trust(feature: str) -> float:
-    if feature.startswith("#"):
-        return IDEA
-    return 1.0 if feature.isascii() else PAIR
+            shares.append(sum(worth) / total)
+    return shares

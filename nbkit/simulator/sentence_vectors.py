@@ -3,11 +3,10 @@
 Free of LlamaIndex, which the simulator's process does without.
 """
 
-import functools
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 REMEMBERED = 8_000
-"""Most vectors kept, 2 kB each; the handbook has about 260 sentences in each language."""
+"""Most vectors kept, 2 kB each."""
 TOGETHER = 16
 """Texts encoded in one go; 80 at once were measured to take half as long again."""
 LETTERS = 400
@@ -26,7 +25,7 @@ LETTERS = 400
 _loading = threading.Lock()
 
 
-@functools.cache
+@cache
 def _loaded(kind: type[Any]) -> Any:
     # More threads only make short texts slower and take the cores from the model being watched.
     model = kind(threads=1)
@@ -51,8 +50,7 @@ def encode(texts: Sequence[str]) -> "Vectors":
     import numpy as np
 
     vectors = np.asarray(load().encode(list(texts)), dtype=np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows: Vectors = vectors / np.maximum(norms, 1e-12)
+    rows: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return rows
 
 
@@ -69,10 +67,10 @@ class Memory:
         import numpy as np
 
         with self._lock:
-            unknown = [t for t in dict.fromkeys(texts) if t not in self._vectors]
             found = {t: self._vectors[t] for t in texts if t in self._vectors}
             for text in found:
                 self._vectors.move_to_end(text)
+        unknown = [t for t in dict.fromkeys(texts) if t not in found]
         for start in range(0, len(unknown), TOGETHER):
             batch = unknown[start : start + TOGETHER]
             found.update(zip(batch, encode([t[:LETTERS] for t in batch]), strict=True))
@@ -84,16 +82,6 @@ class Memory:
 
 
 _memory = Memory()
-
-
-def _fresh_locks() -> None:
-    global _loading, _memory
-    _loading, _memory = threading.Lock(), Memory()
-
-
-if hasattr(os, "register_at_fork"):
-    # A fork may copy a lock while another thread holds it.
-    os.register_at_fork(after_in_child=_fresh_locks)
 
 
 def nearness(
@@ -108,11 +96,12 @@ def nearness(
 
     if not texts:
         return []
-    vectors = _memory.vectors([question, *texts])
-    asked, told = vectors[0], vectors[1:]
-    names, group = np.unique(np.asarray(groups), return_inverse=True)
-    # A sum is as good as a mean, which has the same direction.
-    means = (np.arange(len(names))[:, None] == group).astype(np.float32) @ told
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    own, around = told @ asked, (means @ asked)[group]
-    return [(round(float(a), 4), round(float(b), 4)) for a, b in zip(own, around, strict=True)]
+    asked, *told = _memory.vectors([question, *texts])
+    sums: dict[int, Vectors] = {}
+    for group, vector in zip(groups, told, strict=True):
+        sums[group] = sums.get(group, np.zeros_like(vector)) + vector
+    around = {g: float(v @ asked / max(np.linalg.norm(v), 1e-12)) for g, v in sums.items()}
+    return [
+        (round(float(vector @ asked), 4), round(around[group], 4))
+        for group, vector in zip(groups, told, strict=True)
+    ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -14,14 +15,14 @@ from aiohttp import web
 from nbkit.simulator.ledger import Ledger, Record
 from nbkit.simulator.limits import Bucket, Slots
 from nbkit.simulator.pacing import Profile, fingerprint
-from nbkit.simulator.prompts import Message
+from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.tokens import tokenize
 
 REMEMBERED = 10_000
 """How many distinct requests a model remembers in order to number their attempts."""
 
 
-class Refusal(Exception):
+class RequestRefused(Exception):
     """An HTTP error in OpenAI's shape."""
 
     def __init__(
@@ -82,14 +83,14 @@ class Model:
         for what, bucket, amount, limit in limits:
             wait = bucket.wait(amount, limit, now, p.speed)
             if wait == math.inf:
-                raise Refusal(
+                raise RequestRefused(
                     429,
                     f"Request too large for {self.name}: limit {limit:g} {what} per minute.",
                     kind=what,
                     code="rate_limit_exceeded",
                 )
             if wait > 0:
-                raise Refusal(
+                raise RequestRefused(
                     429,
                     f"Rate limit reached for {self.name}: limit {limit:g} {what} per minute. "
                     f"Please try again in {wait:.3g}s.",
@@ -144,7 +145,7 @@ class Ask:
 
     model: Model
     record: Record
-    messages: list[Message]
+    messages: list[PromptMessage]
     fingerprint: str
     chat: bool
     stream: bool
@@ -155,19 +156,21 @@ class Ask:
 
     @classmethod
     def read(cls, state: State, record: Record, body: Any, *, chat: bool) -> "Ask":
-        """Read a request body; raises Refusal (400, 404) for what OpenAI's API refuses too."""
+        """Read a request body; RequestRefused (400, 404) for what OpenAI's API refuses."""
         if not isinstance(body, dict):
-            raise Refusal(400, "The body of the request must be a JSON object.")
+            raise RequestRefused(400, "The body of the request must be a JSON object.")
         name = body.get("model")
         record.model = name if isinstance(name, str) else None
         model = state.models.get(record.model or "")
         if model is None:
-            raise Refusal(404, f"The model {name!r} does not exist.", code="model_not_found")
+            raise RequestRefused(404, f"The model {name!r} does not exist.", code="model_not_found")
         if body.get("n") not in (None, 1):
-            raise Refusal(400, "The simulated model gives one answer a request: n must be 1.")
+            raise RequestRefused(
+                400, "The simulated model gives one answer a request: n must be 1."
+            )
         max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
         if max_tokens is not None and not (isinstance(max_tokens, int) and max_tokens > 0):
-            raise Refusal(400, "max_tokens must be a whole number above 0.")
+            raise RequestRefused(400, "max_tokens must be a whole number above 0.")
         options = body.get("stream_options")
         ask = cls(
             model=model,
@@ -183,7 +186,7 @@ class Ask:
         record.prompt_tokens = sum(len(tokenize(m.text)) for m in ask.messages)
         window = model.profile.context_window
         if record.prompt_tokens >= window:
-            raise Refusal(
+            raise RequestRefused(
                 400,
                 f"This model's maximum context length is {window} tokens. However, your messages "
                 f"resulted in {record.prompt_tokens} tokens.",
@@ -201,6 +204,12 @@ class Ask:
         self.tokens = tokens
         self.record.tokens_planned = len(tokens)
 
+    def head(self, *, chunk: bool) -> dict[str, Any]:
+        """Give what a reply, or each chunk of one, begins with."""
+        kind = "chat.completion" + ".chunk" * chunk if self.chat else "text_completion"
+        name, created = self.model.name, int(time.time())
+        return {"id": self.record.id, "object": kind, "created": created, "model": name}
+
     @property
     def usage(self) -> dict[str, int]:
         """Give the token counts of a whole answer."""
@@ -208,18 +217,18 @@ class Ask:
         return {"prompt_tokens": told, "completion_tokens": said, "total_tokens": told + said}
 
 
-def _messages(body: Mapping[str, Any], *, chat: bool) -> list[Message]:
+def _messages(body: Mapping[str, Any], *, chat: bool) -> list[PromptMessage]:
     if not chat:
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
-            raise Refusal(400, "Missing required parameter: 'prompt' (a string).")
-        return [Message("user", prompt)]
+            raise RequestRefused(400, "Missing required parameter: 'prompt' (a string).")
+        return [PromptMessage("user", prompt)]
     rows = body.get("messages")
     if not isinstance(rows, list) or not rows:
-        raise Refusal(400, "Missing required parameter: 'messages' (a list, not empty).")
+        raise RequestRefused(400, "Missing required parameter: 'messages' (a list, not empty).")
     if not all(isinstance(row, dict) and isinstance(row.get("role"), str) for row in rows):
-        raise Refusal(400, "Each of 'messages' must be an object with a 'role'.")
-    return [Message(row["role"], _text(row.get("content"))) for row in rows]
+        raise RequestRefused(400, "Each of 'messages' must be an object with a 'role'.")
+    return [PromptMessage(row["role"], _text(row.get("content"))) for row in rows]
 
 
 def _text(content: Any) -> str:

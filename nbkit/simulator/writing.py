@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 from nbkit.simulator.pacing import Profile, draws
-from nbkit.simulator.state import Ask, Refusal, State, error_body
+from nbkit.simulator.state import Ask, RequestRefused, State, error_body
 
 LOOK_AGAIN = 0.1
 """Longest sleep in seconds before looking whether the profile has changed meanwhile."""
@@ -17,7 +16,7 @@ TOGETHER = 32
 """Most events in one write: tokens already due leave together, other streams get a turn."""
 
 
-class Pace:
+class TokenTimes:
     """The moments at which the tokens of one answer are due."""
 
     def __init__(self, ask: Ask, start: float) -> None:
@@ -62,7 +61,7 @@ def hang_up(request: web.Request) -> web.StreamResponse:
 
 async def write_plain(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
     """Answer with one JSON document, after as long as streaming it would have taken."""
-    pace, record = Pace(ask, state.moment(ask)), ask.record
+    times, record = TokenTimes(ask, state.moment(ask)), ask.record
     fault = ask.model.profile.fault
     for index in range(len(ask.tokens)):
         if index == ask.model.profile.fault_after and fault in ("cut", "close", "stall"):
@@ -71,13 +70,13 @@ async def write_plain(request: web.Request, state: State, ask: Ask) -> web.Strea
                 await asyncio.Event().wait()
             record.status = "cut"
             hang_up(request)
-        if not pace.due:
-            await pace.wait()
-        pace.step()
+        if not times.due:
+            await times.wait()
+        times.step()
         record.first_token = record.first_token or state.now()
     if fault == "error_event":
         record.fault = fault
-        raise Refusal(500, "The server had an error (simulated).", kind="server_error")
+        raise RequestRefused(500, "The server had an error (simulated).", kind="server_error")
     if ask.stream:
         record.fault = fault
     record.last_token, record.tokens_sent = state.now(), len(ask.tokens)
@@ -88,26 +87,20 @@ async def write_plain(request: web.Request, state: State, ask: Ask) -> web.Strea
         choice["message"] = {"role": "assistant", "content": text, "refusal": None}
     else:
         choice["text"] = text
-    head = {
-        "id": record.id,
-        "object": "chat.completion" if ask.chat else "text_completion",
-        "created": int(time.time()),
-        "model": ask.model.name,
-    }
-    return web.json_response({**head, "choices": [choice], "usage": ask.usage})
+    return web.json_response({**ask.head(chunk=False), "choices": [choice], "usage": ask.usage})
 
 
 async def write_stream(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
     """Answer with server-sent events, one for each token."""
     if ask.model.profile.fault == "no_stream":
         return await write_plain(request, state, ask)
-    record, pace, events = ask.record, Pace(ask, state.moment(ask)), _Events(ask)
+    record, times, chunks = ask.record, TokenTimes(ask, state.moment(ask)), _Chunks(ask)
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     record.http_status = 200
     # As from the real service, the first chunk carries a role and no text, ahead of any token.
-    await response.write(events.opening)
+    await response.write(chunks.opening)
     ready: list[bytes] = []
 
     async def flush() -> None:
@@ -124,17 +117,17 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
             await flush()
             record.fault = fault
             return await _go_wrong(request, response, ask, fault)
-        if not pace.due:
+        if not times.due:
             await flush()
-            await pace.wait()
-        pace.step()
-        ready.append(events.token(token))
+            await times.wait()
+        times.step()
+        ready.append(chunks.token(token))
         if len(ready) == TOGETHER:
             await flush()
             await asyncio.sleep(0)
     await flush()
     record.status = "done"
-    await response.write(events.closing)
+    await response.write(chunks.closing)
     await response.write_eof()
     return response
 
@@ -159,19 +152,12 @@ async def _go_wrong(
     return response
 
 
-class _Events:
+class _Chunks:
     """The chunks of one stream as bytes; what they have in common is written out once."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        kind = "chat.completion.chunk" if ask.chat else "text_completion"
-        head = {
-            "id": ask.record.id,
-            "object": kind,
-            "created": int(time.time()),
-            "model": ask.model.name,
-        }
-        self._head = json.dumps(head)[:-1]
+        self._head = json.dumps(ask.head(chunk=True))[:-1]
         before = '"delta": {"content": ' if ask.chat else '"text": '
         after = "}" if ask.chat else ""
         self._before = f'data: {self._head}, "choices": [{{"index": 0, {before}'

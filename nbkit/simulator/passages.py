@@ -1,0 +1,100 @@
+"""Taking retrieved text apart into paragraphs, and these into sentences, list items and rows."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """One paragraph, list or table as it was written, under its headings."""
+
+    markdown: str
+    headings: tuple[str, ...]
+    chunk: int
+    sentences: tuple[str, ...]
+    is_list: bool
+    """Whether `sentences` are list items or table rows."""
+
+
+_BLOCK = re.compile(
+    r"^[ ]*```.*?(?:^[ ]*```[ ]*$|\Z)"
+    r"|^\#{1,6}[ ][^\n]*"
+    r"|(?:^(?![ ]*```|\#{1,6}[ ])[^\n]*\S[^\n]*(?:\n|\Z))+",
+    re.MULTILINE | re.DOTALL,
+)
+# SimpleDirectoryReader, MarkdownNodeParser and PDF readers write these above each chunk.
+_METADATA = re.compile(
+    r"\A(?:[ ]*(?:[a-z]+(?:_[a-z]+)+|Header_\d|page|title|url|source|lang(?:uage)?)[ ]*:[ ]\S.*"
+    r"\n?)+"
+)
+_ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)、])\s+", re.MULTILINE)
+_ROW_RULE = re.compile(r"\|?[\s:|-]+\|?")
+_END = re.compile(
+    r"(?<=[。！？])(?=[^。！？”』」）])|(?<=[。！？][”』」）])"
+    r"|(?:(?<=[.!?])|(?<=[.!?][\")”]))[ \n]+(?=[A-Z0-9\"“(*`])"
+)
+_CJK = r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
+_WRAP = re.compile(rf"(?<={_CJK})\s*\n\s*(?={_CJK})")
+_TITLE = re.compile(r"[^\n|.!?。！？:：;；,，]{1,60}")
+
+
+def take_apart(context: str) -> tuple[Paragraph, ...]:
+    """Give the paragraphs of a context, in its order; metadata lines are left out.
+
+    A new chunk begins at each run of metadata lines, or at a heading of the first level. In plain
+    text a short line on its own, without punctuation, is the heading of what follows.
+    """
+    paragraphs: list[Paragraph] = []
+    headings: list[tuple[int, str]] = []
+    chunk = 0
+    blocks = [found[0] for found in _BLOCK.finditer(context)]
+    for block, following in zip(blocks, [*blocks[1:], ""], strict=True):
+        text = _METADATA.sub("", block).strip("\n")
+        level = len(text) - len(text.lstrip("#"))
+        if text != block.strip("\n"):
+            headings, chunk = [], chunk + bool(paragraphs)
+        is_title = _TITLE.fullmatch(text.strip()) and not _ITEM.match(text)
+        if not level and is_title and following and not _METADATA.match(following):
+            level = 2
+        if level:
+            chunk += level == 1 and bool(paragraphs) and paragraphs[-1].chunk == chunk
+            headings = [heading for heading in headings if heading[0] < level]
+            headings.append((level, text.strip("# ")))
+        elif text.strip():
+            titles = tuple(title for _, title in headings)
+            is_list = text.lstrip().startswith("|") or bool(_ITEM.search(text))
+            paragraphs.append(Paragraph(text, titles, chunk, tuple(_parts(text)), is_list))
+    return tuple(paragraphs)
+
+
+def _parts(text: str) -> Iterator[str]:
+    if text.lstrip().startswith("```"):
+        yield text
+    elif text.lstrip().startswith("|"):
+        yield from _rows(text.splitlines())
+    elif _ITEM.search(text):
+        yield from filter(None, map(_plain, _ITEM.split(text)))
+    else:
+        yield from split_sentences(_plain(re.sub(r"^> ?", "", text, flags=re.MULTILINE)))
+
+
+def _rows(lines: list[str]) -> Iterator[str]:
+    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    if len(lines) < 3 or not _ROW_RULE.fullmatch(lines[1].strip()):
+        yield from (" — ".join(row) for row in cells if any(row))
+        return
+    for row in cells[2:]:
+        named = zip(cells[0][1:], row[1:], strict=False)
+        rest = [f"{name}: {value}" if len(row) > 2 else value for name, value in named if value]
+        yield _plain(f"{row[0]} — {', '.join(rest)}" if rest else row[0])
+
+
+def _plain(text: str) -> str:
+    text = _WRAP.sub("", text.strip())
+    return re.sub(r"\*\*|__", "", re.sub(r"[ \t]*\n[ \t]*", " ", text))
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split a paragraph, English or Chinese, into sentences."""
+    return [part.strip() for part in _END.split(text) if part and part.strip()]
