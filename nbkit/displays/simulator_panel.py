@@ -13,7 +13,7 @@ import ipywidgets  # type: ignore[import-untyped]
 from nbkit.errors import ConnectError
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.simulator.pacing import PROFILES, SETTINGS, Profile
+from nbkit.simulator import PROFILES, SETTINGS, Profile
 
 _STYLE = Path(__file__).parent / "static" / "panel.css"
 

@@ -93,7 +93,7 @@ def connect(
 def _simulated(
     profile: str | None, speed: float | None, seed: int | None, latency: dict[str, Any]
 ) -> "LLM":
-    from nbkit.simulator.pacing import named
+    from nbkit.simulator import named
 
     settings = dict(latency)
     settings["speed"] = _default_speed() if speed is None else speed

@@ -20,9 +20,7 @@ from nbkit.models.proxies import proxy_for
 from nbkit.models.sdk import sdk_clients
 from nbkit.models.server_facts import ServerFacts
 from nbkit.models.server_settings import check_address
-from nbkit.simulator.pacing import Profile
-from nbkit.simulator.process import Simulator, current
-from nbkit.simulator.tokens import Tokenizer
+from nbkit.simulator import Profile, Simulator, Tokenizer, current
 from nbkit.wording import shown_address, shown_name
 
 OPENAI_URL = "https://api.openai.com/v1"

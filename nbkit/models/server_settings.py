@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from nbkit.errors import ConnectError
 from nbkit.models.errors import MissingKeyError
+from nbkit.simulator import SETTINGS as SIMULATED
 from nbkit.simulator.errors import ProfileError
-from nbkit.simulator.pacing import SETTINGS as SIMULATED
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
