@@ -46,7 +46,8 @@ _AMOUNT = (
     r"(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|half)\b"
     r"|[一二两三四五六七八九十半百])"
 )
-# How a question asks for money, a time, a number, a place, steps, a reason; how sentences tell it.
+# How a question asks for money, a time, a number, a measure, a place, steps or a reason, and how
+# sentences tell it.
 _KINDS = tuple(
     (re.compile(asked, re.IGNORECASE), re.compile(told, re.IGNORECASE))
     for asked, told in (
@@ -61,7 +62,12 @@ _KINDS = tuple(
             rf"{_AMOUNT}.{{0,12}}?(?:second|minute|hour|day|week|month|year"
             r"|秒|分钟|小时|点|天|日|周|月|年)|\d (?:am|pm)\b|\d:\d\d|daily|每[天周]|o'clock",
         ),
-        (r"how (?:many|big|heavy|far|tall|old|large)|多[少大重高远]|几[个本次人]", _AMOUNT),
+        (r"how (?:many|old)|多[少大]|几[个本次人]", _AMOUNT),
+        (r"how heavy|weigh|多重|重量", r"\d\s*(?:kg|g|lbs?|pounds|公斤|千克|克)\b"),
+        (
+            r"how (?:big|tall|wide|far|high|large|deep)|size|多[高宽远深]|尺寸",
+            r"\d\s*(?:mm|cm|km|m|inch(?:es)?|feet|miles|毫米|厘米|公里|米)\b",
+        ),
         (
             r"^(?:where|which place)|在?哪[里儿]|地址",
             r"\b(?:at|street|road|avenue|floor)\b|在|位于|路|楼",
