@@ -8,16 +8,24 @@ from typing import Any
 import faiss
 import openai
 import pytest
-from llama_index.core import PromptTemplate, Settings, VectorStoreIndex, get_response_synthesizer
+from llama_index.core import (
+    PromptHelper,
+    PromptTemplate,
+    Settings,
+    VectorStoreIndex,
+    get_response_synthesizer,
+)
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.utilities.token_counting import TokenCounter
 from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.llms.openai_like import OpenAILike
 
 from nbkit import load_index
+from nbkit.models import lean as shortcuts
 from nbkit.models.providers import USAGE, CompatibleServer
-from nbkit.models.sdk import LeanAsyncOpenAI, sdk_clients
+from nbkit.models.sdk_clients import sdk_clients
 from tests.wire import WORDS, Wire, answer, chunk, serving
 
 QUESTIONS = [
@@ -188,8 +196,9 @@ async def test_instrumentation_hears_the_same(
 async def _both(wire: Wire, **request: Any) -> list[Any]:
     """Give what the SDK's client and ours make of one request."""
     results: list[Any] = []
-    for kind in (openai.AsyncOpenAI, LeanAsyncOpenAI):
-        async with kind(base_url=wire.base_url, api_key="none", max_retries=0) as client:
+    for made in (lambda client: client, shortcuts.lean_async_client):
+        plain_client = openai.AsyncOpenAI(base_url=wire.base_url, api_key="none", max_retries=0)
+        async with made(plain_client) as client:
             got = await client.chat.completions.create(model="wire", **request)
             results.append([part async for part in got] if request.get("stream") else got)
     return results
@@ -232,3 +241,32 @@ def test_searching_leaves_the_threads_of_faiss_alone(lean: VectorStoreIndex) -> 
         assert faiss.omp_get_max_threads() == 3
     finally:
         faiss.omp_set_num_threads(before)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_without_the_shortcuts_the_same_is_asked_and_answered(
+    lean: VectorStoreIndex, wire: Wire, monkeypatch: pytest.MonkeyPatch, *, streaming: bool
+) -> None:
+    """Where a library has lost a part that a shortcut needs, its own code sends and gives equal."""
+    shortcut = lean.as_query_engine(llm=lean_llm(wire), streaming=streaming)
+    want = await ask(shortcut, *QUESTIONS)
+    wanted, wire.bodies = wire.bodies, []
+    monkeypatch.setattr(shortcuts, "engine_fits", lambda: False)
+    monkeypatch.setattr(shortcuts, "client_fits", lambda client: False)
+    stock: Any = lean.as_query_engine(llm=lean_llm(wire), streaming=streaming)
+    assert type(stock._response_synthesizer._prompt_helper) is PromptHelper
+    assert await ask(stock, *QUESTIONS) == want
+    assert sorted(wire.bodies) == sorted(wanted)
+
+
+def test_lost_parts_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shortcuts fit the libraries that are installed, and not ones without what they need."""
+    assert shortcuts.engine_fits()
+    client = openai.OpenAI(api_key="none")
+    assert shortcuts.client_fits(client)
+    shortcuts.engine_fits.cache_clear()
+    monkeypatch.setattr(TokenCounter, "aestimate_tokens_in_messages", None)
+    assert not shortcuts.engine_fits()
+    shortcuts.engine_fits.cache_clear()
+    monkeypatch.setattr(type(client.chat.completions), "create", lambda self: None)
+    assert not shortcuts.client_fits(openai.OpenAI(api_key="none"))

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -111,6 +112,9 @@ def test_closed_loops_are_let_go(source: Callable[[], Any]) -> None:
 
     for _ in range(50):
         asyncio.run(main())
+    for thread in threading.enumerate():
+        if thread.name == "nbkit-reader":
+            thread.join(5)
     gc.collect()
     assert not [one for one in loops if one() is not None]
 

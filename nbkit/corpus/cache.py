@@ -14,7 +14,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.data_structs import IndexDict
 
 from nbkit.corpus import chunks, search
-from nbkit.corpus.engine import LeanIndex
+from nbkit.corpus.index import LeanIndex
 
 FORMAT = 2
 KEPT_PER_FOLDER = 3

@@ -21,7 +21,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQu
 from llama_index.vector_stores.faiss import FaissVectorStore
 
 from nbkit.corpus import chunks, reading
-from nbkit.corpus.engine import LeanIndex
+from nbkit.corpus.index import LeanIndex
 from nbkit.models.embedding import OfflineEmbedding
 
 if TYPE_CHECKING:

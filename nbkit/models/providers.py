@@ -17,7 +17,7 @@ from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.proxies import proxy_for
-from nbkit.models.sdk import sdk_clients
+from nbkit.models.sdk_clients import sdk_clients
 from nbkit.models.server_facts import ServerFacts
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, Tokenizer, current
