@@ -9,7 +9,7 @@ from aiohttp import web
 from nbkit.simulator import sentence_vectors
 from nbkit.simulator.errors import ProfileError
 from nbkit.simulator.pacing import PROFILES, Profile
-from nbkit.simulator.state import STATE, Model, RequestRefused
+from nbkit.simulator.state import STATE, Model, ErrorReply
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
@@ -32,7 +32,7 @@ async def _put_model(request: web.Request) -> web.Response:
     except ValueError:
         settings = None
     if not isinstance(settings, dict):
-        raise RequestRefused(400, "A profile must be a JSON object.")
+        raise ErrorReply(400, "A profile must be a JSON object.")
     known = state.models.get(name)
     profile = known.profile if known else PROFILES["default"]
     try:
@@ -40,7 +40,7 @@ async def _put_model(request: web.Request) -> web.Response:
         profile = profile.change(settings)
         profile = Profile(**{**asdict(profile), **labels})
     except ProfileError as error:
-        raise RequestRefused(400, str(error)) from None
+        raise ErrorReply(400, str(error)) from None
     if known:
         known.change(profile)
     else:
@@ -51,7 +51,7 @@ async def _put_model(request: web.Request) -> web.Response:
 async def _get_model(request: web.Request) -> web.Response:
     model = request.app[STATE].models.get(request.match_info["name"])
     if model is None:
-        raise RequestRefused(404, "There is no such model.", code="model_not_found")
+        raise ErrorReply(404, "There is no such model.", code="model_not_found")
     return web.json_response(asdict(model.profile))
 
 

@@ -22,7 +22,7 @@ REMEMBERED = 10_000
 """How many distinct requests a model remembers in order to number their attempts."""
 
 
-class RequestRefused(Exception):
+class ErrorReply(Exception):
     """An HTTP error in OpenAI's shape."""
 
     def __init__(
@@ -83,14 +83,14 @@ class Model:
         for what, bucket, amount, limit in limits:
             wait = bucket.wait(amount, limit, now, p.speed)
             if wait == math.inf:
-                raise RequestRefused(
+                raise ErrorReply(
                     429,
                     f"Request too large for {self.name}: limit {limit:g} {what} per minute.",
                     kind=what,
                     code="rate_limit_exceeded",
                 )
             if wait > 0:
-                raise RequestRefused(
+                raise ErrorReply(
                     429,
                     f"Rate limit reached for {self.name}: limit {limit:g} {what} per minute. "
                     f"Please try again in {wait:.3g}s.",
@@ -156,21 +156,21 @@ class Ask:
 
     @classmethod
     def read(cls, state: State, record: Record, body: Any, *, chat: bool) -> "Ask":
-        """Read a request body; RequestRefused (400, 404) for what OpenAI's API refuses."""
+        """Read a request body; ErrorReply (400, 404) for what OpenAI's API refuses."""
         if not isinstance(body, dict):
-            raise RequestRefused(400, "The body of the request must be a JSON object.")
+            raise ErrorReply(400, "The body of the request must be a JSON object.")
         name = body.get("model")
         record.model = name if isinstance(name, str) else None
         model = state.models.get(record.model or "")
         if model is None:
-            raise RequestRefused(404, f"The model {name!r} does not exist.", code="model_not_found")
+            raise ErrorReply(404, f"The model {name!r} does not exist.", code="model_not_found")
         if body.get("n") not in (None, 1):
-            raise RequestRefused(
+            raise ErrorReply(
                 400, "The simulated model gives one answer a request: n must be 1."
             )
         max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
         if max_tokens is not None and not (isinstance(max_tokens, int) and max_tokens > 0):
-            raise RequestRefused(400, "max_tokens must be a whole number above 0.")
+            raise ErrorReply(400, "max_tokens must be a whole number above 0.")
         options = body.get("stream_options")
         ask = cls(
             model=model,
@@ -186,7 +186,7 @@ class Ask:
         record.prompt_tokens = sum(len(tokenize(m.text)) for m in ask.messages)
         window = model.profile.context_window
         if record.prompt_tokens >= window:
-            raise RequestRefused(
+            raise ErrorReply(
                 400,
                 f"This model's maximum context length is {window} tokens. However, your messages "
                 f"resulted in {record.prompt_tokens} tokens.",
@@ -221,13 +221,13 @@ def _messages(body: Mapping[str, Any], *, chat: bool) -> list[PromptMessage]:
     if not chat:
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
-            raise RequestRefused(400, "Missing required parameter: 'prompt' (a string).")
+            raise ErrorReply(400, "Missing required parameter: 'prompt' (a string).")
         return [PromptMessage("user", prompt)]
     rows = body.get("messages")
     if not isinstance(rows, list) or not rows:
-        raise RequestRefused(400, "Missing required parameter: 'messages' (a list, not empty).")
+        raise ErrorReply(400, "Missing required parameter: 'messages' (a list, not empty).")
     if not all(isinstance(row, dict) and isinstance(row.get("role"), str) for row in rows):
-        raise RequestRefused(400, "Each of 'messages' must be an object with a 'role'.")
+        raise ErrorReply(400, "Each of 'messages' must be an object with a 'role'.")
     return [PromptMessage(row["role"], _text(row.get("content"))) for row in rows]
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from nbkit.simulator import control
 from nbkit.simulator.answers import answer
 from nbkit.simulator.pacing import Profile, failure
-from nbkit.simulator.state import KEY, STATE, Ask, RequestRefused, State, error_body
+from nbkit.simulator.state import KEY, STATE, Ask, ErrorReply, State, error_body
 from nbkit.simulator.writing import hang_up, write_plain, write_stream
 
 # One thread finds the answers, in the order of the requests: the loop goes on writing the others,
@@ -50,7 +50,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
     try:
         return await handler(request)
-    except RequestRefused as refusal:
+    except ErrorReply as refusal:
         return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
     except web.HTTPException as error:
         return web.json_response(
@@ -79,7 +79,7 @@ async def _complete(request: web.Request) -> web.StreamResponse:
             if ask.stream:
                 return await write_stream(request, state, ask)
             return await write_plain(request, state, ask)
-    except RequestRefused as refusal:
+    except ErrorReply as refusal:
         record.status, record.http_status = "failed", refusal.status
         raise
     except BaseException:
@@ -95,7 +95,7 @@ async def _json(request: web.Request) -> Any:
     try:
         return json.loads(await request.read())
     except ValueError as error:
-        raise RequestRefused(
+        raise ErrorReply(
             400, f"We could not parse the JSON body of your request: {error}"
         ) from None
 
@@ -114,5 +114,5 @@ async def _admit(request: web.Request, ask: Ask) -> web.StreamResponse | None:
     if status is not None:
         ask.record.fault = "error"
         text = "The server had an error" if status == 500 else "The server is overloaded"
-        raise RequestRefused(status, f"{text} (simulated).", kind="server_error")
+        raise ErrorReply(status, f"{text} (simulated).", kind="server_error")
     return None

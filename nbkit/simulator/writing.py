@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from nbkit.simulator.pacing import Profile, draws
-from nbkit.simulator.state import Ask, RequestRefused, State, error_body
+from nbkit.simulator.state import Ask, ErrorReply, State, error_body
 
 LOOK_AGAIN = 0.1
 """Longest sleep in seconds before looking whether the profile has changed meanwhile."""
@@ -76,7 +76,7 @@ async def write_plain(request: web.Request, state: State, ask: Ask) -> web.Strea
         record.first_token = record.first_token or state.now()
     if fault == "error_event":
         record.fault = fault
-        raise RequestRefused(500, "The server had an error (simulated).", kind="server_error")
+        raise ErrorReply(500, "The server had an error (simulated).", kind="server_error")
     if ask.stream:
         record.fault = fault
     record.last_token, record.tokens_sent = state.now(), len(ask.tokens)
@@ -94,7 +94,7 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
     """Answer with server-sent events, one for each token."""
     if ask.model.profile.fault == "no_stream":
         return await write_plain(request, state, ask)
-    record, times, chunks = ask.record, TokenTimes(ask, state.moment(ask)), _Chunks(ask)
+    record, times, chunks = ask.record, TokenTimes(ask, state.moment(ask)), _StreamBytes(ask)
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
@@ -152,7 +152,7 @@ async def _go_wrong(
     return response
 
 
-class _Chunks:
+class _StreamBytes:
     """The chunks of one stream as bytes; what they have in common is written out once."""
 
     def __init__(self, ask: Ask) -> None:
