@@ -11,8 +11,9 @@ from nbkit.simulator.prompts import Prompt, PromptMessage, read_prompt
 from nbkit.simulator.ranking import Ranked, is_chinese, is_found, rank, words
 from nbkit.simulator.tokens import tokenize
 
-TOKENS_SURE, TOKENS_UNSURE, TOKENS_LONG = 80, 200, 450
-"""Length of an answer, about: shortest, not sure which sentences answer, asked for at length."""
+TOKENS_SURE, TOKENS_SURE_ZH, TOKENS_UNSURE, TOKENS_LONG = 50, 80, 200, 450
+"""Length of an answer, about: shortest (Chinese takes more tokens to say the same), not sure which
+sentences answer, asked for at length."""
 CLOSE = 0.2
 """How far below the best score a sentence may be that makes an answer longer than the shortest."""
 
@@ -95,8 +96,9 @@ def _briefly(question: str, paragraphs: Sequence[Paragraph], ranked: Sequence[Ra
     steps = paragraphs[best.paragraph].is_list and _STEPS.search(question)
     chosen: dict[str, Ranked] = {}
     length = len(tokenize(paragraphs[best.paragraph].markdown)) if steps else 0
+    least = TOKENS_SURE_ZH if is_chinese(question) else TOKENS_SURE
     for r in ranked:
-        if length >= TOKENS_UNSURE or (length >= TOKENS_SURE and r.score < best.score - CLOSE):
+        if length >= TOKENS_UNSURE or (length >= least and r.score < best.score - CLOSE):
             break
         if r.text not in chosen and not (steps and r.paragraph == best.paragraph):
             chosen[r.text] = r

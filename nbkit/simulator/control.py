@@ -9,7 +9,7 @@ from aiohttp import web
 from nbkit.simulator import sentence_vectors
 from nbkit.simulator.errors import ProfileError
 from nbkit.simulator.pacing import PROFILES, Profile
-from nbkit.simulator.state import STATE, Model, ErrorReply
+from nbkit.simulator.state import STATE, ErrorReply, Model
 
 
 def add_routes(router: web.UrlDispatcher) -> None:

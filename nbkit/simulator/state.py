@@ -165,9 +165,7 @@ class Ask:
         if model is None:
             raise ErrorReply(404, f"The model {name!r} does not exist.", code="model_not_found")
         if body.get("n") not in (None, 1):
-            raise ErrorReply(
-                400, "The simulated model gives one answer a request: n must be 1."
-            )
+            raise ErrorReply(400, "The simulated model gives one answer a request: n must be 1.")
         max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
         if max_tokens is not None and not (isinstance(max_tokens, int) and max_tokens > 0):
             raise ErrorReply(400, "max_tokens must be a whole number above 0.")
