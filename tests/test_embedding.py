@@ -117,6 +117,7 @@ def test_memory_of_queries_is_bounded() -> None:
 def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     """Threads get right vectors, and the model is loaded once."""
     want = model.get_text_embedding("shared")
+    embedding._model.cache_clear()
     got: list[list[float]] = []
     threads = [
         threading.Thread(target=lambda: got.append(OfflineEmbedding().get_text_embedding("shared")))
