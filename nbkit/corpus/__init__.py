@@ -27,7 +27,7 @@ def load_index(
     *,
     embed_model: "BaseEmbedding | None" = None,
 ) -> "VectorStoreIndex":
-    """Get an index over the bundled handbook ("en", "zh") or over a folder of your own.
+    """An index over the bundled handbook ("en", "zh") or over a folder of your own.
 
     Reads .md, .markdown, .txt, .rst and .html in the folder and its subfolders, except hidden ones,
     in UTF-8 or in the encoding they seem to be in (a warning says which); also .pdf, .docx, .pptx
@@ -58,7 +58,7 @@ def load_index(
 
 
 def load_questions(language: str = "en") -> list[Question]:
-    """Get the 60 questions about the bundled handbook, in a fixed order.
+    """The 60 questions about the bundled handbook, in a fixed order.
 
     `language` is "en" or "zh"; equal ids ask for the same fact in both. Each `fact` stands word
     for word in its `file`. Raises `CorpusError`. Taught in notebook 06.

@@ -22,7 +22,7 @@ _MANIFEST = "manifest.json"
 
 
 def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Path | None:
-    """Get the place for an index of exactly these files, or None if they cannot be identified."""
+    """The place for an index of exactly these files, or None if they cannot be identified."""
     if model.model_name == "unknown":
         return None
     key = hashlib.sha256(
@@ -41,7 +41,7 @@ def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Pa
 
 
 def root() -> Path:
-    """Give the folder of everything nbkit keeps on disk."""
+    """The folder of everything nbkit keeps on disk."""
     import platformdirs
 
     chosen = os.environ.get("NBKIT_CACHE")
@@ -49,7 +49,7 @@ def root() -> Path:
 
 
 def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
-    """Get a saved index, or None when there is none or its files are not as they were written."""
+    """A saved index, or None when there is none or its files are not as they were written."""
     try:
         # FAISS may crash on a damaged file, so nothing is parsed before the sums agree.
         if json.loads((entry / _MANIFEST).read_bytes()) != _sums(entry):

@@ -43,7 +43,7 @@ def size(text: str) -> int:
 
 
 def splitter() -> "SentenceSplitter":
-    """Get a splitter for text without headings, which knows where Chinese sentences end."""
+    """A splitter for text without headings, which knows where Chinese sentences end."""
     from llama_index.core.node_parser import SentenceSplitter
 
     return SentenceSplitter(
@@ -110,7 +110,7 @@ def _even(parts: list[Section]) -> Iterator[list[Section]]:
 
 
 def passages(text: str) -> list[str]:
-    """Get the paragraphs of a chunk, without headings; a chunk of headings is its own passage."""
+    """The paragraphs of a chunk, without headings; a chunk of headings is its own passage."""
     paragraphs = re.split(r"\n\s*\n", text)
     bodies = [re.sub(r"\A(?:#{1,6}\s.*(?:\n|\Z))+", "", block).strip() for block in paragraphs]
     return [body for body in bodies if body] or [text]

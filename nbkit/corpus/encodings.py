@@ -24,7 +24,7 @@ _EMBEDDED_IMAGE = re.compile(r"!\[([^\]\n]*)\]\(<?data:…[^)\n]*\)")
 
 
 def decoded(content: bytes) -> tuple[str, str] | None:
-    """Give the text and the name of its encoding; `None` for what is no text.
+    """The text and the name of its encoding; `None` for what is no text.
 
     UTF-8, and whatever carries a byte order mark, is read as that; anything else as the likeliest
     by charset-normalizer, which may be wrong about short texts.

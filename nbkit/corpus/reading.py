@@ -25,13 +25,13 @@ class CorpusError(NbkitError):
 
 
 def bundled_data() -> Path:
-    """Get the folder of the handbook: in the installed package, or beside it in a checkout."""
+    """The folder of the handbook: in the installed package, or beside it in a checkout."""
     installed = _PACKAGE / "data"
     return installed if installed.is_dir() else _PACKAGE.parent / "data"
 
 
 def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
-    """Get the folder that is meant, relative if it was given so. Raises `CorpusError`."""
+    """The folder that is meant, relative if it was given so. Raises `CorpusError`."""
     if not isinstance(name_or_folder, str | os.PathLike):
         raise CorpusError(
             f"load_index() was given a {type(name_or_folder).__name__}",
@@ -72,7 +72,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _readable(name: "str | os.PathLike[str]") -> str:
-    """Give a file's name as people can read it: from older systems it may not be UTF-8."""
+    """A file's name as people can read it: from older systems it may not be UTF-8."""
     as_bytes = os.fsencode(name)
     found = decoded(as_bytes)
     return found[0] if found else as_bytes.decode("utf-8", "replace")
@@ -91,7 +91,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """Get the contents, by relative posix path, of all files that can be turned into text.
+    """The contents, by relative posix path, of all files that can be turned into text.
 
     Warns about documents that need `llama-index-readers-file`, and about what is no file, such as a
     pipe. Raises `CorpusError`.
@@ -144,7 +144,7 @@ def _wanted(folder: Path) -> dict[str, str]:
 
 
 def texts(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
-    """Get the text of each of the files, by the same names. Raises `CorpusError`.
+    """The text of each of the files, by the same names. Raises `CorpusError`.
 
     Pictures pasted in as letters are taken out. Warns where an encoding had to be guessed.
     """
@@ -277,7 +277,7 @@ class _HtmlText(HTMLParser):
 
 
 def html_text(page: str) -> str:
-    """Get the text of a page: no scripts and styles, its headings and code as in Markdown."""
+    """The text of a page: no scripts and styles, its headings and code as in Markdown."""
     parser = _HtmlText()
     parser.feed(page)
     parser.close()

@@ -89,7 +89,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def check_embedding(embed_model: BaseEmbedding | None) -> BaseEmbedding:
-    """Get the embedding to use. Raises `CorpusError` for anything else."""
+    """The embedding to use. Raises `CorpusError` for anything else."""
     if embed_model is None:
         return OfflineEmbedding()
     if not isinstance(embed_model, BaseEmbedding):

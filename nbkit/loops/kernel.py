@@ -16,7 +16,7 @@ class Place:
 
 
 def kernel_shell() -> Any:
-    """Give the IPython shell of the Jupyter kernel that runs this code; `None` without one."""
+    """The IPython shell of the Jupyter kernel that runs this code; `None` without one."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell if hasattr(shell, "kernel") else None

@@ -19,7 +19,7 @@ _LOOP_ITSELF = {("asyncio.events", "_run"), ("asyncio.runners", "run")}
 
 
 def lines_of(thread: int) -> tuple[str, str] | None:
-    """Give the line a thread is at: its innermost line of the reader's own code, and of any code.
+    """The line a thread is at: its innermost line of the reader's own code, and of any code.
 
     Where no code of the reader's is running, the innermost line of a third-party library takes
     its place, then of the standard library. `None` if the thread is gone.

@@ -28,7 +28,7 @@ class LoopTurn:
         self.seen: list[tuple[str, str]] = []
 
     def mostly_at(self) -> tuple[str, str]:
-        """Give the reader's line that was seen most often, and the innermost line seen with it."""
+        """The reader's line that was seen most often, and the innermost line seen with it."""
         if not self.seen:
             return _UNSEEN, _UNSEEN
         where = Counter(where for where, _ in self.seen).most_common(1)[0][0]

@@ -37,7 +37,7 @@ def connect(
     seed: int | None = None,
     **settings: Any,
 ) -> "LLM":
-    """Give an LLM: the simulated one, free and offline, unless you say otherwise.
+    """An LLM: the simulated one, free and offline, unless you say otherwise.
 
     Taught in notebook 00. `spec` is `"simulated"`, `"openai"` (needs OPENAI_API_KEY) or the
     address of an OpenAI-compatible server such as `"http://localhost:8000/v1"` (its key, if it

@@ -105,7 +105,7 @@ class OfflineEmbedding(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Give the name LlamaIndex stores and logs."""
+        """The name LlamaIndex stores and logs."""
         return "OfflineEmbedding"
 
     def warm(self) -> None:

@@ -46,13 +46,13 @@ class _UsageAsked:
     _refused = False
 
     def fit(self, request: httpx.Request) -> httpx.Request:
-        """Give the request as this server takes it."""
+        """The request as this server takes it."""
         if not (self._refused and asks_for_usage(request.content)):
             return request
         return self._without(request)
 
     def again(self, request: httpx.Request, status: int, answer: bytes) -> httpx.Request | None:
-        """Give the request to send in place of one that was refused, if that may help."""
+        """The request to send in place of one that was refused, if that may help."""
         if not (asks_for_usage(request.content) and refuses_usage(status, answer)):
             return None
         return self._without(request)
@@ -199,7 +199,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 def async_client(base_url: str, advice: str) -> httpx.AsyncClient:
-    """Give an async client for one server; `advice` ends the error when nobody answers there.
+    """An async client for one server; `advice` ends the error when nobody answers there.
 
     Raises ConnectError for a proxy that cannot be used.
     """
@@ -208,7 +208,7 @@ def async_client(base_url: str, advice: str) -> httpx.AsyncClient:
 
 
 def sync_client(base_url: str, advice: str) -> httpx.Client:
-    """Give the same as `async_client` for callers that block."""
+    """The same as `async_client` for callers that block."""
     transport = PlainTransport(base_url, advice)
     return openai.DefaultHttpxClient(transport=transport, trust_env=False)
 

@@ -136,7 +136,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def simulated(profile: Profile) -> SimulatedOpenAI:
-    """Give the LLM with this profile; starts the simulator when it does not run."""
+    """The LLM with this profile; starts the simulator when it does not run."""
     with _connecting:
         simulator = current()
         key = (simulator.base_url, os.getpid(), profile)
@@ -177,7 +177,7 @@ def _new_simulated(simulator: Simulator, profile: Profile) -> SimulatedOpenAI:
 
 
 def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
-    """Give the LLM for a model of OpenAI's, or of the server that OPENAI_BASE_URL names.
+    """The LLM for a model of OpenAI's, or of the server that OPENAI_BASE_URL names.
 
     `settings` are those of `server_settings`.
     """
@@ -214,7 +214,7 @@ def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
 
 
 def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
-    """Give the LLM for a server that speaks OpenAI's protocol; `settings` as in `openai_llm`."""
+    """The LLM for a server that speaks OpenAI's protocol; `settings` as in `openai_llm`."""
     base_url = check_address(base_url, "This")
     key = _connection(base_url, model, api_key, settings)
     with _connecting:

@@ -8,7 +8,7 @@ from nbkit.errors import ConnectError
 
 
 def proxy_for(base_url: str) -> str | None:
-    """Give the address of the proxy for a server, or `None` where it is asked directly.
+    """The address of the proxy for a server, or `None` where it is asked directly.
 
     Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or the system's settings on macOS and
     Windows. A server on this machine is never asked through a proxy. Raises ConnectError for a

@@ -129,7 +129,7 @@ class ReplyReader:
 
 
 def whole_reply(body: Any, request: httpx.Request) -> ChatCompletion:
-    """Give the answer in one piece that `body`, JSON as text or parsed, holds.
+    """The answer in one piece that `body`, JSON as text or parsed, holds.
 
     Raises as `ReplyReader` does.
     """

@@ -37,7 +37,7 @@ class ServerFacts:
         self._client.close()
 
     def only_model(self) -> str:
-        """Give the name of its only model.
+        """The name of its only model.
 
         Raises NoServerError, ModelChoiceError when there are several, or ConnectError when the
         key is refused.
@@ -75,7 +75,7 @@ class ServerFacts:
         return names[0]
 
     def context_window(self, model: str) -> int | None:
-        """Give how many tokens a model can read and write together, if the server tells.
+        """How many tokens a model can read and write together, if the server tells.
 
         Asks vLLM, SGLang, LM Studio, Ollama, llama.cpp and hosts that say it in their list of
         models. A server that does not answer at all is asked once only.

@@ -49,7 +49,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_settings(settings: Mapping[str, Any], server: str) -> dict[str, Any]:
-    """Give the settings that are not `None`. Raises ProfileError for the first that is wrong."""
+    """The settings that are not `None`. Raises ProfileError for the first that is wrong."""
     given = {name: value for name, value in settings.items() if value is not None}
     unfit = [name for name in given if name not in SETTINGS]
     if unfit:
@@ -68,7 +68,7 @@ def check_settings(settings: Mapping[str, Any], server: str) -> dict[str, Any]:
 
 
 def check_key(key: str | None, variable: str) -> str:
-    """Give the key without white space around it. Raises ConnectError for one that cannot be."""
+    """The key without white space around it. Raises ConnectError for one that cannot be."""
     key = (key or "").strip()
     if not key:
         raise MissingKeyError(
@@ -97,7 +97,7 @@ def _named(character: str) -> str:
 
 
 def check_address(address: str, name: str) -> str:
-    """Give an address without a slash at its end. Raises ConnectError for one that is none."""
+    """An address without a slash at its end. Raises ConnectError for one that is none."""
     address = address.strip().rstrip("/")
     try:
         parts = urlsplit(address)

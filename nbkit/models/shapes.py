@@ -11,7 +11,7 @@ _TEXTS = ("message", "msg", "detail", "status_msg", "error_msg")
 
 
 def chunk(data: dict[str, Any]) -> ChatCompletionChunk:
-    """Give one chunk of a stream.
+    """One chunk of a stream.
 
     Read here though they bend the protocol: `choices` or `delta` missing or null, content as a
     list of parts, a whole `message` in place of `delta`, tool calls without index, usage without
@@ -28,7 +28,7 @@ def chunk(data: dict[str, Any]) -> ChatCompletionChunk:
 
 
 def completion(data: dict[str, Any]) -> ChatCompletion:
-    """Give an answer in one piece, read as leniently as a chunk."""
+    """An answer in one piece, read as leniently as a chunk."""
     try:
         return ChatCompletion.model_validate(data)
     except pydantic.ValidationError:
@@ -40,7 +40,7 @@ def completion(data: dict[str, Any]) -> ChatCompletion:
 
 
 def as_chunk(whole: ChatCompletion) -> ChatCompletionChunk:
-    """Give an answer in one piece as a stream of one chunk."""
+    """An answer in one piece as a stream of one chunk."""
     data = whole.model_dump()
     choices = [{**one, "delta": one["message"]} for one in data["choices"]]
     return chunk({**data, "object": "chat.completion.chunk", "choices": choices})
@@ -52,7 +52,7 @@ def has_answer(data: Any) -> bool:
 
 
 def error_in(data: Any, event: str = "") -> tuple[str, Any] | None:
-    """Give the error that a server sent in an answer's place: its words, and what holds them."""
+    """The error that a server sent in an answer's place: its words, and what holds them."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):

@@ -49,7 +49,7 @@ class EventParser:
         return self._events(line.rstrip(b"\r\n") for line in lines)
 
     def end(self) -> list[Event]:
-        """Give what the body ended in the middle of, if it did.
+        """What the body ended in the middle of, if it did.
 
         The standard drops it; but some servers leave out the last empty line.
         """

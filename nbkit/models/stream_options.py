@@ -23,7 +23,7 @@ def refuses_usage(status: int, answer: bytes) -> bool:
 
 
 def without_usage(request: bytes) -> bytes:
-    """Give the body of a request without `stream_options`."""
+    """The body of a request without `stream_options`."""
     body = json.loads(request)
     body.pop("stream_options", None)
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

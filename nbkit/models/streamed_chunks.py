@@ -45,7 +45,7 @@ class AsyncChunks:
 
 
 async def _next(pieces: AsyncIterator[bytes], until: float | None) -> bytes | None:
-    """Give the next bytes, or `None` at the end; with `until` whatever is wrong is the end."""
+    """The next bytes, or `None` at the end; with `until` whatever is wrong is the end."""
     if until is None:
         return await anext(pieces, None)
     try:

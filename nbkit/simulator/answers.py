@@ -49,7 +49,7 @@ _take_apart = lru_cache(maxsize=256)(take_apart)
 
 
 def answer(messages: Sequence[PromptMessage]) -> str:
-    """Give the answer to a request, in Markdown, made only of the context it brings along.
+    """The answer to a request, in Markdown, made only of the context it brings along.
 
     Short when few sentences fit best, longer when many do, and at length when the question asks to
     describe, explain or list. Says so when the context does not hold the answer, or when there is
@@ -122,7 +122,7 @@ def _join(sentences: Sequence[str], *, is_list: bool) -> str:
 
 
 def _at_length(paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked]) -> str:
-    """Give the best sections in their own Markdown, in the order of the context."""
+    """The best sections in their own Markdown, in the order of the context."""
     scores: dict[int, list[float]] = {}
     for r in ranked:
         scores.setdefault(r.paragraph, []).append(r.score)

@@ -47,11 +47,11 @@ class Ledger:
             self._ended[record.status] += 1
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give the records, oldest first."""
+        """The records, oldest first."""
         return [asdict(record) for record in self._records]
 
     def stats(self) -> dict[str, Any]:
-        """Give how many requests generate, wait, and have ended in each way."""
+        """How many requests generate, wait, and have ended in each way."""
         now = Counter(record.status for record in self._open.values())
         ended = {name: self._ended[name] for name in ("done", "cut", "cancelled", "failed")}
         counts = {"in_flight": now["streaming"], "queued": now["queued"]}

@@ -33,7 +33,7 @@ class Slots:
         return True
 
     def leave(self, limit: int | None) -> None:
-        """Give a place back."""
+        """Free a place."""
         self.taken -= 1
         self.admit(limit)
 
@@ -54,7 +54,7 @@ class Bucket:
         self._filled = 0.0
 
     def wait(self, amount: float, per_minute: float, now: float, speed: float) -> float:
-        """Give the seconds until `amount` may be taken, 0 for at once, inf for never."""
+        """The seconds until `amount` may be taken, 0 for at once, inf for never."""
         if amount > per_minute:
             return float("inf")
         rate = per_minute / 60 * speed

@@ -61,12 +61,12 @@ class Profile:
         return replace(self, **settings)
 
     def first_token(self, prompt_tokens: int, draw: float) -> float:
-        """Give the delay before the first token in seconds; `draw` is standard normal."""
+        """The delay before the first token in seconds; `draw` is standard normal."""
         median = self.ttft + self.ttft_per_1k_prompt_tokens * prompt_tokens / 1000
         return self._scaled(median, draw)
 
     def gap(self, draw: float) -> float:
-        """Give the delay between two tokens in seconds; `draw` is standard normal."""
+        """The delay between two tokens in seconds; `draw` is standard normal."""
         return self._scaled(1 / self.tokens_per_second, draw)
 
     def _scaled(self, median: float, draw: float) -> float:
@@ -153,7 +153,7 @@ PROFILES = {profile.name: profile for profile in _TABLE}
 
 
 def named(name: str) -> Profile:
-    """Give a profile by name; ProfileError lists the names there are."""
+    """A profile by name; ProfileError lists the names there are."""
     if name not in PROFILES:
         raise ProfileError(
             f"There is no simulated profile {name!r}", f"choose from: {', '.join(PROFILES)}."
@@ -162,18 +162,18 @@ def named(name: str) -> Profile:
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:
-    """Give what identifies a request: its body, but for the model's name and the transport."""
+    """What identifies a request: its body, but for the model's name and the transport."""
     told = {k: v for k, v in body.items() if k not in ("model", "stream", "stream_options")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def draws(request: str, seed: int) -> random.Random:
-    """Give the random numbers of one request: the same request and seed, the same numbers."""
+    """The random numbers of one request: the same request and seed, the same numbers."""
     return random.Random(f"{seed}/{request}")
 
 
 def failure(profile: Profile, request: str, attempt: int) -> int | None:
-    """Give the HTTP status this attempt fails with, or None; a later attempt draws anew."""
+    """The HTTP status this attempt fails with, or None; a later attempt draws anew."""
     drawn = random.Random(f"{profile.seed}/{request}/{attempt}")
     if drawn.random() >= profile.failure_rate:
         return None

@@ -40,7 +40,7 @@ _TITLE = re.compile(r"[^\n|.!?。！？:：;；,，]{1,60}")
 
 
 def take_apart(context: str) -> tuple[Paragraph, ...]:
-    """Give the paragraphs of a context, in its order; metadata lines are left out.
+    """The paragraphs of a context, in its order; metadata lines are left out.
 
     A new chunk begins at each run of metadata lines, or at a heading of the first level. In plain
     text a short line on its own, without punctuation, is the heading of what follows.

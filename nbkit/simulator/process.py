@@ -82,11 +82,11 @@ class Simulator:
         return dict(self._ask("PUT", f"models/{model}", json=dict(settings)))
 
     def profile(self, model: str) -> dict[str, Any]:
-        """Give a model's profile as it stands."""
+        """A model's profile as it stands."""
         return dict(self._ask("GET", f"models/{model}"))
 
     def requests(self, model: str | None = None) -> list[dict[str, Any]]:
-        """Give what happened to each request (of one model), oldest first, the last 2,000.
+        """What happened to each request (of one model), oldest first, the last 2,000.
 
         Times are seconds since the server started; `status` is queued, streaming, done,
         cancelled (the client went away), cut (by a fault) or failed.
@@ -95,7 +95,7 @@ class Simulator:
         return [row for row in rows if model is None or row["model"] == model]
 
     def stats(self) -> dict[str, Any]:
-        """Give the server's clock in seconds, requests in flight and queued, totals by outcome."""
+        """The server's clock in seconds, requests in flight and queued, totals by outcome."""
         return dict(self._ask("GET", "stats"))
 
     def clear(self) -> None:

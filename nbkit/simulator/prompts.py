@@ -87,7 +87,7 @@ _SPEAKER = re.compile(r"^(user|human|assistant|system|tool):\s*", re.IGNORECASE 
 
 
 def read_prompt(messages: Sequence[PromptMessage]) -> Prompt:
-    """Give what LlamaIndex asks with these messages; a plain chat when nothing is recognised.
+    """What LlamaIndex asks with these messages; a plain chat when nothing is recognised.
 
     Knows the QA, refine, tree-summarize, simple, condense and chat-with-context templates of
     llama_index.core 0.14, and any prompt with its context between two lines of dashes and its

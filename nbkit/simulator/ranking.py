@@ -106,7 +106,7 @@ def is_chinese(text: str) -> bool:
 
 @lru_cache(maxsize=20_000)
 def words(text: str) -> frozenset[str]:
-    """Give what a text is about: stems of its words, pairs of Chinese characters."""
+    """What a text is about: stems of its words, pairs of Chinese characters."""
     found = {_stem(word) for word in _WORD.findall(text.lower()) if word not in _STOP}
     for run in _RUN.findall(_STOP_ZH.sub(" ", text)):
         found.update(run[i : i + 2] for i in range(max(1, len(run) - 1)))
@@ -122,7 +122,7 @@ def _stem(word: str) -> str:
 
 
 def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> list[Ranked]:
-    """Give the sentences of a context, the one that answers the question best first.
+    """The sentences of a context, the one that answers the question best first.
 
     `earlier` is a previous question of the chat, on which this one leans.
     """

@@ -34,7 +34,7 @@ def _loaded(kind: type[Any]) -> Any:
 
 
 def load() -> Any:
-    """Give the embedding model; the first call takes about 1.5 s of CPU, others wait for it.
+    """The embedding model; the first call takes about 1.5 s of CPU, others wait for it.
 
     Raises ImportError when the package with the weights is missing.
     """
@@ -46,7 +46,7 @@ def load() -> Any:
 
 
 def encode(texts: Sequence[str]) -> "Vectors":
-    """Give a row of 512 floats of length 1 for each text; about 3 ms of CPU a short one."""
+    """A row of 512 floats of length 1 for each text; about 3 ms of CPU a short one."""
     import numpy as np
 
     vectors = np.asarray(load().encode(list(texts)), dtype=np.float32)
@@ -63,7 +63,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def vectors(self, texts: Sequence[str]) -> "Vectors":
-        """Give a vector for each text, computing only those not known yet."""
+        """A vector for each text, computing only those not known yet."""
         import numpy as np
 
         with self._lock:

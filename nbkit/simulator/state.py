@@ -41,7 +41,7 @@ class ErrorReply(Exception):
 
 
 def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """Give an error the way OpenAI's API writes it."""
+    """An error the way OpenAI's API writes it."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
@@ -62,7 +62,7 @@ class Model:
         self.slots.admit(profile.slots)
 
     def count_attempt(self, request: str) -> int:
-        """Give how many times this request was made before."""
+        """How many times this request was made before."""
         attempt = self._attempts.get(request, 0)
         self._attempts[request] = attempt + 1
         if len(self._attempts) > REMEMBERED:
@@ -112,11 +112,11 @@ class State:
         self._born = self._loop.time()
 
     def now(self) -> float:
-        """Give the seconds since the server started."""
+        """The seconds since the server started."""
         return self._loop.time() - self._born
 
     def moment(self, ask: "Ask") -> float:
-        """Give the loop's time at which the model began on a request."""
+        """The loop's time at which the model began on a request."""
         return self._born + (ask.record.started or 0.0)
 
     def open_record(self) -> Record:
@@ -203,14 +203,14 @@ class Ask:
         self.record.tokens_planned = len(tokens)
 
     def head(self, *, chunk: bool) -> dict[str, Any]:
-        """Give what a reply, or each chunk of one, begins with."""
+        """What a reply, or each chunk of one, begins with."""
         kind = "chat.completion" + ".chunk" * chunk if self.chat else "text_completion"
         name, created = self.model.name, int(time.time())
         return {"id": self.record.id, "object": kind, "created": created, "model": name}
 
     @property
     def usage(self) -> dict[str, int]:
-        """Give the token counts of a whole answer."""
+        """The token counts of a whole answer."""
         told, said = self.record.prompt_tokens, len(self.tokens)
         return {"prompt_tokens": told, "completion_tokens": said, "total_tokens": told + said}
 

@@ -17,7 +17,7 @@ _TOKEN = re.compile(
 
 
 def tokenize(text: str) -> list[str]:
-    """Give the tokens of a text; joined, they are the text again.
+    """The tokens of a text; joined, they are the text again.
 
     Pieces of up to six letters with the space before them, up to three digits, one or two
     Chinese characters, single punctuation marks, runs of newlines. Not any vendor's vocabulary,
@@ -30,5 +30,5 @@ class Tokenizer:
     """The same tokens in the form LlamaIndex asks for."""
 
     def encode(self, text: str) -> list[int]:
-        """Give one number for each token; equal tokens have equal numbers within a process."""
+        """One number for each token; equal tokens have equal numbers within a process."""
         return [hash(token) for token in tokenize(text)]

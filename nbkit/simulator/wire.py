@@ -24,7 +24,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(key: str, models: dict[str, Profile] | None = None) -> web.Application:
-    """Give the application: one bearer key, and the models it starts with by name.
+    """The application: one bearer key, and the models it starts with by name.
 
     Paths: `/v1/chat/completions`, `/v1/completions`, `/v1/models`, and the control paths under
     `/simulator/` (see `control`). Run it with `handler_cancellation=True`, or a client that goes

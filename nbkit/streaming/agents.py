@@ -37,7 +37,7 @@ def _owner(thing: Any) -> Any:
 
 
 def _run_behind(events: Any) -> WorkflowHandler | None:
-    """Give the run whose `stream_events()` this is."""
+    """The run whose `stream_events()` this is."""
     frame = getattr(events, "ag_frame", None)
     owner = None if frame is None else frame.f_locals.get("self")
     return owner if isinstance(owner, WorkflowHandler) else None

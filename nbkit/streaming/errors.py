@@ -134,5 +134,5 @@ def _explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
 
 
 def in_words(error: Exception) -> Exception:
-    """Give a server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
+    """A server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
     return error if isinstance(error, NbkitError) or not status_of(error) else broken_by(error)

@@ -175,7 +175,7 @@ def judge(error: BaseException) -> Trouble:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Give the HTTP status of an error, of the response or, in a stream, in its body."""
+    """The HTTP status of an error, of the response or, in a stream, in its body."""
     for holder in (error, getattr(error, "response", None)):
         for name in ("status_code", "status"):
             if isinstance(status := getattr(holder, name, None), int) and status >= 400:

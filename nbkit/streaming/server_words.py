@@ -25,7 +25,7 @@ _IN_WORDS = re.compile(rf"(?:try again|retry)(?: in| after)?\s+((?:{_PART}\s*)+)
 
 
 def body_of(error: BaseException) -> Any:
-    """Give what a server sent with an error: JSON as parsed, other text, or `None`.
+    """What a server sent with an error: JSON as parsed, other text, or `None`.
 
     Understands the openai and anthropic clients (`body`), ollama's (`error`), and what has an
     httpx response.
@@ -42,17 +42,17 @@ def body_of(error: BaseException) -> Any:
 
 
 def sentence(error: BaseException) -> str:
-    """Give the server's own words, without the full stop at the end; empty if there are none."""
+    """The server's own words, without the full stop at the end; empty if there are none."""
     return hide_keys(_clean(_WRAPPERS.sub("", _words(body_of(error)))), error)
 
 
 def said(error: BaseException) -> str:
-    """Give what the error itself says, on one line, without the reader's key."""
+    """What the error itself says, on one line, without the reader's key."""
     return hide_keys(_clean(str(error)), error)
 
 
 def labels(body: Any) -> str:
-    """Give all short codes in an error body, such as "insufficient_quota", in one string."""
+    """All short codes in an error body, such as "insufficient_quota", in one string."""
     if isinstance(body, list):
         return " ".join(map(labels, body))
     if not isinstance(body, dict):
@@ -75,7 +75,7 @@ def hide_keys(text: str, error: BaseException) -> str:
 
 
 def request_of(error: BaseException) -> Any:
-    """Give the request that failed, if the error knows it."""
+    """The request that failed, if the error knows it."""
     try:
         return getattr(error, "request", None)
     except RuntimeError:  # httpx, if there was none
@@ -122,7 +122,7 @@ def _clean(text: str) -> str:
 
 
 def asked_wait(error: BaseException) -> float | None:
-    """Give the seconds the server asks to wait, if it does.
+    """The seconds the server asks to wait, if it does.
 
     Read from `retry-after-ms`, `Retry-After` (RFC 9110 10.2.3: seconds or a date; and "2s", which
     some send), for a refusal (429) `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), then from
@@ -141,7 +141,7 @@ def asked_wait(error: BaseException) -> float | None:
 
 
 def duration(text: str) -> float | None:
-    """Give the seconds that "90", "1.5s", "17ms" or "6m0s" mean; `None` if it means none."""
+    """The seconds that "90", "1.5s", "17ms" or "6m0s" mean; `None` if it means none."""
     text = text.strip()
     try:
         seconds = float(text)
