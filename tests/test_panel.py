@@ -130,11 +130,24 @@ def test_a_model_that_never_waits_says_so() -> None:
 # --- whose panel, and whether it tells the truth
 
 
+def test_one_model_has_one_panel(llm: SimulatedOpenAI) -> None:
+    """Asked for twice, it is one object with two views, so neither can be out of date."""
+    shown = panel(llm)
+    assert panel(llm) is shown
+    assert panel(simulated(seed=99)) is not shown
+
+
 def test_without_a_model_it_is_the_default_one() -> None:
     """`panel()` moves what `connect()` gives."""
-    panel().sliders["ttft"].value = 3
-    assert panel(connect()).sliders["ttft"].value == 3
-    panel().reset.click()
+    shown = panel()
+    assert panel(connect()) is shown
+
+
+def test_a_closed_panel_is_replaced(llm: SimulatedOpenAI) -> None:
+    """A widget that was closed cannot be shown again: the next call makes a new one."""
+    closed = panel(llm)
+    closed.close()
+    assert panel(llm) is not closed
 
 
 def test_it_shows_what_code_has_set(llm: SimulatedOpenAI) -> None:

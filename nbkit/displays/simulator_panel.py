@@ -7,13 +7,14 @@ from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import ipywidgets  # type: ignore[import-untyped]
 
 from nbkit.errors import ConnectError
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
-from nbkit.simulator import PROFILES, SETTINGS, Profile
+from nbkit.simulator import PROFILES, SETTINGS, Profile, Simulator
 
 _STYLE = Path(__file__).parent / "static" / "panel.css"
 
@@ -190,8 +191,8 @@ def panel(llm: Any = None) -> Panel:
     in the panel keeps the speed, seed and context window of the connection, and Reset brings back
     all that the model was connected with. Below the sliders, the profile in force in words.
 
-    Sliders move the model when they are let go; with ipykernel 6, only once the running cell has
-    ended.
+    One model has one panel, however often it is asked for. Sliders move the model when they are
+    let go; with ipykernel 6, only once the running cell has ended.
 
     Raises NotSimulatedError for a real model, SimulatorError if the simulator is gone; once the
     panel is up, such errors appear in it.
@@ -205,9 +206,16 @@ def panel(llm: Any = None) -> Panel:
             f"{name} is not simulated, so nothing here can set its speed",
             'use nbkit.panel(nbkit.connect("simulated")).',
         )
-    shown = Panel(llm)
+    key = (llm.simulator, llm.model)
+    shown = _panels.get(key)
+    # A panel that was closed cannot be displayed any more.
+    if shown is None or shown.comm is None:
+        shown = _panels[key] = Panel(llm)
     shown.refresh()
     return shown
+
+
+_panels: WeakValueDictionary[tuple[Simulator, str], Panel] = WeakValueDictionary()
 
 
 def in_words(profile: Profile) -> str:
