@@ -5,6 +5,7 @@ import linecache
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
@@ -27,7 +28,9 @@ def lines_of(thread: int) -> tuple[str, str] | None:
     frames = list(_stack(_frame_of(thread)))
     if not frames:
         return None
-    return _describe(min(frames, key=_distance_from_reader)), _describe(frames[0])
+    return _describe(
+        min(frames, key=lambda frame: _distance_from_reader(frame.f_code.co_filename))
+    ), _describe(frames[0])
 
 
 def _frame_of(thread: int) -> FrameType | None:
@@ -52,9 +55,9 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _distance_from_reader(frame: FrameType) -> int:
-    """0 for the reader's own code, 1 for libraries, 2 for Python itself."""
-    name = frame.f_code.co_filename
+@cache
+def _distance_from_reader(name: str) -> int:
+    """Of a file: 0 for the reader's own code, 1 for libraries, 2 for Python itself."""
     if {"site-packages", "dist-packages"} & set(PurePath(name).parts) or name.startswith(_PACKAGE):
         return 1
     return 2 if name.startswith((_STDLIB, "<frozen")) else 0
