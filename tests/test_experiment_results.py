@@ -290,6 +290,6 @@ def test_the_figure_fits_what_was_measured(
 
 def test_before_anything_was_measured_there_is_no_latest(monkeypatch: pytest.MonkeyPatch) -> None:
     """`latest` says what to do where nothing was measured."""
-    monkeypatch.setattr(Experiment, "_latest", [])
+    monkeypatch.setattr(Experiment, "_latest", None)
     with pytest.raises(ExperimentError, match="Nothing was measured yet"):
         Experiment.latest()

@@ -1,6 +1,5 @@
 """What an experiment found: every request, figures by label and load, and how to keep them."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -9,7 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from nbkit.batch.file_path import file_path
 from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.saved import read, write
-from nbkit.experiment.table import listed, notes_of_points, notes_of_requests, table_row
+from nbkit.experiment.table import (
+    failures_of,
+    listed,
+    notes_of_points,
+    notes_of_requests,
+    table_row,
+)
 from nbkit.experiment.verdicts import Comparison, compared
 from nbkit.metrics.load_point import Kind, LoadPoint
 from nbkit.metrics.percentiles import METRICS
@@ -43,7 +48,7 @@ class Experiment:
     planned: int
     """How many requests were to be made; fewer `results` mean that it was stopped."""
     parameters: dict[str, Any]
-    """What was asked of whom: settings, and by label what decides the answers."""
+    """The settings, and by label what decides the answers."""
     environment: dict[str, Any] = field(default_factory=dict)
     """When, on which machine, with which versions."""
     questions: list[str] | None = field(default=None, repr=False)
@@ -51,12 +56,12 @@ class Experiment:
     results: list[Measurement] = field(default_factory=list, repr=False)
     """Every request that ended, in the order of ending, failed ones too."""
 
-    _latest: ClassVar["list[Experiment]"] = []
+    _latest: ClassVar["Experiment | None"] = None
 
-    @classmethod
-    def begin(cls, experiment: "Experiment") -> None:
+    @staticmethod
+    def begin(experiment: "Experiment") -> None:
         """Make an experiment the one that `latest` gives."""
-        cls._latest[:] = [experiment]
+        Experiment._latest = experiment
 
     @classmethod
     def latest(cls) -> "Experiment":
@@ -64,9 +69,9 @@ class Experiment:
 
         Raises `ExperimentError` if there is none.
         """
-        if not cls._latest:
+        if cls._latest is None:
             raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
-        return cls._latest[0]
+        return cls._latest
 
     @property
     def stopped(self) -> bool:
@@ -86,7 +91,7 @@ class Experiment:
     @property
     def failures(self) -> dict[str, int]:
         """What went wrong, and how often; the most frequent first."""
-        return dict(Counter(one.error for one in self.results if one.error).most_common())
+        return failures_of(self.results)
 
     def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
         """The requests of a label, at a load, or both.

@@ -14,9 +14,14 @@ _LATE = 0.05
 """Seconds that a request may be late without a note: nobody notices less."""
 
 
+def failures_of(results: Iterable[Measurement]) -> dict[str, int]:
+    """What went wrong, and how often; the most frequent first."""
+    return dict(Counter(one.error for one in results if one.error).most_common())
+
+
 def notes_of_requests(results: Sequence[Measurement]) -> Iterator[str]:
     """What a reader must know about the requests, in sentences."""
-    for error, times in Counter(one.error for one in results if one.error).most_common():
+    for error, times in failures_of(results).items():
         yield f"{times} of {count(len(results), 'request')} failed: {error}"
     if asleep := sum(one.trace.suspended for one in results):
         answers = count(asleep, "answer")
