@@ -18,7 +18,7 @@ from nbkit.simulator.answers import TOKENS_SURE, TOKENS_UNSURE, answer
 from nbkit.simulator.pacing import PROFILES
 from nbkit.simulator.passages import split_sentences, take_apart
 from nbkit.simulator.prompts import PromptMessage
-from nbkit.simulator.ranking import READ, rank
+from nbkit.simulator.ranking import MOST_READ, rank
 from nbkit.simulator.tokens import tokenize
 
 pytest_plugins = ["tests.simulated"]
@@ -44,11 +44,9 @@ def ask(question: str, context: str = CONTEXT) -> str:
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> sentence_vectors.Memory:
-    """Give an empty memory of vectors in the place of the process's own."""
-    fresh = sentence_vectors.Memory()
-    monkeypatch.setattr(sentence_vectors, "_memory", fresh)
-    return fresh
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No vector is known yet."""
+    monkeypatch.setattr(sentence_vectors, "_kept", {})
 
 
 def test_a_question_may_share_no_word_with_its_answer() -> None:
@@ -68,7 +66,8 @@ def test_the_length_follows_from_how_sure_it_is() -> None:
     assert sure < unsure <= TOKENS_UNSURE + longest
 
 
-def test_answers_do_not_depend_on_what_was_asked_before(memory: sentence_vectors.Memory) -> None:
+@pytest.mark.usefixtures("nothing_kept")
+def test_answers_do_not_depend_on_what_was_asked_before() -> None:
     """The same question gets the same answer, whichever vectors are known already."""
     alone = ask("Where could I cook our dinner?")
     for question in ("晚上能住几个人？", "Is it fast?"):
@@ -76,9 +75,8 @@ def test_answers_do_not_depend_on_what_was_asked_before(memory: sentence_vectors
     assert ask("Where could I cook our dinner?") == alone
 
 
-def test_a_sentence_is_encoded_once(
-    memory: sentence_vectors.Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_sentence_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known sentences cost nothing: a new question about them encodes the question alone."""
     ask("Where could I cook our dinner?")
     encoded: list[str] = []
@@ -93,20 +91,18 @@ def test_a_sentence_is_encoded_once(
     assert encoded == ["What powers it?"]
 
 
-def test_the_memory_is_bounded() -> None:
-    """The text not met for longest is forgotten first, and vectors have length 1."""
-    memory = sentence_vectors.Memory(2)
-    first = memory.vectors(["a", "b"])
-    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
-    memory.vectors(["a"])
-    memory.vectors(["c"])
-    assert list(memory._vectors) == ["a", "c"]
-    assert len(memory.vectors(["a", "b", "c", "d"])) == 4
+@pytest.mark.usefixtures("nothing_kept")
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest vectors are forgotten first, and a context larger than the limit still works."""
+    monkeypatch.setattr(sentence_vectors, "MOST_KEPT", 2)
+    assert len(sentence_vectors.nearness("a", ["b", "c", "d"], [0, 0, 1])) == 3
+    assert list(sentence_vectors._kept) == ["c", "d"]
+    vectors = list(sentence_vectors._kept.values())
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_huge_context_is_read_in_part(
-    memory: sentence_vectors.Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_huge_context_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a limit only the sentences with the best words are compared by meaning."""
     encoded: list[str] = []
 
@@ -115,10 +111,10 @@ def test_a_huge_context_is_read_in_part(
         return np.ones((len(texts), 4), dtype=np.float32) / 2
 
     monkeypatch.setattr(sentence_vectors, "encode", encode)
-    crowd = " ".join(f"Crate {n} holds rope." for n in range(3 * READ))
+    crowd = " ".join(f"Crate {n} holds rope." for n in range(3 * MOST_READ))
     document = take_apart(f"# Hold\n\n{crowd} The anchor weighs 16 kg.")
     assert "anchor" in rank("What does the anchor weigh?", document)[0].text
-    assert len(encoded) == READ + 1
+    assert len(encoded) == MOST_READ + 1
 
 
 # What follows needs answers that take a known time to find.

@@ -1,19 +1,16 @@
 """What the simulated model says: the context's own sentences, chosen by the question."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import groupby
-from statistics import fmean
 
 from nbkit.simulator.passages import Paragraph, take_apart
 from nbkit.simulator.prompts import Prompt, PromptMessage, read_prompt
 from nbkit.simulator.ranking import Ranked, is_chinese, is_found, rank, words
 from nbkit.simulator.tokens import tokenize
 
-TOKENS_SURE, TOKENS_SURE_ZH, TOKENS_UNSURE, TOKENS_LONG = 50, 80, 200, 450
-"""Length of an answer, about: shortest (Chinese takes more tokens to say the same), not sure which
-sentences answer, asked for at length."""
+TOKENS_SURE, TOKENS_UNSURE, TOKENS_LONG = 80, 200, 450
+"""Length of an answer, about: shortest, not sure which sentences answer, asked for at length."""
 CLOSE = 0.2
 """How far below the best score a sentence may be that makes an answer longer than the shortest."""
 
@@ -60,20 +57,22 @@ def answer(messages: Sequence[PromptMessage]) -> str:
     # A question of a chat may be understood only with the one before it.
     leans = len(words(prompt.question)) < 2 or _LEANS.search(prompt.question)
     earlier = prompt.earlier[-1] if prompt.earlier and leans else ""
+    asked = f"{earlier} {prompt.question}".strip()
     if prompt.kind == "condense":
-        return f"{earlier} {prompt.question}".strip()
+        return asked
     chinese = is_chinese(prompt.question or prompt.context)
-    if prompt.kind == "chat" or not prompt.context.strip():
+    if prompt.kind == "chat" or not prompt.context:
         return prompt.existing or _NO_CONTEXT[chinese]
     paragraphs = _take_apart(prompt.context)
     ranked = rank(prompt.question, paragraphs, earlier)
-    everything = prompt.kind == "summarize" or not prompt.question
-    if not everything and not is_found(f"{earlier} {prompt.question}", ranked):
+    if prompt.kind == "summarize" or not prompt.question:
+        found = _at_length(paragraphs, ranked)
+    elif not is_found(asked, ranked):
         found = ""
-    elif everything or _AT_LENGTH.search(prompt.question):
+    elif _AT_LENGTH.search(prompt.question):
         found = _at_length(paragraphs, ranked)
     else:
-        found = _briefly(prompt.question, paragraphs, ranked)
+        found = _briefly(paragraphs, ranked, whole=bool(_STEPS.search(prompt.question)))
     if prompt.kind == "refine":
         found = _refined(prompt, ranked, found)
     return found or _NOT_FOUND[chinese]
@@ -90,29 +89,28 @@ def _refined(prompt: Prompt, ranked: Sequence[Ranked], found: str) -> str:
     return f"{found}\n\n{existing}"
 
 
-def _briefly(question: str, paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked]) -> str:
+def _briefly(paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked], *, whole: bool) -> str:
+    """The best sentences; with `whole` the best paragraph entire, since of steps all are needed."""
     best = ranked[0]
-    # Of steps, all are needed.
-    steps = paragraphs[best.paragraph].is_list and _STEPS.search(question)
+    first = paragraphs[best.paragraph]
     chosen: dict[str, Ranked] = {}
-    length = len(tokenize(paragraphs[best.paragraph].markdown)) if steps else 0
-    least = TOKENS_SURE_ZH if is_chinese(question) else TOKENS_SURE
+    length = len(tokenize(first.markdown)) if whole else 0
+    lowest = best.score - (0 if whole else CLOSE)
     for r in ranked:
-        if length >= TOKENS_UNSURE or (length >= least and r.score < best.score - CLOSE):
+        if length >= TOKENS_UNSURE or (length >= TOKENS_SURE and r.score < lowest):
             break
-        if r.text not in chosen and not (steps and r.paragraph == best.paragraph):
+        if r.text not in chosen and not (whole and r.paragraph == best.paragraph):
             chosen[r.text] = r
             length += len(tokenize(r.text))
-    # The paragraph of the best sentence first, then in the order of the context.
-    ordered = sorted(chosen.values(), key=lambda r: (r.paragraph != best.paragraph, r.place))
-    parts = [paragraphs[best.paragraph].markdown] if steps else []
-    for number, rows in groupby(ordered, key=lambda r: r.paragraph):
-        parts.append(_join([r.text for r in rows], is_list=paragraphs[number].is_list))
-    return "\n\n".join(parts)
+    by_paragraph: dict[int, list[str]] = {} if whole else {best.paragraph: []}
+    for r in sorted(chosen.values(), key=lambda r: r.place):
+        by_paragraph.setdefault(r.paragraph, []).append(r.text)
+    parts = [_join(texts, paragraphs[n]) for n, texts in by_paragraph.items()]
+    return "\n\n".join([first.markdown, *parts] if whole else parts)
 
 
-def _join(sentences: Sequence[str], *, is_list: bool) -> str:
-    if is_list and len(sentences) > 1:
+def _join(sentences: Iterable[str], paragraph: Paragraph) -> str:
+    if paragraph.is_list:
         return "\n".join(f"- {sentence}" for sentence in sentences)
     text = ""
     for sentence in sentences:
@@ -122,26 +120,19 @@ def _join(sentences: Sequence[str], *, is_list: bool) -> str:
 
 
 def _at_length(paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked]) -> str:
-    """The best sections in their own Markdown, in the order of the context."""
-    scores: dict[int, list[float]] = {}
-    for r in ranked:
-        scores.setdefault(r.paragraph, []).append(r.score)
-    sections = [
-        list(rows)
-        for _, rows in groupby(
-            sorted(scores), key=lambda n: (paragraphs[n].chunk, paragraphs[n].headings)
-        )
-    ]
-    sections.sort(key=lambda rows: -fmean(score for n in rows for score in scores[n]))
-    chosen: list[list[int]] = []
+    """The best paragraphs in their own Markdown under their headings, in the context's order."""
+    chosen: list[int] = []
     room = TOKENS_LONG
-    for rows in sections:
-        size = sum(len(tokenize(paragraphs[n].markdown)) for n in rows)
-        if not chosen or size <= room:
-            chosen.append(rows)
-            room -= size
+    for number in dict.fromkeys(r.paragraph for r in ranked):
+        room -= len(tokenize(paragraphs[number].markdown))
+        if chosen and room < 0:
+            break
+        chosen.append(number)
     parts: list[str] = []
-    for rows in sorted(chosen):
-        parts.extend(f"## {title}" for title in paragraphs[rows[0]].headings[-1:])
-        parts.extend(paragraphs[n].markdown for n in rows)
+    above: tuple[str, ...] = ()
+    for p in (paragraphs[number] for number in sorted(chosen)):
+        if p.headings != above:
+            parts.extend(f"## {title}" for title in p.headings[-1:])
+        above = p.headings
+        parts.append(p.markdown)
     return "\n\n".join(parts)

@@ -1,6 +1,5 @@
 """The control paths: change a model while it writes, and read what became of each request."""
 
-import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -70,6 +69,6 @@ async def _stats(request: web.Request) -> web.Response:
     return web.json_response(stats)
 
 
-async def _warm(_: web.Request) -> web.Response:
-    threading.Thread(target=sentence_vectors.load, daemon=True).start()
+async def _warm(request: web.Request) -> web.Response:
+    request.app[STATE].finder.submit(sentence_vectors.load)
     return web.json_response({})

@@ -51,7 +51,7 @@ class Profile:
                 raise ProfileError(f"{name}={value!r} is not possible", f"give {wanted}.")
 
     def change(self, settings: Mapping[str, Any]) -> "Profile":
-        """Give this profile with some settings replaced; ProfileError names an unknown one."""
+        """The profile with some settings replaced; ProfileError names an unknown one."""
         unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
             raise ProfileError(

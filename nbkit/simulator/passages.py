@@ -29,14 +29,13 @@ _METADATA = re.compile(
     r"\n?)+"
 )
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)、])\s+", re.MULTILINE)
-_ROW_RULE = re.compile(r"\|?[\s:|-]+\|?")
 _END = re.compile(
     r"(?<=[。！？])(?=[^。！？”』」）])|(?<=[。！？][”』」）])"
     r"|(?:(?<=[.!?])|(?<=[.!?][\")”]))[ \n]+(?=[A-Z0-9\"“(*`])"
 )
 _CJK = r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 _WRAP = re.compile(rf"(?<={_CJK})\s*\n\s*(?={_CJK})")
-_TITLE = re.compile(r"[^\n|.!?。！？:：;；,，]{1,60}")
+_TITLE = re.compile(r"(?![-*+•]|\d+[.)、])[^\n|.!?。！？:：;；,，]{1,60}")
 
 
 def take_apart(context: str) -> tuple[Paragraph, ...]:
@@ -48,20 +47,19 @@ def take_apart(context: str) -> tuple[Paragraph, ...]:
     paragraphs: list[Paragraph] = []
     headings: list[tuple[int, str]] = []
     chunk = 0
-    blocks = [found[0] for found in _BLOCK.finditer(context)]
+    blocks = [found[0].strip("\n") for found in _BLOCK.finditer(context)]
     for block, following in zip(blocks, [*blocks[1:], ""], strict=True):
         text = _METADATA.sub("", block).strip("\n")
         level = len(text) - len(text.lstrip("#"))
-        if text != block.strip("\n"):
-            headings, chunk = [], chunk + bool(paragraphs)
-        is_title = _TITLE.fullmatch(text.strip()) and not _ITEM.match(text)
-        if not level and is_title and following and not _METADATA.match(following):
+        if not level and following and _TITLE.fullmatch(text) and not _METADATA.match(following):
             level = 2
+        if text != block or (level == 1 and paragraphs and paragraphs[-1].chunk == chunk):
+            chunk += bool(paragraphs)
+            headings = []
         if level:
-            chunk += level == 1 and bool(paragraphs) and paragraphs[-1].chunk == chunk
             headings = [heading for heading in headings if heading[0] < level]
             headings.append((level, text.strip("# ")))
-        elif text.strip():
+        elif text:
             titles = tuple(title for _, title in headings)
             is_list = text.lstrip().startswith("|") or bool(_ITEM.search(text))
             paragraphs.append(Paragraph(text, titles, chunk, tuple(_parts(text)), is_list))
@@ -80,14 +78,12 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _rows(lines: list[str]) -> Iterator[str]:
-    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
-    if len(lines) < 3 or not _ROW_RULE.fullmatch(lines[1].strip()):
-        yield from (" — ".join(row) for row in cells if any(row))
-        return
-    for row in cells[2:]:
-        named = zip(cells[0][1:], row[1:], strict=False)
-        rest = [f"{name}: {value}" if len(row) > 2 else value for name, value in named if value]
-        yield _plain(f"{row[0]} — {', '.join(rest)}" if rest else row[0])
+    names, *rows = ([_plain(cell) for cell in line.strip(" |").split("|")] for line in lines)
+    for row in rows:
+        if not re.fullmatch(r"[\s:-]+", "".join(row)):
+            named = zip(names, row, strict=False)
+            cells = [f"{name}: {value}" if len(row) > 2 else value for name, value in named]
+            yield " — ".join(filter(None, [row[0], ", ".join(cells[1:])]))
 
 
 def _plain(text: str) -> str:

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import httpx
-
 from nbkit.simulator.errors import ProfileError, SimulatorError
 
 START_TIMEOUT = 30.0
@@ -29,6 +27,8 @@ class Simulator:
     """
 
     def __init__(self) -> None:
+        import httpx  # here, because the server's process does without
+
         self._key = secrets.token_urlsafe(32)
         self._owner = os.getpid()
         self._process, self._log = _spawn()
@@ -126,9 +126,11 @@ class Simulator:
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         if not self.alive:
             raise SimulatorError(_GONE, _CONNECT)
+        from httpx import HTTPError
+
         try:
             response = self._http.request(method, path, **kwargs)
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             raise SimulatorError(f"{_GONE} ({type(error).__name__})", _CONNECT) from None
         if response.status_code == 400:
             raise ProfileError(response.json()["error"]["message"])
@@ -148,7 +150,7 @@ _running: Simulator | None = None
 
 
 def current() -> Simulator:
-    """Give this kernel's simulator; starts one if there is none, or if it has died."""
+    """The kernel's simulator; starts one if there is none, or if it has died."""
     global _running
     with _lock:
         if _running is None or not _running.alive:
@@ -193,8 +195,8 @@ def _environment() -> dict[str, str]:
 
 
 def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
-    if process.stdin is None or process.stdout is None:
-        raise SimulatorError("The simulated model has no pipes", "restart the kernel.")
+    assert process.stdin
+    assert process.stdout
     process.stdin.write(json.dumps({"key": key, "parent": os.getpid()}).encode() + b"\n")
     process.stdin.flush()
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,6 +109,9 @@ class State:
     def __init__(self, models: Mapping[str, Profile]) -> None:
         self.models = {name: Model(name, profile) for name, profile in models.items()}
         self.ledger = Ledger()
+        # One thread finds the answers, in the order of the requests: the loop goes on writing the
+        # others, and which request meets a rate limit does not depend on how long finding took.
+        self.finder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
         self._loop = asyncio.get_running_loop()
         self._born = self._loop.time()
 

@@ -5,7 +5,6 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -15,10 +14,6 @@ from nbkit.simulator.answers import answer
 from nbkit.simulator.pacing import Profile, failure
 from nbkit.simulator.state import KEY, STATE, Ask, ErrorReply, State, error_body
 from nbkit.simulator.writing import hang_up, write_plain, write_stream
-
-# One thread finds the answers, in the order of the requests: the loop goes on writing the others,
-# and which request meets a rate limit does not depend on how long its answer took to find.
-_finder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,7 +100,8 @@ async def _admit(request: web.Request, ask: Ask) -> web.StreamResponse | None:
     profile, model = ask.model.profile, ask.model
     attempt = model.count_attempt(ask.fingerprint)
     # The delay before the first token counts from the arrival, so this is part of it.
-    ask.plan(await asyncio.get_running_loop().run_in_executor(_finder, answer, ask.messages))
+    finder = request.app[STATE].finder
+    ask.plan(await asyncio.get_running_loop().run_in_executor(finder, answer, ask.messages))
     if profile.fault == "refuse":
         ask.record.status, ask.record.fault = "failed", "refuse"
         return hang_up(request)
