@@ -5,8 +5,10 @@ from collections.abc import Coroutine, Generator
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from nbkit.displays.live_widget import cell_runs
+from nbkit.displays.output import repeat_unseen
 from nbkit.loops.heartbeat import keep_waking
-from nbkit.loops.kernel import Place, kernel_shell, this_place
+from nbkit.loops.kernel import Place, ipython_shell, kernel_shell, this_place
 from nbkit.streaming.errors import StreamMisused
 
 _SETTLE_SECONDS = 3.0
@@ -21,11 +23,12 @@ class RunningView(Generic[Result]):
 
     def __init__(self, shown: Coroutine[Any, Any, None], place: Place | None = None) -> None:
         self._place = place or this_place()
+        if self._place.is_control:
+            _stop_earlier(self._place)
         self._task = asyncio.get_running_loop().create_task(shown, name="nbkit-view")
         _running[self._task] = self
         self._task.add_done_callback(_running.pop)
-        if self._place.cell is not None:
-            _watch_cells()
+        _watch_cells()
 
     def stop(self) -> None:
         """End generation at the model, keeping what has arrived; safe from any thread."""
@@ -65,14 +68,37 @@ def need_loop(name: str) -> None:
         ) from None
 
 
+def _stop_earlier(now: Place) -> None:
+    """Stop the views of earlier runs of a cell or control."""
+    for view in list(_running.values()):
+        if view._place.cell == now.cell is not None and view._place != now:
+            view.stop()
+
+
 @cache
 def _watch_cells() -> None:
     """Stop a view when its cell is run again: its output has just been cleared."""
 
     def before_cell(_info: Any) -> None:
         now = this_place()
-        for view in list(_running.values()):
-            if view._place.cell == now.cell is not None and view._place != now:
-                view.stop()
+        _stop_earlier(now)
+        cell_runs(now)
+        repeat_unseen()
 
-    kernel_shell().events.register("pre_run_cell", before_cell)
+    def after_cell(result: Any) -> None:
+        repeat_unseen()
+        if kernel_shell() is None and not getattr(result, "success", True):
+            _stop_in_terminal()
+
+    if (shell := ipython_shell()) is not None:
+        shell.events.register("pre_run_cell", before_cell)
+        shell.events.register("post_run_cell", after_cell)
+
+
+def _stop_in_terminal() -> None:
+    """Stop what IPython's terminal leaves unfinished: Ctrl-C there cancels no task."""
+    for task, view in list(_running.items()):
+        loop = task.get_loop()
+        if not loop.is_running():
+            view.stop()
+            loop.run_until_complete(asyncio.wait({task}, timeout=_SETTLE_SECONDS))

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any
 
 from nbkit.displays.active import RunningView, need_loop
-from nbkit.displays.final_output import settled_chat
+from nbkit.displays.final_output import Bundle, settled_chat
 from nbkit.displays.live_widget import ChatWidget
 from nbkit.displays.output import follow
 from nbkit.errors import NbkitError
@@ -63,8 +63,8 @@ class ChatView:
         """What was said in this view, and the answers."""
         self.place = this_place()
         self._ended = asyncio.Event()
-        self._transcript: Any = display(settled_chat([]), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.widget = ChatWidget([], self._hear)
+        self._transcript: Any = display(self._written(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self._slot: Any = display(self.widget, display_id=True)  # type: ignore[no-untyped-call]
 
     def say(self, message: str) -> TurnView:
@@ -87,16 +87,17 @@ class ChatView:
         """Forget all turns, here and in the engine's memory; raises `TurnRunning` during one."""
         self.conversation.clear()
         self.turns.clear()
+        self.widget.clear()
         self.write()
 
     def end(self) -> None:
         """Close the chat: the running turn is stopped, the transcript stays."""
         self.stop()
-        if not self._ended.is_set():
-            self._ended.set()
-            self.widget.close()
-        self._slot.update({"text/plain": "(chat ended)"}, raw=True)
+        self._ended.set()
         self.write()
+        html = f'<div data-nbkit="{self.widget.key}">(chat ended)</div>'
+        self._slot.update({"text/plain": "(chat ended)", "text/html": html}, raw=True)
+        self.widget.settle("(chat ended)")
 
     def add(self, message: str, answer: Answer) -> None:
         """Add a finished turn to the transcript."""
@@ -105,7 +106,13 @@ class ChatView:
 
     def write(self) -> None:
         """Write the transcript, in its place, into the notebook."""
-        self._transcript.update(settled_chat(self.turns, self._note), raw=True)
+        self._transcript.update(self._written(), raw=True)
+
+    def _written(self) -> Bundle:
+        """The transcript as static output; the page sees in it how many turns it holds."""
+        bundle = settled_chat(self.turns, self._note)
+        mark = f'data-nbkit="{self.widget.key}-turns" data-turns="{self.widget.finished}"'
+        return {**bundle, "text/html": f"<div {mark}>{bundle['text/html']}</div>"}
 
     @property
     def _note(self) -> str | None:

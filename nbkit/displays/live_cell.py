@@ -44,6 +44,11 @@ class LiveCell:
             self._room -= len(chunk)
 
     @property
+    def ended(self) -> bool:
+        """Whether its stream is over."""
+        return "caption" in self._facts or "caption" in self._news
+
+    @property
     def owes_count(self) -> bool:
         """More chunks have come than were sent to the page."""
         return self._told != self._chunks

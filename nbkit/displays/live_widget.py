@@ -1,19 +1,33 @@
-"""The widget that shows streams while they run; it exists only until they settle."""
+"""The widget that shows streams while they run, and who shows the answer after it.
+
+| the widget is | who shows the answer | until |
+|---|---|---|
+| live | its views | the streams have settled |
+| settled | its views; static output has been sent to take their place | every page that has the
+  widget has said `replaced`: it has found that output, by `key` |
+| kept | its views: a page does not get the output (inside an `Output`, loaded again, a second tab),
+  or there is none (a closed tab) | its cell is run again, and no page shows a view any more |
+
+Nothing else closes it, so no answer disappears.
+"""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anywidget
 import traitlets
 
 from nbkit.displays.live_cell import COUNT_SECONDS, LiveCell
+from nbkit.loops.kernel import Place, this_place
 
 _STATIC = Path(__file__).parent / "static"
 _FIRST_CHECKPOINT = 128
-_RELOADED = "The page was loaded again meanwhile: run the cell again to keep an answer in the file."
+_UNFINISHED = "(An answer was streaming here: run the cell again to see it.)"
+_open: "set[LiveWidget]" = set()
 Hear = Callable[[dict[str, Any]], None]
 """Takes a message of the page, on the event loop: its type, and what belongs to it."""
 _REST = 4
@@ -23,6 +37,15 @@ _REST = 4
 def script(*names: str) -> str:
     """JavaScript of a widget: files of `static`, one after the other, as one module."""
     return "\n".join((_STATIC / name).read_text("utf-8") for name in names)
+
+
+class _Page(NamedTuple):
+    """What a page has said of a widget."""
+
+    seen: bool
+    """A view of it is mounted."""
+    replaced: bool
+    """The static output that takes its place is there."""
 
 
 class LiveWidget(anywidget.AnyWidget):
@@ -37,12 +60,15 @@ class LiveWidget(anywidget.AnyWidget):
     _css = _STATIC / "live.css"
 
     checkpoint: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
+    key = traitlets.Unicode().tag(sync=True)
+    """Names the static output that takes this widget's place: its `data-nbkit`."""
+    settled = traitlets.Bool(False).tag(sync=True)
     race = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, labels: Sequence[str], hear: Hear, *, race: bool = False) -> None:
         self.cells = [LiveCell(number, label) for number, label in enumerate(labels)]
         self._began = time.perf_counter()
-        super().__init__(race=race, checkpoint=self._whole())
+        super().__init__(race=race, checkpoint=self._whole(), key=secrets.token_urlsafe(9))
         self._hear_page = hear
         self._loop = asyncio.get_running_loop()
         # One stream flows at the pace of a film; many share a slower clock, for what a frame
@@ -53,7 +79,11 @@ class LiveWidget(anywidget.AnyWidget):
         self._counting: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._sent, self._next_checkpoint = 0, _FIRST_CHECKPOINT
-        self._mounted = 0
+        self._place = this_place()
+        self._pages: dict[str, _Page] = {}
+        self._run_again = False
+        self._text = _UNFINISHED
+        _open.add(self)
         self.on_msg(self._hear)
 
     def add(self, index: int, chunk: str, **facts: Any) -> None:
@@ -67,22 +97,41 @@ class LiveWidget(anywidget.AnyWidget):
         self.cells[index].tell(**facts)
         self._touch(index)
 
-    def settle(self) -> None:
-        """Make way for static output; stay where a page loaded again would be left with nothing.
+    @property
+    def is_seen(self) -> bool:
+        """Whether a page has it."""
+        return bool(self._pages)
 
-        Such a page does not know the output by its display id, so that nothing can replace it.
+    def settle(self, text: str) -> None:
+        """Let the page look for the static output that has been sent to take this place.
+
+        `text` is what the widget shows where there are no widgets.
         """
-        if self._mounted <= 1:
+        self._text = text
+        self.settled = True
+        self._end_if_done()
+
+    def cell_runs_again(self) -> None:
+        """Close as soon as no view shows the answer: the cell's output has just been cleared."""
+        self._run_again = True
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        pages = self._pages.values()
+        replaced = bool(pages) and all(page.replaced for page in pages)
+        unseen = self._run_again and not any(page.seen for page in pages)
+        if self.settled and (replaced or unseen):
             self.close()
-            return
-        for index in range(len(self.cells)):
-            self.tell(index, note=_RELOADED)
+
+    def __repr__(self) -> str:
+        return self._text
 
     def close(self) -> None:
         """Take the widget, and the layout ipywidgets gave it, out of kernel and page."""
         for timer in (self._timer, self._counting):
             if timer is not None:
                 timer.cancel()
+        _open.discard(self)
         layout = self.layout
         super().close()
         layout.close()
@@ -129,17 +178,32 @@ class LiveWidget(anywidget.AnyWidget):
         """Take a message of the page; some front ends deliver it in another thread."""
         if not isinstance(message, dict):
             return
-        if message.get("type") in ("mount", "resync"):
-            self._mounted += message["type"] == "mount"
-            self._loop.call_soon_threadsafe(lambda: self.send(self._whole()))
-        else:
-            self._loop.call_soon_threadsafe(self._hear_page, message)
+        self._loop.call_soon_threadsafe(self._take, message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"type": "page", "page": str(name)}:
+                self._pages[name] = _Page(bool(message.get("seen")), bool(message.get("replaced")))
+                self._end_if_done()
+            case {"type": "resync"}:
+                self.send(self._whole())
+            case _:
+                self._hear_page(message)
+
+
+def cell_runs(place: Place) -> None:
+    """Tell the widgets of a cell's earlier runs that it is run again."""
+    for widget in list(_open):
+        if widget._place.cell == place.cell is not None and widget._place != place:
+            widget.cell_runs_again()
 
 
 class ChatWidget(LiveWidget):
-    """The running turn of a chat, and the box to say something; each turn is a cell of its own."""
+    """The turns of a chat that the page does not show as static output yet, and the box."""
 
     _esm = script("stream_cell.js", "chat.js")
+    _first = 0
+    """Index of the first turn that is not cleared."""
 
     def begin(self, message: str) -> int:
         """Show a new turn; returns its index."""
@@ -148,9 +212,19 @@ class ChatWidget(LiveWidget):
         self.tell(index, label=message, began=self._clock())
         return index
 
+    @property
+    def finished(self) -> int:
+        """How many turns have ended, the cleared ones too."""
+        return sum(cell.ended for cell in self.cells)
+
+    def clear(self) -> None:
+        """Show none of the turns so far any more."""
+        self._first = len(self.cells)
+        self.send({"cleared": self._first})
+
     def notice(self, text: str) -> None:
         """Say something about the chat itself, above the box."""
         self.send({"notice": text})
 
     def _whole(self) -> dict[str, Any]:
-        return {**super()._whole(), "cells": [cell.whole() for cell in self.cells[-1:]]}
+        return {"t": self._clock(), "cells": [cell.whole() for cell in self.cells[self._first :]]}

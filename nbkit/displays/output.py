@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from nbkit.displays.final_output import Bundle, caption, source_rows
 from nbkit.displays.live_widget import Hear, LiveWidget
-from nbkit.loops.kernel import kernel_shell, this_place
+from nbkit.loops.kernel import has_widgets, kernel_shell, this_place
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
@@ -50,14 +50,28 @@ class CellOutput:
 
     def settle(self, bundle: Bundle) -> None:
         """Replace the widget by output that needs no kernel."""
-        self._settled = bundle
-        self._slot.update(bundle, raw=True)
-        self._live.settle()
+        html = f'<div data-nbkit="{self._live.key}">{bundle["text/html"]}</div>'
+        self._settled = {**bundle, "text/html": html}
+        self._slot.update(self._settled, raw=True)
+        self._live.settle(bundle["text/plain"])
+        if not self._live.is_seen:
+            _unseen.add(self)
 
     def repeat(self) -> None:
-        """Send it again if a later cell waited: nbclient reads the running cell's output only."""
+        """Send it again if a later cell runs: nbclient reads the running cell's output only."""
+        _unseen.discard(self)
         if this_place() != self._place:
             self._slot.update(self._settled, raw=True)
+
+
+_unseen: set[CellOutput] = set()
+"""Settled, and no page shows them: what reads the notebook is no browser, perhaps."""
+
+
+def repeat_unseen() -> None:
+    """Send what nobody has seen again, as output of the cell that runs now."""
+    for output in list(_unseen):
+        output.repeat()
 
 
 class Terminal:
@@ -69,26 +83,33 @@ class Terminal:
     def add(self, index: int, chunk: str, **facts: Any) -> None:
         """Write a chunk at once."""
         if self._live:
-            sys.stdout.write(chunk)
-            sys.stdout.flush()
+            _write(chunk)
 
     def tell(self, index: int, **facts: Any) -> None:
         """Write the caption, when it is known."""
         if self._live and "caption" in facts:
-            sys.stdout.write(f"\n{facts['caption']}\n")
+            _write(f"\n{facts['caption']}\n")
 
     def settle(self, bundle: Bundle) -> None:
         """Write what has not been written yet."""
         if not self._live:
-            sys.stdout.write(f"{bundle['text/plain']}\n")
+            _write(f"{bundle['text/plain']}\n")
 
     def repeat(self) -> None:
         """Nothing: it is on the screen."""
 
 
+def _write(text: str) -> None:
+    """Write to standard output, with `?` for what its encoding (a Windows console's) cannot say."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
 def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> Screen:
     """Return the place where this process can show streams."""
-    return CellOutput(labels, hear, race=race) if kernel_shell() else Terminal(labels)
+    in_cell = kernel_shell() is not None and has_widgets()
+    return CellOutput(labels, hear, race=race) if in_cell else Terminal(labels)
 
 
 async def follow(tokens: TokenStream, screen: Screen, index: int) -> Answer | None:

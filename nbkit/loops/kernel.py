@@ -7,23 +7,48 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Place:
-    """A run of a cell."""
+    """A run of a cell, or of what a button or another control calls."""
 
     cell: str | None
-    """The id the notebook gives the cell, where the front end sends it."""
+    """The id of the cell or control, where the front end sends it."""
     execution: str | None
-    """The id of the request to run it."""
+    """The id of the message that runs it."""
+    is_control: bool = False
 
 
 def kernel_shell() -> Any:
     """The IPython shell of the Jupyter kernel that runs this code; `None` without one."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell = ipython_shell()
     return shell if hasattr(shell, "kernel") else None
 
 
-def this_place() -> Place:
-    """Say where in a notebook the running code stands."""
+def ipython_shell() -> Any:
+    """The IPython shell that runs this code, in a kernel or a terminal; `None` without one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def _parent() -> dict[str, Any]:
+    """The message that made the kernel run this code."""
     shell = kernel_shell()
-    parent = {} if shell is None else shell.kernel.get_parent()
-    return Place(parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id"))
+    return {} if shell is None else shell.kernel.get_parent()
+
+
+def this_place() -> Place:
+    """Where in a notebook the running code stands."""
+    parent = _parent()
+    header = parent.get("header", {})
+    if header.get("msg_type") == "comm_msg":
+        return Place(parent["content"].get("comm_id"), header.get("msg_id"), is_control=True)
+    return Place(parent.get("metadata", {}).get("cellId"), header.get("msg_id"))
+
+
+def has_widgets() -> bool:
+    """Whether the front end may show widgets: a notebook does, a console does not.
+
+    Only a front end with a person in front of it answers `input()`, and only a notebook names the
+    cell. Google Colab does not name it.
+    """
+    parent = _parent()
+    asks = parent.get("content", {}).get("allow_stdin", False)
+    return not asks or this_place().cell is not None or "google.colab" in sys.modules

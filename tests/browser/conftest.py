@@ -40,7 +40,7 @@ def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> No
     if kernel:
         lab.lend_kernel(name)
     if page.url.startswith(lab.url) and page.evaluate(EMPTY_LAB):
-        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path})", name)
+        page.evaluate("path => void jupyterapp.commands.execute('docmanager:open', {path})", name)
     else:
         page.goto(lab.address(name))
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)

@@ -67,12 +67,16 @@ class Lab:
             kernel = session["kernel"]["id"]
             if session["kernel"]["execution_state"] != "idle":
                 self.ask("POST", f"kernels/{kernel}/interrupt")
-            client = BlockingKernelClient()
-            client.load_connection_file(str(self.runtime / f"kernel-{kernel}.json"))
-            client.start_channels()
-            client.execute_interactive(EMPTY, timeout=60)
-            client.stop_channels()
+            self.execute(kernel, EMPTY)
             self.spare = session
+
+    def execute(self, kernel: str, code: str) -> None:
+        """Run code in a kernel, by its id, from no notebook."""
+        client = BlockingKernelClient()
+        client.load_connection_file(str(self.runtime / f"kernel-{kernel}.json"))
+        client.start_channels()
+        client.execute_interactive(code, timeout=60, allow_stdin=False)
+        client.stop_channels()
 
     def use_fresh_kernel(self) -> None:
         """Have the notebook of this test start a kernel, as a learner's does, and keep it."""

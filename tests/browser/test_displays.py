@@ -203,6 +203,6 @@ def test_a_page_loaded_again_in_mid_stream(lab: Lab, page: Page) -> None:
     expect(live.locator(".nbkit-open em")).to_have_text("second")
     run_cell(page, 2)
     expect(live).to_contain_text("✓ done")
-    expect(live).to_contain_text("run the cell again to keep an answer in the file")
+    expect(live).to_contain_text("Run the cell again to keep this answer in the file")
     shown = live.locator(".nbkit-text").inner_text().split()
     assert shown == ["First", "block.", "second", *(f"word{number}" for number in range(50))]

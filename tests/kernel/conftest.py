@@ -102,6 +102,16 @@ class Kernel:
         message = self.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         self.client.shell_channel.send(message)
 
+    def closed_once_replaced(self, run: Run) -> set[str]:
+        """What is closed when the live view of a run says that the page shows its static output."""
+        self.tell_widget(run.live_comm, type="page", page="one", seen=False, replaced=True)
+        return self.closed()
+
+    def closed(self) -> set[str]:
+        """The comms that are closed by now, since the last cell."""
+        later = self.run("import asyncio; await asyncio.sleep(0.05)")
+        return {content["comm_id"] for content in later.of("comm_close")}
+
 
 @contextmanager
 def running_kernel() -> Iterator[Kernel]:

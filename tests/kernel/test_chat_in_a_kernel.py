@@ -98,8 +98,8 @@ def test_end_leaves_only_static_output(ready: Kernel) -> None:
     ready.tell_widget(opened.live_comm, type="end")
     run = ready.follow(request)
     assert run.reply["status"] == "ok"
-    closed = {c["comm_id"] for c in run.of("comm_close")}
-    assert {c["comm_id"] for c in opened.of("comm_open")} <= closed
+    widgets = {c["comm_id"] for c in opened.of("comm_open")}
+    assert ready.closed_once_replaced(opened) == widgets
     assert "Hello" in str(_transcripts(run))
     assert ready.follow(ready.start("chat.say('More')")).reply["ename"] == "StreamMisused"
 
@@ -159,7 +159,7 @@ def test_show_settles_though_a_memory_fails(ready: Kernel) -> None:
     run = ready.follow(ready.start("await nbkit.show(full().astream_chat('Hello?'))"))
     assert run.reply["ename"] == "MemoryNotWritten"
     assert "memory could not be written" in run.settled[-1]["text/plain"]
-    assert run.live_comm in {content["comm_id"] for content in run.of("comm_close")}
+    assert run.live_comm in ready.closed_once_replaced(run)
 
 
 def test_the_screen_says_what_the_model_no_longer_sees(ready: Kernel) -> None:

@@ -25,16 +25,35 @@ def _has_text(run: Run) -> bool:
 
 
 def test_a_finished_answer_is_static(kernel: Kernel) -> None:
-    """The live view is replaced by HTML, Markdown and plain text, and its widget is closed."""
+    """HTML, Markdown and plain text take its place; the widget goes when the page shows them."""
     kernel.run(SETUP)
     run = kernel.run("answer = await nbkit.show(words(5, 0.01))")
     (bundle,) = run.settled
     assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
     assert all("word0 word1 word2 word3 word4" in text for text in bundle.values())
     assert "✓ done" in bundle["text/plain"]
-    assert {c["comm_id"] for c in run.of("comm_close")} == {
-        c["comm_id"] for c in run.of("comm_open")
-    }
+    assert not run.of("comm_close")
+    opened = {c["comm_id"] for c in run.of("comm_open")}
+    assert kernel.closed_once_replaced(run) == opened
+
+
+def test_a_widget_stays_where_its_successor_is_not_seen(kernel: Kernel) -> None:
+    """A second page that does not get the output keeps it, until its cell is run again."""
+    kernel.run(SETUP)
+    run = kernel.run("answer = await nbkit.show(words(5, 0.01))", cell="kept")
+
+    def say(page: str, *, seen: bool, replaced: bool = False) -> set[str]:
+        kernel.tell_widget(run.live_comm, type="page", page=page, seen=seen, replaced=replaced)
+        return kernel.closed()
+
+    assert not say("one", seen=True)
+    assert not say("two", seen=True)
+    assert not say("one", seen=False, replaced=True)
+    assert not say("two", seen=False)  # a closed tab may be opened again
+    assert not say("three", seen=True)
+    again = kernel.run("answer = await nbkit.show(words(5, 0.01))", cell="kept")
+    assert not again.of("comm_close")  # inside an Output it is still on the screen
+    assert run.live_comm in say("three", seen=False)
 
 
 def test_the_button_stops_an_awaited_cell(kernel: Kernel) -> None:

@@ -1,5 +1,5 @@
-// A chat: the turn that is running, and a box to say something. Finished turns are static output
-// above this widget, so that they stay in the file.
+// A chat: its running turn, and a box to say something. Finished turns are static output above this
+// widget, so that they stay in the file; each stays here until it is seen there.
 
 function render({ model, el }) {
   const box = element("textarea", "nbkit-say", {
@@ -17,8 +17,8 @@ function render({ model, el }) {
   el.classList.add("nbkit-live", "nbkit-chat");
   el.append(place, notice, form);
 
+  const turns = new Map(); // by index, what is not static output yet
   let turn = null;
-  let index = -1;
   let waiting = ""; // sent, and not yet begun: a busy kernel hears it later
   let clock = { seconds: 0, at: performance.now() };
 
@@ -49,40 +49,75 @@ function render({ model, el }) {
     say();
   });
 
+  const transcript = () => document.querySelector(`[data-nbkit="${model.get("key")}-turns"]`);
+  let late = 0;
+  const removeWritten = () => {
+    const ended = [...turns].filter(([, one]) => !one.running);
+    const written = ended.length ? Number(transcript()?.dataset.turns ?? 0) : 0;
+    for (const [index, one] of ended) {
+      if (index >= written) continue;
+      if (one.root.contains(document.activeElement)) box.focus();
+      one.root.remove();
+      turns.delete(index);
+    }
+    late = ended.some(([index]) => index >= written) ? late + 1 : 0;
+    if (late === 30) notice.textContent = "The page was loaded again: what is said from here on is not kept in the file.";
+  };
   const tick = () => {
     if (turn?.running) turn.tick(clock.seconds + (performance.now() - clock.at) / 1000);
+    removeWritten();
     return true; // the next turn counts on
+  };
+  const forget = (count) => {
+    for (const [index, one] of turns) {
+      if (index >= count) continue;
+      one.root.remove();
+      turns.delete(index);
+    }
+    // A page that was loaded again does not get the empty transcript.
+    setTimeout(() => {
+      const shown = transcript();
+      if (shown && shown.dataset.turns !== String(count)) shown.replaceChildren();
+    }, 1000);
   };
   const take = (message) => {
     if (message?.notice) {
       waiting = "";
       notice.textContent = message.notice;
     }
+    if (message?.cleared !== undefined) forget(message.cleared);
     for (const update of message?.cells ?? []) {
       clock = { seconds: message.t, at: performance.now() };
-      if (update[0] < index) continue;
-      if (update[0] > index) {
-        index = update[0];
+      const [index] = update;
+      if (!turns.has(index)) {
+        if (turn && index < turn.index) continue; // written, and removed
         waiting = notice.textContent = "";
         turn = new StreamCell({
           labelled: true,
           onStop: () => model.send({ type: "stop" }),
           onGap: () => model.send({ type: "resync" }),
         });
-        place.replaceChildren(turn.root);
+        turn.index = index;
+        turns.set(index, turn);
+        place.append(turn.root);
       }
-      turn.take(update);
-      tick();
-      if (!turn.running) place.replaceChildren();
+      turns.get(index).take(update);
     }
+    if (message?.cells) for (const one of turns.values()) one.tick(clock.seconds);
+    removeWritten();
     refresh();
+  };
+  // The chat has ended, and this page does not know the output that says so.
+  const stay = () => {
+    form.hidden = true;
+    notice.textContent = "(chat ended)";
   };
   const lose = () => {
     turn?.lose();
     for (const control of [box, send, clear, end]) control.disabled = true;
     notice.textContent = "✗ The kernel has gone: run the cell again.";
   };
-  return follow(model, { take, tick, lose });
+  return follow(model, { take, tick, lose, stay });
 }
 
-export default { render };
+export default { initialize, render };

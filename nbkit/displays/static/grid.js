@@ -46,7 +46,13 @@ function render({ model, el }) {
     if (!cells.some((cell) => cell.running)) tick();
   };
   const lose = () => cells.forEach((cell) => cell.lose());
-  return follow(model, { take, tick, lose });
+  // An Output has no place in the file; elsewhere the page was loaded again, or is a second one.
+  const stay = () => {
+    if (el.closest(".widget-output, .jupyter-widget-output")) return;
+    for (const cell of cells) cell.learn({ note: "Run the cell again to keep this answer in the file." });
+    tick();
+  };
+  return follow(model, { take, tick, lose, stay });
 }
 
 // A lane a runner: hollow while it waits for the first token, solid while it streams.
@@ -62,4 +68,4 @@ function drawLanes(cells, seconds) {
   }
 }
 
-export default { render };
+export default { initialize, render };

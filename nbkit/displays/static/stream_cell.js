@@ -165,9 +165,48 @@ class StreamCell {
   }
 }
 
+// What this page knows of each widget, by key: how many views of it are mounted, whether the static
+// output that takes its place has been seen, and what its views do if it is not (`stay`).
+const pages = new Map();
+
+function pageOf(model) {
+  const key = model.get("key");
+  if (!pages.has(key)) pages.set(key, { name: Math.random().toString(36).slice(2), views: 0, replaced: false, stays: new Set() });
+  return pages.get(key);
+}
+
+function tellKernel(model) {
+  const { name, views, replaced } = pageOf(model);
+  model.send({ type: "page", page: name, seen: views > 0, replaced });
+}
+
+// Once the kernel has sent static output, look for it in the page: a view may never be mounted.
+function initialize({ model }) {
+  const page = pageOf(model);
+  let looking;
+  let looks = 0;
+  const look = () => {
+    page.replaced = Boolean(document.querySelector(`[data-nbkit="${model.get("key")}"]`));
+    if (page.replaced) return tellKernel(model);
+    looks += 1;
+    if (looks === 30) for (const stay of page.stays) stay();
+    looking = setTimeout(look, looks < 30 ? 100 : 2000);
+  };
+  const onSettled = () => model.get("settled") && !looks && look();
+  model.on("change:settled", onSettled);
+  tellKernel(model);
+  onSettled();
+  return () => {
+    clearTimeout(looking);
+    model.off("change:settled", onSettled);
+  };
+}
+
 // Keep a view up to date with its model until it is taken away; returns what takes it away. `tick`
-// is called between messages, and says whether there is anything left to count.
-function follow(model, { take, tick, lose }) {
+// is called between messages, and says whether there is anything left to count. `stay` is called if
+// the page does not get the static output that would take its place.
+function follow(model, { take, tick, lose, stay }) {
+  const page = pageOf(model);
   const onCheckpoint = () => take(model.get("checkpoint"));
   model.on("msg:custom", take);
   model.on("change:checkpoint", onCheckpoint);
@@ -175,11 +214,17 @@ function follow(model, { take, tick, lose }) {
   const ticking = setInterval(() => tick() || clearInterval(ticking), 100);
   onCheckpoint();
   tick();
-  model.send({ type: "mount" });
+  page.views += 1;
+  page.stays.add(stay);
+  tellKernel(model);
+  model.send({ type: "resync" });
   return () => {
     clearInterval(ticking);
     model.off("msg:custom", take);
     model.off("change:checkpoint", onCheckpoint);
     model.off("comm_live_update", lose);
+    page.views -= 1;
+    page.stays.delete(stay);
+    tellKernel(model);
   };
 }
