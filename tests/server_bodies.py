@@ -21,7 +21,7 @@ def gemini(*quotas: str, wait: str = "34s") -> list[dict[str, Any]]:
 
 
 SPENT = "nothing left to spend"
-SHORTER = "use fewer sources"
+SHORTER = "send less"
 BUSY = "wait a moment"
 # HTTP status, body, how the message begins, what it advises, whether asking again can help.
 CASES: dict[str, tuple[int, Any, str, str, bool]] = {
@@ -56,7 +56,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
         429,
         error("Request too large for gpt-4o on tokens per min: Limit 30000, Requested 50000."),
         "Request too large for gpt-4o",
-        "send less at once",
+        SHORTER,
         False,
     ),
     "context": (
@@ -304,7 +304,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
         413,
         "<html><head><title>413 Request Entity Too Large</title></head></html>",
         "413 Request Entity Too Large",
-        "send less",
+        SHORTER,
         False,
     ),
     "nginx's 502": (

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Self
@@ -120,8 +121,13 @@ class LoopWatch:
         self._timer = turn_timer(self._loop)
         self._timer.listeners.append(self._note)
         self.start = time.perf_counter()
-        self._badge = _Badge() if kernel_shell() is not None else None
-        # The context carries the cell in which the badge is to be updated.
+        self._shown = _bundle("✓ loop free", _FREE)
+        self._display: Any = None
+        if kernel_shell() is not None:
+            from IPython.display import display
+
+            self._display = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        # The context carries the cell in which the display is to be updated.
         work = contextvars.copy_context().run
         self._sampler = threading.Thread(
             target=work, args=(self._sample,), name="nbkit-loop-watch", daemon=True
@@ -136,8 +142,7 @@ class LoopWatch:
         self._timer.leave(self._note)
         self._left.set()
         self._sampler.join()
-        if self._badge is not None:
-            self._badge.show(_summary(self))
+        self._show(_summary(self))
 
     def _note(self, turn: LoopTurn, end: float) -> None:
         assert self.start is not None
@@ -148,46 +153,29 @@ class LoopWatch:
     def _sample(self) -> None:
         """Look, from a thread of its own, at what keeps the loop from turning."""
         tick = min(self.threshold, _LONGEST_TICK)
+        painted = time.perf_counter()
         while not self._left.wait(tick) and not self._loop.is_closed():
-            turn = self._timer.turn
-            lasted = time.perf_counter() - turn.start if turn is not None else 0.0
+            turn, now = self._timer.turn, time.perf_counter()
+            lasted = now - turn.start if turn is not None else 0.0
             if turn is not None and lasted > _SAMPLED_AFTER:
                 lines = lines_of(self._timer.thread)
                 if lines is not None:
                     turn.seen.append(lines)
-            if self._badge is not None:
-                self._badge.repaint(self, turn, lasted)
+            if now - painted > _REPAINT_SECONDS:
+                painted = now
+                self._show(self._state(turn, lasted))
 
-
-class _Badge:
-    """The state of the loop in a cell's output, while it is being watched."""
-
-    def __init__(self) -> None:
-        from IPython.display import display
-
-        self._shown = _bundle("✓ loop free", _FREE)
-        self._painted = time.perf_counter()
-        self._slot: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-
-    def repaint(self, watch: LoopWatch, turn: LoopTurn | None, lasted: float) -> None:
-        """Show the present state, at most five times a second, and only if it has changed."""
-        if time.perf_counter() - self._painted < _REPAINT_SECONDS:
-            return
+    def _state(self, turn: LoopTurn | None, lasted: float) -> dict[str, str]:
         if turn is not None and lasted > _REPAINT_SECONDS:
             where = turn.mostly_at()[0]
-            state = _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
-        else:
-            blocks = watch.blocks
-            so_far = f" · {count(len(blocks), 'block')}, {watch.blocked:.2f} s" if blocks else ""
-            state = _bundle("✓ loop free", _FREE, so_far)
-        if state != self._shown:
-            self._painted = time.perf_counter()
-            self.show(state)
+            return _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
+        so_far = f" · {count(len(self.blocks), 'block')}, {self.blocked:.2f} s"
+        return _bundle("✓ loop free", _FREE, so_far if self.blocks else "")
 
-    def show(self, bundle: dict[str, str]) -> None:
-        """Replace what is shown."""
-        self._shown = bundle
-        self._slot.update(bundle, raw=True)
+    def _show(self, bundle: dict[str, str]) -> None:
+        if self._display is not None and bundle != self._shown:
+            self._shown = bundle
+            self._display.update(bundle, raw=True)
 
 
 def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
@@ -202,9 +190,9 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     """The table of lines that blocked the loop, the worst first; it needs no kernel."""
     if not watch.blocks:
         return _bundle(f"✓ loop {watch.caption}", _FREE)
-    lines: dict[str, list[Block]] = {}
+    lines: dict[str, list[Block]] = defaultdict(list)
     for block in watch.blocks:
-        lines.setdefault(block.where, []).append(block)
+        lines[block.where].append(block)
     totals = {where: sum(block.seconds for block in found) for where, found in lines.items()}
     rows, plain = "", ""
     for where in sorted(lines, key=lambda where: -totals[where])[:_ROWS]:
@@ -216,8 +204,8 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
         )
         plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
     more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
-    sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
     table = f"<table>{_HEAD}{rows}</table>{more}"
+    sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
     bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
     return bundle | {"text/plain": bundle["text/plain"] + plain}
 
@@ -226,15 +214,12 @@ def watch_loop(threshold: float = 0.02) -> LoopWatch:
     """Watch the event loop inside a `with` block: when it was blocked, how long, by which line.
 
     `threshold` is the shortest block recorded, in seconds (0.01 at least). A block is one turn of
-    the loop: from its waking up until it next waits for input or a timer, with whatever code ran
-    in between. Its length is exact; its line is sampled from a thread, every `threshold` seconds.
-    A wake-up that came late, because another thread held the interpreter or the machine was busy,
-    counts from when it was due. In a notebook a badge shows the state live, then the summary.
+    the loop: from its waking up until it next waits for input or a timer. Its length is exact; its
+    line is sampled from a thread, every `threshold` seconds. A wake-up that came late counts from
+    when it was due. In a notebook the state is shown live, then the summary.
 
-    The block may hold `await`s, and ends with it whatever ends it. Raises `LoopMisused` on
-    entering where no event loop is running, or one that is not asyncio's own.
-
-    Taught in notebook 03.
+    Raises `LoopMisused` on entering where no event loop is running, or one that is not asyncio's
+    own. Taught in notebook 03.
     """
     if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
         raise LoopMisused(

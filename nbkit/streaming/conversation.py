@@ -136,13 +136,13 @@ class _Turn(TokenStream):
         super()._take()
 
     async def _settle(self, error: BaseException | None) -> None:
-        if self._heard.turn is None:  # stopped before the engine was asked
-            self._heard.turn = ChatTurn.of(self._engine, self._message)
+        if self._record.turn is None:  # stopped before the engine was asked
+            self._record.turn = ChatTurn.of(self._engine, self._message)
         await super()._settle(error)
-        if self._heard.turn is not None:
+        if self._record.turn is not None:
             # A count that fails must not fail a turn that is over.
             with contextlib.suppress(Exception):
-                self._conversation.forgotten = await forgotten(self._heard.turn.memory)
+                self._conversation.forgotten = await forgotten(self._record.turn.memory)
 
 
 _claiming = threading.Lock()

@@ -15,7 +15,6 @@ _ASYNC_METHODS = {
         ("complete", "acomplete", "stream_complete", "astream_complete"), "astream_complete"
     ),
 }
-_ENGINE_METHODS = ("aquery", "astream_chat", "astream_complete", "as_query_engine")
 
 
 class StreamError(NbkitError):
@@ -74,7 +73,7 @@ def check_source(source: Any) -> None:
         )
     if callable(source) and not inspect.isawaitable(source):
         _check_callable(source)
-    for method in _ENGINE_METHODS:
+    for method in ("aquery", "astream_chat", "astream_complete", "as_query_engine"):
         if hasattr(source, method):
             example = "as_query_engine().aquery" if method == "as_query_engine" else method
             raise StreamMisused(
@@ -109,28 +108,22 @@ def not_an_answer(thing: Any) -> StreamMisused:
 
 def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
     """Return what an error of the source means for the stream, after so many chunks."""
-    broken = StreamBroken(*_explain(error, chunks))
+    trouble = judge(error)
+    happened, advice = trouble.happened, f"{trouble.advice}."
+    if chunks:
+        happened = f"The stream broke after {count(chunks, 'chunk')} ({happened})"
+        advice = f"the partial answer is kept in `.answer`; {advice}"
+    elif isinstance(error, NbkitError):
+        happened, advice = hide_keys(error.happened, error), error.advice or ""
+    elif type(error) is ValueError and "available context size" in str(error):
+        # LlamaIndex's check, before it asks the model.
+        happened = "The question, with its sources, does not fit the model's context window"
+        advice = (
+            "ask something shorter, lower `similarity_top_k`, or take a model with a larger one."
+        )
+    broken = StreamBroken(happened, advice or None)
     broken.__cause__ = error
     return broken
-
-
-def _explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
-    """What happened, in the server's own words where it had any, and what to do if known."""
-    trouble = judge(error)
-    if chunks:
-        return (
-            f"The stream broke after {count(chunks, 'chunk')} ({trouble.happened})",
-            f"the partial answer is kept in `.answer`; {trouble.advice}.",
-        )
-    if isinstance(error, NbkitError):
-        return hide_keys(error.happened, error), error.advice
-    # LlamaIndex's check, before it asks the model.
-    if type(error) is ValueError and "available context size" in str(error):
-        return (
-            "The question, with what belongs to it, does not fit into the model's context window",
-            "ask something shorter, lower `similarity_top_k`, or take a model with a larger one.",
-        )
-    return trouble.happened, f"{trouble.advice}."
 
 
 def in_words(error: Exception) -> Exception:

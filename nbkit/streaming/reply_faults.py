@@ -1,112 +1,97 @@
 """What is wrong with a reply that came without an error; LlamaIndex would not say it."""
 
 from nbkit.streaming.errors import AnswerTruncated, NoAnswer
-from nbkit.streaming.events import Hearing
+from nbkit.streaming.events import ModelCall
 from nbkit.wording import count
 
-_GOOD = {
-    *("stop", "stop_sequence", "tool_calls", "tool_call", "tool_use", "function_call"),
-    "end_turn",  # Anthropic
-    "eos",  # Together
-    "eos_token",  # Hugging Face TGI
-    "complete",  # Cohere
-    "normal",  # Baidu
+_LIMIT = (
+    "The answer was cut at its token limit",
+    "raise `max_tokens` of the model, or ask for a shorter answer.",
+)
+_FILTER = ("The model's provider cut the answer", "rephrase the question.")
+_SERVER = (
+    "The model's server could not finish the answer",
+    "the partial answer is kept in `.answer`; ask again.",
+)
+_MEANINGS: dict[str, tuple[str, str] | None] = {
+    **dict.fromkeys(("stop", "stop_sequence", "tool_calls", "tool_call", "tool_use"), None),
+    "function_call": None,
+    "end_turn": None,  # Anthropic
+    "eos": None,  # Together
+    "eos_token": None,  # Hugging Face TGI
+    "complete": None,  # Cohere
+    "normal": None,  # Baidu
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens"), _LIMIT),
+    "model_length": _LIMIT,  # Mistral
+    "model_context_window_exceeded": _LIMIT,  # Zhipu, Anthropic
+    "token_limit": _LIMIT,  # watsonx
+    "error_limit": _LIMIT,  # Cohere
+    "content_filter": _FILTER,
+    "sensitive": _FILTER,  # Zhipu
+    "refusal": _FILTER,  # Anthropic
+    **dict.fromkeys(("safety", "recitation", "prohibited_content", "blocklist"), _FILTER),  # Gemini
+    "error_toxic": _FILTER,  # Cohere
+    "network_error": _SERVER,  # Zhipu
+    "insufficient_system_resource": _SERVER,  # DeepSeek
+    "error": _SERVER,  # OpenRouter, Mistral, vLLM
+    "abort": _SERVER,  # vLLM, SGLang
+    "timeout": _SERVER,  # Cohere
+    "time_limit": _SERVER,  # watsonx
 }
-_LIMIT = {
-    *("length", "max_tokens", "max_output_tokens"),
-    "model_length",  # Mistral
-    "model_context_window_exceeded",  # Zhipu, Anthropic
-    "token_limit",  # watsonx
-    "error_limit",  # Cohere
-}
-_FILTER = {
-    "content_filter",
-    "sensitive",  # Zhipu
-    "refusal",  # Anthropic
-    *("safety", "recitation", "prohibited_content", "blocklist"),  # Gemini
-    "error_toxic",  # Cohere
-}
-_SERVER_TROUBLE = {
-    "network_error",  # Zhipu
-    "insufficient_system_resource",  # DeepSeek
-    "error",  # OpenRouter, Mistral, vLLM
-    "abort",  # vLLM, SGLang
-    "timeout",  # Cohere
-    "time_limit",  # watsonx
-}
-_LLAMAINDEX_EMPTY = ("", "Empty Response", "None")
+"""Finish reasons that OpenAI and servers like it document; `None`: the model was done."""
+_LLAMAINDEX_EMPTY = ("Empty Response", "None")
 """What LlamaIndex gives for an answer where the model wrote nothing."""
 
 
-def fault_of(heard: Hearing, text: str, chunks: int, *, streamed: bool) -> AnswerTruncated | None:
+def fault_of(call: ModelCall, text: str, chunks: int, *, streamed: bool) -> AnswerTruncated | None:
     """Return the error of a reply that is no whole answer; `None` for a good one.
 
     `streamed`: the text was read off a model's stream, whether or not its call was observed.
     """
-    reason = heard.finish_reason
+    reason = call.finish_reason
     if reason is not None and (cut := cut_by_model(reason)) is not None:
         return cut
-    if heard.speaks_openai and reason is None and not heard.counted:
-        cut = AnswerTruncated(
-            f"The connection closed after {count(chunks, 'chunk')}, before the model said it had "
-            "finished",
-            "the partial answer is kept in `.answer`; ask again.",
-        )
+    if call.speaks_openai and reason is None and not call.counted:
+        happened = f"The connection closed after {count(chunks, 'chunk')}, before the model said "
+        cut = AnswerTruncated(f"{happened}it had finished", _SERVER[1])
         cut.later = True
         return cut
-    if heard.speaks_openai and not heard.wrote:
-        empty = text in _LLAMAINDEX_EMPTY
-    else:
-        empty = not text.strip()
-    return _no_answer(heard) if empty and (streamed or heard.requested is not None) else None
+    wrote_nothing = call.speaks_openai and not call.wrote
+    empty = not text.strip() or (wrote_nothing and text in _LLAMAINDEX_EMPTY)
+    return _no_answer(call) if empty and (streamed or call.requested is not None) else None
 
 
 def cut_by_model(reason: str) -> AnswerTruncated | None:
-    """Return the error that a finish reason stands for; `None` if the model was done.
-
-    Known are the reasons, in any case of letters, that OpenAI and servers like it document.
-    """
+    """Return the error that a finish reason stands for; `None` if the model was done."""
     # Gemini's OpenAI endpoint adds why: "content_filter: RECITATION".
     word = reason.lower().partition(":")[0].strip()
-    if word in _GOOD:
+    if word not in _MEANINGS:
+        return AnswerTruncated(
+            f"The model ended with finish reason {reason!r}, so the answer may not be whole",
+            "it is kept in `.answer`; the server's manual says what this reason means.",
+        )
+    meaning = _MEANINGS[word]
+    if meaning is None:
         return None
-    if word in _LIMIT:
-        return AnswerTruncated(
-            f"The answer was cut at its token limit (finish reason {reason!r})",
-            "raise `max_tokens` of the model, or ask for a shorter answer.",
-        )
-    if word in _FILTER:
-        return AnswerTruncated(
-            f"The model's provider cut the answer (finish reason {reason!r})",
-            "rephrase the question.",
-        )
-    if word in _SERVER_TROUBLE:
-        cut = AnswerTruncated(
-            f"The model's server could not finish the answer (finish reason {reason!r})",
-            "the partial answer is kept in `.answer`; ask again.",
-        )
-        cut.later = True
-        return cut
-    return AnswerTruncated(
-        f"The model ended with finish reason {reason!r}, so the answer may not be whole",
-        "it is kept in `.answer`; the server's manual says what this reason means.",
-    )
+    cut = AnswerTruncated(f"{meaning[0]} (finish reason {reason!r})", meaning[1])
+    cut.later = meaning is _SERVER
+    return cut
 
 
-def _no_answer(heard: Hearing) -> NoAnswer:
+def _no_answer(call: ModelCall) -> NoAnswer:
     """Say what there was in place of an answer."""
-    ended = f" (finish reason {heard.finish_reason!r})" if heard.finish_reason else ""
-    if heard.refusal:
-        error = NoAnswer(f"The model refused to answer: {_excerpt(heard.refusal)}", "rephrase it.")
-    elif heard.tools:
+    ended = f" (finish reason {call.finish_reason!r})" if call.finish_reason else ""
+    if call.refusal:
+        error = NoAnswer(f"The model refused to answer: {_excerpt(call.refusal)}", "rephrase it.")
+    elif call.tools:
         error = NoAnswer(
-            f"The model called {', '.join(f'`{tool}`' for tool in heard.tools)} instead of "
+            f"The model called {', '.join(f'`{tool}`' for tool in call.tools)} instead of "
             "answering",
             "give the question to an agent, which runs the tools of a model.",
         )
-    elif heard.thought:
+    elif call.thought:
         error = NoAnswer(
-            f"The model thought and then gave no answer{ended}: {_excerpt(heard.thought)}",
+            f"The model thought and then gave no answer{ended}: {_excerpt(call.thought)}",
             "ask again, or for less at once; the whole thought is in `.kept`.",
         )
     elif ended:
@@ -116,7 +101,7 @@ def _no_answer(heard: Hearing) -> NoAnswer:
             "The model sent no text",
             "ask again, or ask the model itself (`llm.complete`) to see what it does.",
         )
-    error.kept = heard.refusal or heard.thought
+    error.kept = call.refusal or call.thought
     return error
 
 

@@ -61,7 +61,7 @@ class TokenStream:
         self._on_chunk: Callable[[str], None] = _ignore
         self._heartbeat: Heartbeat | None = None
         self._reader: Reader | None = None
-        self._heard = events.Hearing()
+        self._record = events.EventRecord()
         self._pump_task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
@@ -69,10 +69,10 @@ class TokenStream:
         self._taken = False
 
     @classmethod
-    def of_call(cls, source: Any, start: float, heard: events.Hearing) -> Self:
+    def of_call(cls, source: Any, start: float, record: events.EventRecord) -> Self:
         """Read the result of a call that began at `start`, with what events told of it since."""
         tokens = cls(source)
-        tokens.trace.start, tokens._heard = start, heard
+        tokens.trace.start, tokens._record = start, record
         return tokens
 
     @property
@@ -85,8 +85,7 @@ class TokenStream:
         return self._read()
 
     def __await__(self) -> Generator[Any, None, Answer]:
-        self._take()
-        return self._follow(_ignore).__await__()
+        return self.follow(_ignore).__await__()
 
     async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
         """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
@@ -95,7 +94,13 @@ class TokenStream:
         chunk than `async for`.
         """
         self._take()
-        return await self._follow(on_chunk)
+        pump = self._start(on_chunk)
+        try:
+            with keep_waking(pump.get_loop()) as self._heartbeat:
+                await asyncio.wait({pump})
+        finally:
+            await self._close(pump)
+        return await self._result(pump)
 
     def cancel(self) -> None:
         """End the stream, keeping what has arrived; safe from any thread, any number of times."""
@@ -124,15 +129,6 @@ class TokenStream:
             await self._close(pump)
         await self._result(pump)
 
-    async def _follow(self, on_chunk: Callable[[str], None]) -> Answer:
-        pump = self._start(on_chunk)
-        try:
-            with keep_waking(pump.get_loop()) as self._heartbeat:
-                await asyncio.wait({pump})
-        finally:
-            await self._close(pump)
-        return await self._result(pump)
-
     def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
         self._loop = asyncio.get_running_loop()
         self._on_chunk = on_chunk
@@ -157,7 +153,7 @@ class TokenStream:
 
     async def _pump(self) -> None:
         """Read the source at its own pace; whoever reads the stream may be slow, or gone."""
-        self._heard = events.begin(self._heard)
+        self._record = events.begin(self._record)
         error: BaseException | None = None
         self._pumping = True
         clocks = clock_offset()
@@ -186,12 +182,12 @@ class TokenStream:
         if inspect.isawaitable(answer) and not is_of_agent(answer):
             answer = await answer
         self._response = answer
-        self._heard = events.of(answer) or self._heard
+        self._record = events.of(answer) or self._record
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
-        if isinstance(answer, AgentChatResponse) and self._heard.turn is not None:
-            self._heard.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
+        if isinstance(answer, AgentChatResponse) and self._record.turn is not None:
+            self._record.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
         self.opened.set()
 
     async def _drain(self) -> None:
@@ -208,7 +204,7 @@ class TokenStream:
             if not delta:
                 continue
             now = time.perf_counter()
-            self.trace.model = self._heard.model
+            self.trace.model = self._record.call.model
             self.trace.add(now, len(delta))
             self._parts.append(delta)
             self._on_chunk(delta)
@@ -237,15 +233,15 @@ class TokenStream:
             self._pump_task.cancel()
 
     async def _settle(self, error: BaseException | None) -> None:
-        heard, stopped = self._heard, self._stopping
-        heard.tell(self.trace)
+        record, stopped = self._record, self._stopping
+        record.call.copy_to(self.trace)
         complaint = None if stopped else self._complaint(error)
         if isinstance(complaint, NoAnswer):
             self._parts.clear()
         if (stopped or complaint) and self._reader is not None:
             await self._reader.stopped()
-        if (stopped or complaint) and heard.turn is not None:
-            complaint = await heard.turn.close(self.text, complaint)
+        if (stopped or complaint) and record.turn is not None:
+            complaint = await record.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
@@ -255,7 +251,7 @@ class TokenStream:
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
             nothing_found=not (stopped or complaint)
-            and heard.found_nothing(self._response, self.text),
+            and record.found_nothing(self._response, self.text),
         )
         if complaint is not None:
             complaint.answer = self.answer
@@ -266,12 +262,12 @@ class TokenStream:
         """Return the error of the answer, if there is one."""
         if isinstance(error, StreamMisused) and error.answer is None:
             return error
-        if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
+        if isinstance(error, Exception) and self._record.turn and self._record.turn.answered:
             return MemoryNotWritten.by(error, None)
         if error is not None:
             return broken_by(error, self.trace.chunks)
         streamed = self._reader is not None and self._reader.from_model
-        return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
+        return fault_of(self._record.call, self.text, self.trace.chunks, streamed=streamed)
 
 
 def stream(source: Any) -> TokenStream:
