@@ -85,7 +85,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
             code="unsupported_country_region_territory",
         ),
         "Country, region, or territory not supported",
-        "provider that serves your country",
+        "and from where",
         False,
     ),
     "key": (
@@ -253,7 +253,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
         503,
         error("Loading model", type="unavailable_error", code=503),
         "Loading model",
-        "wait until the model has loaded",
+        BUSY,
         True,
     ),
     "llama.cpp's length": (

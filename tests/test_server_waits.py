@@ -25,18 +25,6 @@ from tests.server_bodies import error, gemini
         ({"retry-after": "nan"}, None, None),
         ({"retry-after": "inf"}, None, None),
         ({"retry-after-ms": "250", "retry-after": "1"}, None, 0.25),
-        ({"x-ratelimit-reset-requests": "6m0s"}, None, 360),
-        ({"x-ratelimit-reset-requests": "1.5s", "x-ratelimit-reset-tokens": "17ms"}, None, 0.017),
-        (
-            {
-                "x-ratelimit-reset-requests": "1.5s",
-                "x-ratelimit-remaining-requests": "0",
-                "x-ratelimit-reset-tokens": "17ms",
-                "x-ratelimit-remaining-tokens": "900",
-            },
-            None,
-            1.5,
-        ),
         ({}, error("Please try again in 6m0s. Visit the docs."), 360),
         ({}, error("please try again after 1 seconds"), 1),
         ({}, error("Please retry after 26 seconds."), 26),

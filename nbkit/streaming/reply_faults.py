@@ -13,32 +13,21 @@ _SERVER = (
     "The model's server could not finish the answer",
     "the partial answer is kept in `.answer`; ask again.",
 )
+_DONE = (
+    *("stop", "stop_sequence", "tool_calls", "tool_call", "tool_use", "function_call"),
+    *("end_turn", "eos", "eos_token", "complete", "normal"),
+)
 _MEANINGS: dict[str, tuple[str, str] | None] = {
-    **dict.fromkeys(("stop", "stop_sequence", "tool_calls", "tool_call", "tool_use"), None),
-    "function_call": None,
-    "end_turn": None,  # Anthropic
-    "eos": None,  # Together
-    "eos_token": None,  # Hugging Face TGI
-    "complete": None,  # Cohere
-    "normal": None,  # Baidu
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens"), _LIMIT),
-    "model_length": _LIMIT,  # Mistral
-    "model_context_window_exceeded": _LIMIT,  # Zhipu, Anthropic
-    "token_limit": _LIMIT,  # watsonx
-    "error_limit": _LIMIT,  # Cohere
-    "content_filter": _FILTER,
-    "sensitive": _FILTER,  # Zhipu
-    "refusal": _FILTER,  # Anthropic
-    **dict.fromkeys(("safety", "recitation", "prohibited_content", "blocklist"), _FILTER),  # Gemini
-    "error_toxic": _FILTER,  # Cohere
-    "network_error": _SERVER,  # Zhipu
-    "insufficient_system_resource": _SERVER,  # DeepSeek
-    "error": _SERVER,  # OpenRouter, Mistral, vLLM
-    "abort": _SERVER,  # vLLM, SGLang
-    "timeout": _SERVER,  # Cohere
-    "time_limit": _SERVER,  # watsonx
+    **dict.fromkeys(_DONE),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), _LIMIT),
+    **dict.fromkeys(("model_context_window_exceeded", "token_limit", "error_limit"), _LIMIT),
+    **dict.fromkeys(("content_filter", "sensitive", "refusal", "error_toxic"), _FILTER),
+    **dict.fromkeys(("safety", "recitation", "prohibited_content", "blocklist"), _FILTER),
+    **dict.fromkeys(("network_error", "insufficient_system_resource", "error"), _SERVER),
+    **dict.fromkeys(("abort", "timeout", "time_limit"), _SERVER),
 }
-"""Finish reasons that OpenAI and servers like it document; `None`: the model was done."""
+"""Finish reasons documented by OpenAI, Anthropic, Gemini, Mistral, Cohere, DeepSeek, Zhipu, vLLM,
+Hugging Face, watsonx and OpenRouter; `None`: the model was done."""
 _LLAMAINDEX_EMPTY = ("Empty Response", "None")
 """What LlamaIndex gives for an answer where the model wrote nothing."""
 

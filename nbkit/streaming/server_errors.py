@@ -65,19 +65,9 @@ _KINDS = [
         (402,),
     ),
     _Kind(
-        "wait until the model has loaded, then ask again",
-        r"loading model|(?:model|is) (?:currently )?loading|warming up|still starting",
-        later=True,
-    ),
-    _Kind(
         "use a smaller model, or give it a smaller context window",
         r"more (?:system )?memory|out of memory|(?:insufficient|not enough) memory"
         r"|(?:failed|unable) to allocate",
-    ),
-    _Kind(
-        "use a provider that serves your country",
-        r"unsupported_country|(?:country|region|location)\b.*\bnot supported"
-        r"|not (?:available|supported) in your",
     ),
     _Kind(
         "rephrase the question",
@@ -114,7 +104,7 @@ _KINDS = [
         (429, 503, 529),
         later=True,
     ),
-    _Kind("check what the account of this key may use", statuses=(403,)),
+    _Kind("check what the account of this key may use, and from where", statuses=(403,)),
     _Kind("ask again, or raise `timeout`", statuses=(408, 504, 524), later=True),
     _Kind("ask again", statuses=(409, 425), later=True),
     _Kind("ask again", statuses=(501, 505)),

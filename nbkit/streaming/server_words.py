@@ -4,6 +4,7 @@ import json
 import math
 import re
 import time
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
@@ -119,31 +120,21 @@ def _clean(text: str) -> str:
 def asked_wait(error: BaseException) -> float | None:
     """The seconds the server asks to wait, if it does.
 
-    Read from `retry-after-ms`, `Retry-After` (RFC 9110 10.2.3: seconds or a date; and "2s", which
-    some send), for a refusal (429) `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), then from
-    the body: Google's `retryDelay`, or words like "try again in 1.5s".
+    Read from `retry-after-ms`, `Retry-After` (seconds or a date: RFC 9110), or the body: Google's
+    `retryDelay`, or words like "try again in 1.5s".
     """
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    asked = duration(f"{headers.get('retry-after-ms', '')}ms")
-    if asked is None:
-        asked = duration(after := headers.get("retry-after", ""))
-        if asked is None:
-            asked = _until_date(after)
-    if asked is None and getattr(error, "status_code", None) == 429:
-        # The allowance that is used up comes first.
-        resets = [
-            (headers.get(f"x-ratelimit-remaining-{kind}", "").strip() != "0", wait)
-            for kind in ("requests", "tokens")
-            if (wait := duration(headers.get(f"x-ratelimit-reset-{kind}", ""))) is not None
-        ]
-        asked = min(resets)[1] if resets else None
-    if asked is None:
-        # However deep in the body, also in JSON within a string.
-        body = json.dumps(body_of(error), default=str)
-        delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', body)
-        found = delay or _IN_WORDS.search(sentence(error))
-        asked = duration(found[1]) if found else None
-    return asked
+    for text in (f"{headers.get('retry-after-ms', '')}ms", headers.get("retry-after", "")):
+        if (asked := duration(text)) is not None:
+            return asked
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, date.timestamp() - time.time())
+    # However deep in the body, also in JSON within a string.
+    body = json.dumps(body_of(error), default=str)
+    delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', body)
+    found = delay or _IN_WORDS.search(sentence(error))
+    return duration(found[1]) if found else None
 
 
 def duration(text: str) -> float | None:
@@ -157,13 +148,6 @@ def duration(text: str) -> float | None:
         parts = re.findall(_PART, text, re.IGNORECASE)
         return sum(float(number) * _UNITS[unit.lower()] for number, unit in parts)
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _until_date(text: str) -> float | None:
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def until(seconds: float) -> str:
