@@ -5,7 +5,6 @@ it stand alone, UTF-8 does not.
 """
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator
 
 
 def count(number: int, noun: str) -> str:
@@ -21,35 +20,6 @@ def whole_characters(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-class CharacterJoiner:
-    """Makes a stream's deltas whole characters: a first half waits for the second one."""
-
-    def __init__(self) -> None:
-        self._half = ""
-
-    def add(self, delta: str) -> str:
-        """Take a delta; returns what can be shown now."""
-        if not self._half and delta.isascii():
-            return delta
-        text, self._half = self._half + delta, ""
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        return whole_characters(text)
-
-    def end(self) -> str:
-        """Return what stands for a half whose other one never came, if there is one."""
-        half, self._half = self._half, ""
-        return "\ufffd" if half else ""
-
-
-async def joined(deltas: AsyncIterable[str]) -> AsyncIterator[str]:
-    """The deltas of a stream in whole characters; some may be empty."""
-    joiner = CharacterJoiner()
-    async for delta in deltas:
-        yield joiner.add(delta)
-    yield joiner.end()
 
 
 _FILE = re.compile(r"\.(?:gguf|ggml|bin|safetensors|mlx|onnx)$", re.IGNORECASE)

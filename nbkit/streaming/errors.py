@@ -8,13 +8,8 @@ from nbkit.streaming.server_errors import judge, status_of
 from nbkit.streaming.server_words import hide_keys
 from nbkit.wording import count
 
-_ASYNC_METHODS = {
-    **dict.fromkeys(("query", "aquery", "retrieve"), "aquery"),
-    **dict.fromkeys(("chat", "achat", "stream_chat", "astream_chat"), "astream_chat"),
-    **dict.fromkeys(
-        ("complete", "acomplete", "stream_complete", "astream_complete"), "astream_complete"
-    ),
-}
+_ASYNC_METHODS = {"query": "aquery", "chat": "astream_chat", "complete": "astream_complete"}
+"""The method to call for one whose name contains the word."""
 
 
 class StreamError(NbkitError):
@@ -48,16 +43,6 @@ class NoAnswer(AnswerTruncated):
     """The thought or the refusal, whole."""
 
 
-class SourceExited(NbkitError):
-    """The code that gives the text ended without a result and without an `Exception`."""
-
-    def __init__(self, ended_by: str) -> None:
-        super().__init__(
-            f"The code that gives the text was ended by {ended_by}",
-            "let it return, or raise an Exception that says what is wrong.",
-        )
-
-
 def check_source(source: Any) -> None:
     """Raise `StreamMisused` for the wrong calls people make first, naming the right one."""
     if source is None or isinstance(source, str | bytes | dict | int | float):
@@ -89,7 +74,7 @@ def _check_callable(source: Any) -> None:
         return
     except TypeError:
         name = getattr(source, "__name__", type(source).__name__)
-        method = _ASYNC_METHODS.get(name)
+        method = next((_ASYNC_METHODS[one] for one in _ASYNC_METHODS if one in name), None)
         right = f'`engine.{method}("your question")`' if method else f"`lambda: {name}(...)`"
         raise StreamMisused(
             f"`{name}` is a function that still needs its arguments, not an answer",
@@ -103,6 +88,14 @@ def not_an_answer(thing: Any) -> StreamMisused:
         f"Got {type(thing).__name__} where text was expected",
         "pass one answer of LlamaIndex's, such as "
         '`engine.aquery("your question")`, or an iterable of str.',
+    )
+
+
+def exited(ended_by: str) -> StreamBroken:
+    """Return the error of a source that ended without a result and without an `Exception`."""
+    return StreamBroken(
+        f"The code that gives the text was ended by {ended_by}",
+        "let it return, or raise an Exception that says what is wrong.",
     )
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.connections import close_connection
-from nbkit.streaming.errors import SourceExited, StreamMisused, not_an_answer
+from nbkit.streaming.errors import StreamMisused, exited, not_an_answer
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
@@ -47,7 +47,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
             "write it with `async def`.",
         ) from error
     except SystemExit as error:
-        raise SourceExited(type(error).__name__) from None
+        raise exited(type(error).__name__) from None
 
 
 class Reader:
@@ -104,7 +104,7 @@ class _BlockingReader(Reader):
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             deliver(error)
         except BaseException as error:  # noqa: BLE001 - it would end this thread and no more
-            deliver(SourceExited(type(error).__name__))
+            deliver(exited(type(error).__name__))
         finally:
             try:
                 if self._halt.is_set():
@@ -149,7 +149,7 @@ class _BlockingChatReader(_BlockingReader):
         if self._response.exception is not None:
             raise self._response.exception
         if not self._response.is_done and not self._halt.is_set():
-            raise SourceExited("the end of the thread that reads the model")
+            raise exited("the end of the thread that reads the model")
 
     def _close(self, items: Any) -> None:
         """The writer closes the connection, in its own thread."""
@@ -170,19 +170,14 @@ class _AsyncChatReader(Reader):
             response.aqueue = asyncio.Queue()  # where the task will then write
         super().__init__(response.aqueue, from_model=True)
         self._writer = writer
-        self._stopped = False
 
     async def __aiter__(self) -> AsyncIterator[str]:
         self._writer.add_done_callback(lambda _: self._items.put_nowait(_END))
         while (delta := await self._items.get()) is not _END:
             yield delta or ""
-        if not self._writer.cancelled():
-            self._writer.result()
-        elif not self._stopped:
-            raise SourceExited("somebody who cancelled LlamaIndex's task")
+        self._writer.result()  # raises what ended it
 
     def stop(self) -> None:
-        self._stopped = True
         self._writer.cancel()
 
     async def stopped(self) -> None:
