@@ -1,8 +1,4 @@
-"""A heartbeat that keeps an event loop waking while it waits for a first token.
-
-A kernel interrupt reaches an awaiting cell only when its loop next wakes up: without this, Ctrl-C
-seems to do nothing for seconds.
-"""
+"""A heartbeat that keeps an event loop waking, so that Ctrl-C is noticed before a first token."""
 
 import asyncio
 import time

@@ -27,15 +27,11 @@ _SMALL_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of time in which an event loop could do nothing else.
-
-    `start` and `end` are readings of `time.perf_counter`, as in a `Trace`.
-
-    Taught in notebook 03.
-    """
+    """A stretch of time in which an event loop could do nothing else. Taught in notebook 03."""
 
     start: float
     end: float
+    """Both are readings of `time.perf_counter`, as in a `Trace`."""
     where: str
     """The innermost line of the reader's own code, where it was seen most often."""
     innermost: str
@@ -51,12 +47,7 @@ class Block:
 
 
 class LoopWatch:
-    """What blocked an event loop inside a `with watch_loop()` block.
-
-    It can be read while the block runs and afterwards; in a notebook it displays as a table.
-
-    Taught in notebook 03.
-    """
+    """What blocked an event loop inside a `with watch_loop()` block. Taught in notebook 03."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
@@ -193,10 +184,11 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     lines: dict[str, list[Block]] = defaultdict(list)
     for block in watch.blocks:
         lines[block.where].append(block)
-    totals = {where: sum(block.seconds for block in found) for where, found in lines.items()}
     rows, plain = "", ""
-    for where in sorted(lines, key=lambda where: -totals[where])[:_ROWS]:
-        seconds, times, innermost = totals[where], len(lines[where]), lines[where][0].innermost
+    worst = sorted(lines.values(), key=lambda blocks: -sum(block.seconds for block in blocks))
+    for blocks in worst[:_ROWS]:
+        where, innermost, times = blocks[0].where, blocks[0].innermost, len(blocks)
+        seconds = sum(block.seconds for block in blocks)
         inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
         rows += (
             f"<tr><td>{seconds:.3f} s</td><td>{times} ×</td>"

@@ -1,8 +1,7 @@
 """Closing the HTTP connection at the bottom of a chain of generators.
 
-Closing LlamaIndex's generators does not do it: the openai client's `Stream` sits in a reference
-cycle, so its connection stays open, and the model goes on generating, until the cycle collector
-happens to pass.
+Closing LlamaIndex's generators does not: the openai client's `Stream` sits in a reference cycle, so
+the model goes on generating until the cycle collector happens to pass.
 """
 
 import gc
@@ -15,8 +14,7 @@ def close_connection(generator: Any) -> None:
     """Close every HTTP stream that `generator` is reading from, however deeply wrapped.
 
     Call it from the thread that reads, between two items. Where no stream is found the cycle
-    collector is run instead, which closes the connection too, but later (tens of milliseconds
-    and up, growing with the heap).
+    collector is run instead, which takes longer.
     """
     streams = list(_http_streams(generator))
     for stream in streams:

@@ -71,34 +71,32 @@ class ChatTurn:
 
         Returns the error to raise: the same one, or one that tells of the memory too.
         """
+        refused = complaint if not seen and _was_refused(complaint) else None
         try:
-            if complaint is not None and not seen and _was_refused(complaint):
-                await self._take_back()
-                told = f"{complaint.happened} (The chat does not remember this message)"
-                complaint.args = StreamError(told, complaint.advice).args
-            else:
-                await self._end_early(seen)
+            await self._rewrite(None if refused else f"{seen}\n\n{_INTERRUPTED}".lstrip(), seen)
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise
             return MemoryNotWritten.by(failure, complaint)
+        if refused:
+            told = f"{refused.happened} (The chat does not remember this message)"
+            refused.args = StreamError(told, refused.advice).args
         return complaint
 
-    async def _take_back(self) -> None:
-        """Remove a refused message, or every later one would send it, and be refused, again."""
-        history = await self.memory.aget_all()
-        last = history[-1] if history else None
-        if last and last.role == "user" and (self.asked or last.content == self.message):
-            await _set(self.memory, history[:-1])
+    async def _rewrite(self, answer: str | None, seen: str) -> None:
+        """Make the memory hold the question and this answer, or neither of them for `None`.
 
-    async def _end_early(self, seen: str) -> None:
-        """Make the memory hold the question, and of its answer what was seen, marked as partial.
-
-        If nothing was seen the answer is the mark alone: the next question may refer to this one,
-        and some models insist on alternating roles, or refuse empty messages.
+        An answer of which nothing was seen is its mark alone: some models insist on alternating
+        roles, or refuse empty messages. A refused question would be refused again with every later
+        one.
         """
-        reply = ChatMessage(role="assistant", content=f"{seen}\n\n{_INTERRUPTED}".lstrip())
         history = await self.memory.aget_all()
         role, text = (history[-1].role, history[-1].content or "") if history else (None, "")
-        if role == "user" and (self.asked or text == self.message):
+        unanswered = role == "user" and (self.asked or text == self.message)
+        if answer is None:
+            if unanswered:
+                await _set(self.memory, history[:-1])
+            return
+        reply = ChatMessage(role="assistant", content=answer)
+        if unanswered:
             await self.memory.aput(reply)
         elif role == "assistant" and self.asked and text.startswith(seen.strip()):
             await _set(self.memory, [*history[:-1], reply])
