@@ -1,7 +1,6 @@
 """How long an event loop is blocked, when, and by which line of code."""
 
 import asyncio
-import contextvars
 import threading
 import time
 from collections import defaultdict
@@ -17,10 +16,8 @@ from nbkit.wording import count
 _LEAST_THRESHOLD = 0.01
 _LONGEST_TICK = 0.1
 _SAMPLED_AFTER = 0.002
-_REPAINT_SECONDS = 0.2
 _ROWS = 10
 _HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
-_FREE, _SLOWED, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
 _SMALL_SHARE = 0.05
 """A loop that was blocked for less than this share of the time is marked as slowed, not blocked."""
 
@@ -112,17 +109,7 @@ class LoopWatch:
         self._timer = turn_timer(self._loop)
         self._timer.listeners.append(self._note)
         self.start = time.perf_counter()
-        self._shown = _bundle("✓ loop free", _FREE)
-        self._display: Any = None
-        if kernel_shell() is not None:
-            from IPython.display import display
-
-            self._display = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        # The context carries the cell in which the display is to be updated.
-        work = contextvars.copy_context().run
-        self._sampler = threading.Thread(
-            target=work, args=(self._sample,), name="nbkit-loop-watch", daemon=True
-        )
+        self._sampler = threading.Thread(target=self._sample, name="nbkit-loop-watch", daemon=True)
         self._sampler.start()
         return self
 
@@ -133,7 +120,10 @@ class LoopWatch:
         self._timer.leave(self._note)
         self._left.set()
         self._sampler.join()
-        self._show(_summary(self))
+        if kernel_shell() is not None:
+            from IPython.display import display
+
+            display(_summary(self), raw=True)  # type: ignore[no-untyped-call]
 
     def _note(self, turn: LoopTurn, end: float) -> None:
         assert self.start is not None
@@ -144,43 +134,16 @@ class LoopWatch:
     def _sample(self) -> None:
         """Look, from a thread of its own, at what keeps the loop from turning."""
         tick = min(self.threshold, _LONGEST_TICK)
-        painted = time.perf_counter()
         while not self._left.wait(tick) and not self._loop.is_closed():
-            turn, now = self._timer.turn, time.perf_counter()
-            lasted = now - turn.start if turn is not None else 0.0
-            if turn is not None and lasted > _SAMPLED_AFTER:
+            turn = self._timer.turn
+            if turn is not None and time.perf_counter() - turn.start > _SAMPLED_AFTER:
                 lines = lines_of(self._timer.thread)
                 if lines is not None:
                     turn.seen.append(lines)
-            if now - painted > _REPAINT_SECONDS:
-                painted = now
-                self._show(self._state(turn, lasted))
-
-    def _state(self, turn: LoopTurn | None, lasted: float) -> dict[str, str]:
-        if turn is not None and lasted > _REPAINT_SECONDS:
-            where = turn.mostly_at()[0]
-            return _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
-        so_far = f" · {count(len(self.blocks), 'block')}, {self.blocked:.2f} s"
-        return _bundle("✓ loop free", _FREE, so_far if self.blocks else "")
-
-    def _show(self, bundle: dict[str, str]) -> None:
-        if self._display is not None and bundle != self._shown:
-            self._shown = bundle
-            self._display.update(bundle, raw=True)
-
-
-def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
-    html = (
-        f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
-        f'border-left: {border}"><strong>{escape(state)}</strong>{escape(rest)}{table}</div>'
-    )
-    return {"text/html": html, "text/plain": state + rest}
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
     """The table of lines that blocked the loop, the worst first; it needs no kernel."""
-    if not watch.blocks:
-        return _bundle(f"✓ loop {watch.caption}", _FREE)
     lines: dict[str, list[Block]] = defaultdict(list)
     for block in watch.blocks:
         lines[block.where].append(block)
@@ -196,10 +159,19 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
         )
         plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
     more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
-    table = f"<table>{_HEAD}{rows}</table>{more}"
-    sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
-    bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
-    return bundle | {"text/plain": bundle["text/plain"] + plain}
+    table = f"<table>{_HEAD}{rows}</table>{more}" if rows else ""
+    if not rows:
+        sign, border = "✓", "2px solid #3a3"
+    elif watch.share < _SMALL_SHARE:
+        sign, border = "△", "4px dotted #b80"
+    else:
+        sign, border = "✗", "6px double #c33"
+    state = f"{sign} loop {watch.caption}"
+    html = (
+        f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
+        f'border-left: {border}"><strong>{state}</strong>{table}</div>'
+    )
+    return {"text/html": html, "text/plain": state + plain}
 
 
 def watch_loop(threshold: float = 0.02) -> LoopWatch:
@@ -208,7 +180,7 @@ def watch_loop(threshold: float = 0.02) -> LoopWatch:
     `threshold` is the shortest block recorded, in seconds (0.01 at least). A block is one turn of
     the loop: from its waking up until it next waits for input or a timer. Its length is exact; its
     line is sampled from a thread, every `threshold` seconds. A wake-up that came late counts from
-    when it was due. In a notebook the state is shown live, then the summary.
+    when it was due. In a notebook the summary is shown at the end.
 
     Raises `LoopMisused` on entering where no event loop is running, or one that is not asyncio's
     own. Taught in notebook 03.
