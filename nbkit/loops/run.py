@@ -30,8 +30,7 @@ A notebook needs none of it: write `await main()` where a script has `asyncio.ru
 class _SharedLoop:
     """The event loop, in a thread of its own, on which every `run` of the process runs.
 
-    Connections that a client keeps belong to the loop they were made in: a second loop would find
-    them dead after the model's server has got the request.
+    Connections that a client keeps belong to their loop: a second one would find them dead.
     """
 
     def __init__(self) -> None:
@@ -93,10 +92,8 @@ def run(awaitable: Awaitable[T]) -> T:
     in a cell that means the whole kernel, so prefer `await` there. An interrupt cancels the
     coroutine and waits for it to clean up; a second one does not wait.
 
-    Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock (inside
-    a coroutine, or for a task of another loop), for a coroutine used before, and for other objects.
-
-    Taught in notebook 03.
+    Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock, for a
+    coroutine used before, and for other objects. Taught in notebook 03.
     """
     _check(awaitable)
     shared, finished = _shared_loop(), threading.Event()
@@ -168,10 +165,8 @@ def _in_plain_cell() -> bool:
 def allow_nested_run() -> None:
     """Make `asyncio.run()` work in a cell, by nest_asyncio; says, the first time, what that breaks.
 
-    It patches asyncio for the whole process and cannot be undone. Nothing else in nbkit applies
-    it, or needs it: `await` at the top of a cell does the same and breaks nothing.
-
-    Raises `LoopMisused` where no loop is running. Taught in notebook 03.
+    It patches asyncio for the whole process and cannot be undone; nbkit does not need it. Raises
+    `LoopMisused` where no loop is running. Taught in notebook 03.
     """
     try:
         loop = asyncio.get_running_loop()

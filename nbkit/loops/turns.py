@@ -14,10 +14,7 @@ _UNSEEN = "no line was seen: another thread held the interpreter, or the machine
 
 
 class LoopMisused(NbkitError, RuntimeError):
-    """Something was asked of an event loop that it cannot do; the message says what can.
-
-    Taught in notebook 03.
-    """
+    """Something was asked of an event loop that it cannot do; the message says what can."""
 
 
 class LoopTurn:

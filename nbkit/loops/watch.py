@@ -4,9 +4,11 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Self
+from typing import Any
 
 from nbkit.loops.kernel import kernel_shell
 from nbkit.loops.lines import lines_of
@@ -43,24 +45,21 @@ class Block:
         return f"<Block {self.seconds:.3f} s · {self.where}>"
 
 
+@dataclass(repr=False)
 class LoopWatch:
     """What blocked an event loop inside a `with watch_loop()` block. Taught in notebook 03."""
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.blocks: list[Block] = []
-        """Every stretch of at least `threshold` seconds, in order."""
-        self.start: float | None = None
-        """The perf_counter reading at which watching began."""
-        self.end: float | None = None
-        """The same at which it ended; `None` while it goes on."""
-        self._left = threading.Event()
+    threshold: float
+    start: float
+    """The perf_counter reading at which watching began."""
+    end: float | None = None
+    """The same at which it ended; `None` while it goes on."""
+    blocks: list[Block] = field(default_factory=list)
+    """Every stretch of at least `threshold` seconds, in order."""
 
     @property
     def elapsed(self) -> float:
         """Seconds watched so far."""
-        if self.start is None:
-            return 0.0
         return (time.perf_counter() if self.end is None else self.end) - self.start
 
     @property
@@ -94,52 +93,11 @@ class LoopWatch:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return _summary(self)
 
-    def __enter__(self) -> Self:
-        if self.start is not None:
-            raise LoopMisused(
-                "This watch has been used", "write `with watch_loop() as watch:` anew."
-            )
-        try:
-            self._loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise LoopMisused(
-                "No event loop is running here, so there is none to watch",
-                "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
-            ) from None
-        self._timer = turn_timer(self._loop)
-        self._timer.listeners.append(self._note)
-        self.start = time.perf_counter()
-        self._sampler = threading.Thread(target=self._sample, name="nbkit-loop-watch", daemon=True)
-        self._sampler.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end = time.perf_counter()
-        if self._timer.turn is not None:
-            self._note(self._timer.turn, self.end)
-        self._timer.leave(self._note)
-        self._left.set()
-        self._sampler.join()
-        if kernel_shell() is not None:
-            from IPython.display import display
-
-            display(_summary(self), raw=True)  # type: ignore[no-untyped-call]
-
-    def _note(self, turn: LoopTurn, end: float) -> None:
-        assert self.start is not None
+    def note(self, turn: LoopTurn, end: float) -> None:
+        """Record a turn that has ended, if it was long enough."""
         start = max(turn.start, self.start)
         if end - start >= self.threshold:
             self.blocks.append(Block(start, end, *turn.mostly_at()))
-
-    def _sample(self) -> None:
-        """Look, from a thread of its own, at what keeps the loop from turning."""
-        tick = min(self.threshold, _LONGEST_TICK)
-        while not self._left.wait(tick) and not self._loop.is_closed():
-            turn = self._timer.turn
-            if turn is not None and time.perf_counter() - turn.start > _SAMPLED_AFTER:
-                lines = lines_of(self._timer.thread)
-                if lines is not None:
-                    turn.seen.append(lines)
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
@@ -174,7 +132,8 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     return {"text/html": html, "text/plain": state + plain}
 
 
-def watch_loop(threshold: float = 0.02) -> LoopWatch:
+@contextmanager
+def watch_loop(threshold: float = 0.02) -> Iterator[LoopWatch]:
     """Watch the event loop inside a `with` block: when it was blocked, how long, by which line.
 
     `threshold` is the shortest block recorded, in seconds (0.01 at least). A block is one turn of
@@ -189,4 +148,37 @@ def watch_loop(threshold: float = 0.02) -> LoopWatch:
         raise LoopMisused(
             f"The threshold is {threshold!r}", f"give seconds, {_LEAST_THRESHOLD} or more."
         )
-    return LoopWatch(threshold)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise LoopMisused(
+            "No event loop is running here, so there is none to watch",
+            "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
+        ) from None
+    timer, left = turn_timer(loop), threading.Event()
+
+    def sample() -> None:
+        while not left.wait(min(threshold, _LONGEST_TICK)) and not loop.is_closed():
+            turn = timer.turn
+            if turn is not None and time.perf_counter() - turn.start > _SAMPLED_AFTER:
+                lines = lines_of(timer.thread)
+                if lines is not None:
+                    turn.seen.append(lines)
+
+    sampler = threading.Thread(target=sample, name="nbkit-loop-watch", daemon=True)
+    watch = LoopWatch(threshold, time.perf_counter())
+    timer.listeners.append(watch.note)
+    sampler.start()
+    try:
+        yield watch
+    finally:
+        watch.end = time.perf_counter()
+        if timer.turn is not None:
+            watch.note(timer.turn, watch.end)
+        timer.leave(watch.note)
+        left.set()
+        sampler.join()
+        if kernel_shell() is not None:
+            from IPython.display import display
+
+            display(_summary(watch), raw=True)  # type: ignore[no-untyped-call]

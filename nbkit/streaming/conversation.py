@@ -28,16 +28,13 @@ class TurnRunning(NbkitError, RuntimeError):
 class Conversation:
     """A chat with one of LlamaIndex's chat engines, turn by turn, with a history you can trust.
 
-    When a turn has ended, whether done, stopped or failed, at any moment, the engine's own memory
-    holds what it held before, the message, and the answer as far as it was read; a partial answer
-    ends with "[interrupted]". Only a message that was refused, because it is too long for the
-    model, say, is not kept: it would be sent and refused again with every later one.
+    When a turn has ended, whether done, stopped or failed, the engine's own memory holds what it
+    held before, the message, and the answer as far as it was read; a partial answer ends with
+    "[interrupted]". Only a message that the model refused is not kept: it would be refused again
+    with every later one.
 
-    An engine takes one turn at a time, over all conversations with it and from any thread:
-    LlamaIndex's memory loses messages of turns that overlap. Raises `NotAChatEngine` for an
-    engine of another kind.
-
-    Taught in notebook 02.
+    An engine takes one turn at a time, over all conversations with it and from any thread. Raises
+    `NotAChatEngine` for an engine of another kind. Taught in notebook 02.
     """
 
     def __init__(self, engine: BaseChatEngine) -> None:
@@ -50,15 +47,13 @@ class Conversation:
             )
         self.engine = engine
         self.forgotten = 0
-        """How many of the oldest messages the memory no longer gives to the model because it has no
-        room, though `history` has them; as of the last turn's end."""
+        """How many of the oldest messages the memory has no room to give to the model."""
 
     def turn(self, message: str) -> TokenStream:
         """Send a message; returns the answer as a `TokenStream`, to show, await or cancel.
 
         The engine is busy until the stream has been read to its end or cancelled, or is dropped
-        unread. Raises `TurnRunning` while it is busy, `StreamMisused` for a message that is not
-        text. The stream raises what every `TokenStream` raises.
+        unread. Raises `TurnRunning` while it is busy, `StreamMisused` for what is not text.
         """
         if not isinstance(message, str) or not message.strip():
             raise StreamMisused(
@@ -75,10 +70,9 @@ class Conversation:
 
     @property
     def history(self) -> list[tuple[str, str]]:
-        """All messages so far as (role, text), oldest first, as the engine's memory has them.
+        """All messages so far as (role, text), oldest first; raises `TurnRunning` during a turn.
 
-        Raises `TurnRunning` during a turn: reading LlamaIndex's memory while it is being written
-        can lose the message, or block the event loop for good.
+        Reading LlamaIndex's memory while it is written could lose the message, or block the loop.
         """
         _check_free(self.engine)
         return [(message.role.value, message.content or "") for message in self.engine.chat_history]

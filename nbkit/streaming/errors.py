@@ -13,10 +13,7 @@ _ASYNC_METHODS = {"query": "aquery", "chat": "astream_chat", "complete": "astrea
 
 
 class StreamError(NbkitError):
-    """Something is wrong with a stream; `.answer` holds what had arrived, if anything had.
-
-    Taught in notebook 01.
-    """
+    """Something is wrong with a stream; `.answer` holds what had arrived. See notebook 01."""
 
     answer: Any = None
 

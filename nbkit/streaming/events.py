@@ -1,8 +1,4 @@
-"""What LlamaIndex's own instrumentation says about an answer while it is being read.
-
-Its response objects do not say why a model stopped or how many tokens it used; its events do. One
-listener on the root dispatcher passes them on to the answer read in the current context.
-"""
+"""What LlamaIndex's events say of an answer: why the model stopped, how many tokens it used."""
 
 import asyncio
 import inspect
@@ -129,11 +125,6 @@ _current: ContextVar[EventRecord | None] = ContextVar("nbkit_events", default=No
 class _Events(BaseEventHandler):
     """Tells the current answer about its model calls."""
 
-    @classmethod
-    def class_name(cls) -> str:
-        """Name in LlamaIndex's registry."""
-        return "NbkitEvents"
-
     def handle(self, event: Any, **kwargs: Any) -> None:
         """Pass an LLM event on to the answer being read in this context, if there is one."""
         record = _current.get()
@@ -155,19 +146,13 @@ class _Events(BaseEventHandler):
 class _Spans(NullSpanHandler):
     """Learns that a chat engine is asked, and when it starts to write down its answer."""
 
-    @classmethod
-    def class_name(cls) -> str:
-        """Name in LlamaIndex's registry."""
-        return "NbkitSpans"
-
     def span_enter(
         self,
         id_: str,
         bound_args: inspect.BoundArguments,
         instance: Any = None,
-        parent_id: str | None = None,
-        tags: dict[str, Any] | None = None,
-        **kwargs: Any,
+        *_: Any,
+        **__: Any,
     ) -> None:
         """Note the turn of a chat as it begins, and again as LlamaIndex's writer starts."""
         arguments = bound_args.arguments

@@ -25,10 +25,7 @@ _REFUSED = {400, 413, 422}
 
 
 class MemoryNotWritten(StreamBroken):
-    """The memory of a chat failed, and may lack the turn; `__cause__` is its error.
-
-    Taught in notebook 02.
-    """
+    """The memory of a chat failed, and may lack the turn; `__cause__` is its error."""
 
     @classmethod
     def by(cls, error: Exception, before: StreamError | None) -> Self:

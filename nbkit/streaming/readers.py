@@ -1,15 +1,13 @@
-"""The text deltas inside every kind of answer LlamaIndex can give.
-
-`open_deltas` returns a reader: an async iterator of deltas that never blocks the event loop, with
-a `stop()` that really ends generation at the model.
-"""
+"""The text deltas inside every kind of answer LlamaIndex can give, without blocking the loop."""
 
 import asyncio
+import gc
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sized
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
 from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
+from types import CellType, GeneratorType
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
@@ -23,7 +21,6 @@ from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgent
 from pydantic import BaseModel
 
 from nbkit.streaming.agents import is_of_agent, refuse
-from nbkit.streaming.connections import close_connection
 from nbkit.streaming.errors import StreamMisused, exited, not_an_answer
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
@@ -33,10 +30,7 @@ _WRITER_STOP_SECONDS = 1.0
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a blocking function in a thread, where `SystemExit` would end the event loop instead.
-
-    Raises `StreamMisused` for a function that needs the event loop.
-    """
+    """Call a function in a thread; raises `StreamMisused` if it needs the event loop."""
     try:
         return function(*arguments)
     except RuntimeError as error:
@@ -69,6 +63,36 @@ class Reader:
 
     async def stopped(self) -> None:
         """Wait until nothing of the answer is being written any more."""
+
+
+def _close_connection(generator: Any) -> None:
+    """Close every HTTP stream that `generator` is reading from; called between two items.
+
+    Closing the generator alone does not: openai's `Stream` sits in a reference cycle, so the model
+    would go on until the cycle collector passes. Where no stream is found it is run at once.
+    """
+    streams = list(_http_streams(generator))
+    for stream in streams:
+        stream.close()
+    if hasattr(generator, "close"):
+        generator.close()
+    if not streams:
+        gc.collect()
+
+
+def _http_streams(start: Any) -> Iterator[Any]:
+    """Walk down the generators that feed `start` to the client's streams (openai's have both)."""
+    seen: set[int] = set()
+    waiting = [start]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, GeneratorType | CellType):
+            waiting.extend(gc.get_referents(thing))
+        elif hasattr(type(thing), "close") and hasattr(thing, "response"):
+            yield thing
 
 
 class _BlockingReader(Reader):
@@ -113,7 +137,7 @@ class _BlockingReader(Reader):
                 deliver(_END)
 
     def _close(self, items: Any) -> None:
-        close_connection(items)
+        _close_connection(items)
 
     def stop(self) -> None:
         self._halt.set()
@@ -135,7 +159,7 @@ class _BlockingChatReader(_BlockingReader):
     def _put_or_exit(self, delta: Any) -> None:
         """Take the place of the queue's own method, which LlamaIndex's thread calls."""
         if self._halt.is_set():
-            close_connection(self._response.chat_stream)
+            _close_connection(self._response.chat_stream)
             # Not an Exception: LlamaIndex's writer must neither report it nor store the answer.
             raise SystemExit
         self._put(delta)

@@ -41,9 +41,7 @@ class TokenStream:
 
     Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
     before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
-    second reader gets `StreamMisused`.
-
-    Taught in notebook 01.
+    second reader gets `StreamMisused`. Taught in notebook 01.
     """
 
     def __init__(self, source: Any) -> None:
@@ -93,8 +91,7 @@ class TokenStream:
     async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
         """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
 
-        `on_chunk` runs on the event loop, so it must be quick. It costs one task switch less per
-        chunk than `async for`.
+        `on_chunk` runs on the event loop. It costs a task switch less per chunk than `async for`.
         """
         pump = self._start(on_chunk)
         try:
@@ -265,9 +262,7 @@ def stream(source: Any) -> TokenStream:
     it runs, so TTFT includes retrieval; for an answer already made it starts here. Blocking sources
     are read in a worker thread, never on the event loop.
 
-    Raises `StreamMisused`, naming the right call, for anything else.
-
-    Taught in notebook 01.
+    Raises `StreamMisused`, naming the right call, for anything else. Taught in notebook 01.
     """
     if isinstance(source, TokenStream):
         return source
