@@ -71,25 +71,20 @@ def _no_answer(call: ModelCall) -> NoAnswer:
     """Say what there was in place of an answer."""
     ended = f" (finish reason {call.finish_reason!r})" if call.finish_reason else ""
     if call.refusal:
-        error = NoAnswer(f"The model refused to answer: {_excerpt(call.refusal)}", "rephrase it.")
+        happened, advice = f"The model refused to answer: {_excerpt(call.refusal)}", "rephrase it."
     elif call.tools:
-        error = NoAnswer(
-            f"The model called {', '.join(f'`{tool}`' for tool in call.tools)} instead of "
-            "answering",
-            "give the question to an agent, which runs the tools of a model.",
-        )
+        named = ", ".join(f"`{tool}`" for tool in call.tools)
+        happened = f"The model called {named} instead of answering"
+        advice = "give the question to an agent, which runs the tools of a model."
     elif call.thought:
-        error = NoAnswer(
-            f"The model thought and then gave no answer{ended}: {_excerpt(call.thought)}",
-            "ask again, or for less at once; the whole thought is in `.kept`.",
-        )
+        happened = f"The model thought and then gave no answer{ended}: {_excerpt(call.thought)}"
+        advice = "ask again, or for less at once; the whole thought is in `.kept`."
     elif ended:
-        error = NoAnswer(f"The model gave an empty answer{ended}", "ask again, or rephrase.")
+        happened, advice = f"The model gave an empty answer{ended}", "ask again, or rephrase."
     else:
-        error = NoAnswer(
-            "The model sent no text",
-            "ask again, or ask the model itself (`llm.complete`) to see what it does.",
-        )
+        happened = "The model sent no text"
+        advice = "ask again, or ask the model itself (`llm.complete`) to see what it does."
+    error = NoAnswer(happened, advice)
     error.kept = call.refusal or call.thought
     return error
 

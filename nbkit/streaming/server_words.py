@@ -23,7 +23,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)[a-z]*"
 _DURATION = re.compile(rf"(?:{_PART}\s*)+", re.IGNORECASE)
 _IN_WORDS = re.compile(rf"(?:try again|retry)(?: in| after)?\s+((?:{_PART}\s*)+)", re.IGNORECASE)
-_FAR_FUTURE = 50 * 365 * 86400.0
+_FAR_FUTURE = 50 * _UNITS["d"] * 365
 
 
 def body_of(error: BaseException) -> Any:
