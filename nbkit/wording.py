@@ -5,6 +5,7 @@ it stand alone, UTF-8 does not.
 """
 
 import re
+from collections.abc import AsyncIterable, AsyncIterator
 
 
 def count(number: int, noun: str) -> str:
@@ -22,6 +23,32 @@ def whole_characters(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+class CharacterJoiner:
+    """Makes a stream's deltas whole characters: a first half waits for the second one."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def add(self, delta: str) -> str:
+        """Take a delta; returns what can be shown now."""
+        text, self._half = self._half + delta, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return whole_characters(text)
+
+    def end(self) -> str:
+        """Return what stands for a half whose other one never came, if there is one."""
+        return "\ufffd" if self._half else ""
+
+
+async def joined(deltas: AsyncIterable[str]) -> AsyncIterator[str]:
+    """The deltas of a stream in whole characters; some may be empty."""
+    joiner = CharacterJoiner()
+    async for delta in deltas:
+        yield joiner.add(delta)
+    yield joiner.end()
 
 
 _FILE = re.compile(r"\.(?:gguf|ggml|bin|safetensors|mlx|onnx)$", re.IGNORECASE)

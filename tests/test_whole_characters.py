@@ -40,9 +40,13 @@ def test_halves(given: str, whole: str) -> None:
 @pytest.mark.parametrize(
     ("deltas", "chunks"),
     [
-        (["a", f"{FIRST}{SECOND}b"], ["a", f"{SMILE}b"]),
-        ([f"a{FIRST}", f"{SECOND}b"], [f"a{LOST}", f"{LOST}b"]),
-        (["", FIRST], [LOST]),
+        (["a", FIRST, SECOND, "b"], ["a", SMILE, "b"]),
+        ([f"a{FIRST}", f"{SECOND}b"], ["a", f"{SMILE}b"]),
+        ([FIRST, "", SECOND], [SMILE]),
+        ([FIRST, "b"], [f"{LOST}b"]),
+        ([FIRST, FIRST, SECOND], [LOST, SMILE]),
+        (["a", FIRST], ["a", LOST]),
+        ([SECOND], [LOST]),
     ],
     ids=ascii,
 )
@@ -50,7 +54,7 @@ def test_halves(given: str, whole: str) -> None:
 async def test_a_stream_gives_whole_characters(
     deltas: list[str], chunks: list[str], blocking: bool
 ) -> None:
-    """A lone half is replaced; the trace counts what a reader could see."""
+    """A first half waits for its second; the trace counts what a reader could see."""
 
     async def words() -> AsyncIterator[str]:
         for delta in deltas:
@@ -75,9 +79,9 @@ async def test_an_answer_in_one_piece() -> None:
 
 @pytest.fixture
 def cut() -> Wire:
-    """Give a server that sends half a character at the end."""
+    """Give a server that sends a character in halves, and half a character at the end."""
     wire = Wire()
-    parts = ["It shines ", f"{FIRST}{SECOND}. ", FIRST]
+    parts = ["It shines ", FIRST, f"{SECOND}. ", FIRST]
     wire.chunks[1:-2] = [chunk({"content": part}) for part in parts]
     return wire
 

@@ -17,7 +17,7 @@ from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
 from nbkit.streaming.errors import StreamBroken, StreamError
-from nbkit.wording import whole_characters
+from nbkit.wording import CharacterJoiner
 
 _INTERRUPTED = "[interrupted]"
 _REFUSED = {400, 413, 422}
@@ -171,14 +171,20 @@ def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn) -> None:
 
 
 async def _awatched(stream: Any, turn: ChatTurn) -> AsyncIterator[ChatResponse]:
-    async for item in stream:
-        item.delta = whole_characters(item.delta or "")
-        yield item
+    joiner, last = CharacterJoiner(), None
+    async for last in stream:
+        last.delta = joiner.add(last.delta or "")
+        yield last
+    if last is not None and (half := joiner.end()):
+        yield last.model_copy(update={"delta": half})
     turn.answered = True
 
 
 def _watched(stream: Any, turn: ChatTurn) -> Iterator[ChatResponse]:
-    for item in stream:
-        item.delta = whole_characters(item.delta or "")
-        yield item
+    joiner, last = CharacterJoiner(), None
+    for last in stream:
+        last.delta = joiner.add(last.delta or "")
+        yield last
+    if last is not None and (half := joiner.end()):
+        yield last.model_copy(update={"delta": half})
     turn.answered = True

@@ -25,7 +25,7 @@ from nbkit.streaming.history import MemoryNotWritten
 from nbkit.streaming.readers import Reader, call, open_deltas
 from nbkit.streaming.reply_faults import fault_of
 from nbkit.streaming.trace import Trace, clock_offset
-from nbkit.wording import whole_characters
+from nbkit.wording import joined
 
 _SETTLE_SECONDS = 2.0
 _MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
@@ -176,14 +176,14 @@ class TokenStream:
         self, reader: Reader, on_chunk: Callable[[str], None], timer: YieldTimer
     ) -> None:
         skipped = 0
-        async for part in reader:
+        async for delta in joined(reader):
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection.
                 skipped += 1
                 if skipped > _MAX_DELTAS_AFTER_STOP:
                     break
                 continue
-            if not (delta := whole_characters(part)):
+            if not delta:
                 continue
             now = time.perf_counter()
             self.trace.model = self._record.call.model
