@@ -1,6 +1,6 @@
 """The one base class of every error nbkit raises."""
 
-from types import TracebackType
+from typing import Any
 
 from nbkit.wording import whole_characters
 
@@ -26,13 +26,7 @@ class NbkitError(Exception):
         whole = str(self)
         return whole if self.advice is None else whole.removesuffix(f" — {self.advice}")
 
-    def _render_traceback_(
-        self,
-        etype: type[BaseException] | None = None,
-        value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-        tb_offset: int | None = None,
-    ) -> list[str]:
+    def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:
         return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}"]
 
 

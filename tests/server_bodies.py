@@ -21,7 +21,7 @@ def gemini(*quotas: str, wait: str = "34s") -> list[dict[str, Any]]:
 
 
 SPENT = "nothing left to spend"
-SHORTER = "use fewer sources"
+SHORTER = "send less"
 BUSY = "wait a moment"
 # HTTP status, body, how the message begins, what it advises, whether asking again can help.
 CASES: dict[str, tuple[int, Any, str, str, bool]] = {
@@ -56,7 +56,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
         429,
         error("Request too large for gpt-4o on tokens per min: Limit 30000, Requested 50000."),
         "Request too large for gpt-4o",
-        "send less at once",
+        SHORTER,
         False,
     ),
     "context": (
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
             code="unsupported_country_region_territory",
         ),
         "Country, region, or territory not supported",
-        "provider that serves your country",
+        "and from where",
         False,
     ),
     "key": (
@@ -253,7 +253,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
         503,
         error("Loading model", type="unavailable_error", code=503),
         "Loading model",
-        "wait until the model has loaded",
+        BUSY,
         True,
     ),
     "llama.cpp's length": (
@@ -304,7 +304,7 @@ CASES: dict[str, tuple[int, Any, str, str, bool]] = {
         413,
         "<html><head><title>413 Request Entity Too Large</title></head></html>",
         "413 Request Entity Too Large",
-        "send less",
+        SHORTER,
         False,
     ),
     "nginx's 502": (

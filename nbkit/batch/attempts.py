@@ -148,7 +148,7 @@ class Asker:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
             self._seats.ended(round_, outcome.trace, how)
 
-    async def _call(self, item: Any, start: float, heard: events.Hearing) -> Any:
+    async def _call(self, item: Any, start: float, heard: events.EventRecord) -> Any:
         try:
             return await _called(self._fn, item)
         except BaseException as error:

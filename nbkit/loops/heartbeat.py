@@ -1,8 +1,4 @@
-"""A heartbeat that keeps an event loop waking while it waits for a first token.
-
-A kernel interrupt reaches an awaiting cell only when its loop next wakes up, and between request
-and first token nothing else wakes it: without this, Ctrl-C seems to do nothing for seconds.
-"""
+"""A heartbeat that keeps an event loop waking, so that Ctrl-C is noticed before a first token."""
 
 import asyncio
 import time
@@ -10,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary, ref
 
-INTERVAL = 0.02
-YIELD_AFTER_SECONDS = 1.5 * INTERVAL
-"""Seconds without a heartbeat after which a task that never waits must let the loop turn."""
+_INTERVAL = 0.02
+_YIELD_AFTER_SECONDS = 1.5 * _INTERVAL
 
 
 class Heartbeat:
@@ -31,7 +26,7 @@ class Heartbeat:
         if loop is None:
             return
         if self.users > 0:
-            loop.call_later(INTERVAL, self.beat)
+            loop.call_later(_INTERVAL, self.beat)
         else:
             _heartbeats.pop(loop, None)
 
@@ -48,7 +43,7 @@ class YieldTimer:
         if self._heartbeat.last != self._last_beat:
             self._last_beat, self._turned = self._heartbeat.last, now
             return False
-        if now - self._turned <= YIELD_AFTER_SECONDS:
+        if now - self._turned <= _YIELD_AFTER_SECONDS:
             return False
         self._turned = now
         return True
@@ -63,10 +58,8 @@ def keep_waking(loop: asyncio.AbstractEventLoop) -> Iterator[Heartbeat]:
     heartbeat = _heartbeats.get(loop)
     if heartbeat is None:
         heartbeat = _heartbeats[loop] = Heartbeat(loop)
-        heartbeat.users = 1
-        heartbeat.beat()
-    else:
-        heartbeat.users += 1
+        loop.call_soon(heartbeat.beat)
+    heartbeat.users += 1
     try:
         yield heartbeat
     finally:

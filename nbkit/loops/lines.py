@@ -28,9 +28,8 @@ def lines_of(thread: int) -> tuple[str, str] | None:
     frames = list(_stack(_frame_of(thread)))
     if not frames:
         return None
-    return _describe(
-        min(frames, key=lambda frame: _distance_from_reader(frame.f_code.co_filename))
-    ), _describe(frames[0])
+    nearest = min(frames, key=lambda frame: _distance_from_reader(frame.f_code.co_filename))
+    return _describe(nearest), _describe(frames[0])
 
 
 def _frame_of(thread: int) -> FrameType | None:

@@ -14,10 +14,7 @@ _UNSEEN = "no line was seen: another thread held the interpreter, or the machine
 
 
 class LoopMisused(NbkitError, RuntimeError):
-    """Something was asked of an event loop that it cannot do; the message says what can.
-
-    Taught in notebook 03.
-    """
+    """Something was asked of an event loop that it cannot do; the message says what can."""
 
 
 class LoopTurn:
@@ -49,7 +46,7 @@ class TurnTimer:
         selector.select = self.select
 
     def select(self, timeout: float | None = None) -> Any:
-        """Replace the selector's own method, and call it."""
+        """Take the place of the selector's own method, and call it."""
         called, turn = time.perf_counter(), self.turn
         if turn is not None:
             for listener in self.listeners:
@@ -75,8 +72,7 @@ def turn_timer(loop: asyncio.AbstractEventLoop) -> TurnTimer:
     selector = getattr(loop, "_selector", None)  # private: asyncio's own loops have it
     if selector is None:
         raise LoopMisused(
-            f"An event loop of type {type(loop).__module__}.{type(loop).__name__} cannot be "
-            "watched",
+            f"An event loop of type {type(loop).__qualname__} cannot be watched",
             "run this on one of asyncio's own loops.",
         )
     owner = getattr(selector.select, "__self__", None)

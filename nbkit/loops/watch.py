@@ -1,12 +1,14 @@
 """How long an event loop is blocked, when, and by which line of code."""
 
 import asyncio
-import contextvars
 import threading
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Self
+from typing import Any
 
 from nbkit.loops.kernel import kernel_shell
 from nbkit.loops.lines import lines_of
@@ -16,25 +18,19 @@ from nbkit.wording import count
 _LEAST_THRESHOLD = 0.01
 _LONGEST_TICK = 0.1
 _SAMPLED_AFTER = 0.002
-_REPAINT_SECONDS = 0.2
 _ROWS = 10
 _HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
-_FREE, _SLOWED, _BLOCKED = "2px solid #3a3", "4px dotted #b80", "6px double #c33"
 _SMALL_SHARE = 0.05
 """A loop that was blocked for less than this share of the time is marked as slowed, not blocked."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of time in which an event loop could do nothing else.
-
-    `start` and `end` are readings of `time.perf_counter`, as in a `Trace`.
-
-    Taught in notebook 03.
-    """
+    """A stretch of time in which an event loop could do nothing else. Taught in notebook 03."""
 
     start: float
     end: float
+    """Both are readings of `time.perf_counter`, as in a `Trace`."""
     where: str
     """The innermost line of the reader's own code, where it was seen most often."""
     innermost: str
@@ -49,29 +45,21 @@ class Block:
         return f"<Block {self.seconds:.3f} s · {self.where}>"
 
 
+@dataclass(repr=False)
 class LoopWatch:
-    """What blocked an event loop inside a `with watch_loop()` block.
+    """What blocked an event loop inside a `with watch_loop()` block. Taught in notebook 03."""
 
-    It can be read while the block runs and afterwards; in a notebook it displays as a table.
-
-    Taught in notebook 03.
-    """
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.blocks: list[Block] = []
-        """Every stretch of at least `threshold` seconds, in order."""
-        self.start: float | None = None
-        """The perf_counter reading at which watching began."""
-        self.end: float | None = None
-        """The same at which it ended; `None` while it goes on."""
-        self._left = threading.Event()
+    threshold: float
+    start: float
+    """The perf_counter reading at which watching began."""
+    end: float | None = None
+    """The same at which it ended; `None` while it goes on."""
+    blocks: list[Block] = field(default_factory=list)
+    """Every stretch of at least `threshold` seconds, in order."""
 
     @property
     def elapsed(self) -> float:
         """Seconds watched so far."""
-        if self.start is None:
-            return 0.0
         return (time.perf_counter() if self.end is None else self.end) - self.start
 
     @property
@@ -105,110 +93,23 @@ class LoopWatch:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return _summary(self)
 
-    def __enter__(self) -> Self:
-        if self.start is not None:
-            raise LoopMisused(
-                "This watch has been used", "write `with watch_loop() as watch:` anew."
-            )
-        try:
-            self._loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise LoopMisused(
-                "No event loop is running here, so there is none to watch",
-                "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
-            ) from None
-        self._timer = turn_timer(self._loop)
-        self._timer.listeners.append(self._note)
-        self.start = time.perf_counter()
-        self._badge = _Badge() if kernel_shell() is not None else None
-        # The context carries the cell in which the badge is to be updated.
-        work = contextvars.copy_context().run
-        self._sampler = threading.Thread(
-            target=work, args=(self._sample,), name="nbkit-loop-watch", daemon=True
-        )
-        self._sampler.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end = time.perf_counter()
-        if self._timer.turn is not None:
-            self._note(self._timer.turn, self.end)
-        self._timer.leave(self._note)
-        self._left.set()
-        self._sampler.join()
-        if self._badge is not None:
-            self._badge.show(_summary(self))
-
-    def _note(self, turn: LoopTurn, end: float) -> None:
-        assert self.start is not None
+    def note(self, turn: LoopTurn, end: float) -> None:
+        """Record a turn that has ended, if it was long enough."""
         start = max(turn.start, self.start)
         if end - start >= self.threshold:
             self.blocks.append(Block(start, end, *turn.mostly_at()))
 
-    def _sample(self) -> None:
-        """Look, from a thread of its own, at what keeps the loop from turning."""
-        tick = min(self.threshold, _LONGEST_TICK)
-        while not self._left.wait(tick) and not self._loop.is_closed():
-            turn = self._timer.turn
-            lasted = time.perf_counter() - turn.start if turn is not None else 0.0
-            if turn is not None and lasted > _SAMPLED_AFTER:
-                lines = lines_of(self._timer.thread)
-                if lines is not None:
-                    turn.seen.append(lines)
-            if self._badge is not None:
-                self._badge.repaint(self, turn, lasted)
-
-
-class _Badge:
-    """The state of the loop in a cell's output, while it is being watched."""
-
-    def __init__(self) -> None:
-        from IPython.display import display
-
-        self._shown = _bundle("✓ loop free", _FREE)
-        self._painted = time.perf_counter()
-        self._slot: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-
-    def repaint(self, watch: LoopWatch, turn: LoopTurn | None, lasted: float) -> None:
-        """Show the present state, at most five times a second, and only if it has changed."""
-        if time.perf_counter() - self._painted < _REPAINT_SECONDS:
-            return
-        if turn is not None and lasted > _REPAINT_SECONDS:
-            where = turn.mostly_at()[0]
-            state = _bundle(f"✗ loop blocked for {lasted:.1f} s", _BLOCKED, f" · {where}")
-        else:
-            blocks = watch.blocks
-            so_far = f" · {count(len(blocks), 'block')}, {watch.blocked:.2f} s" if blocks else ""
-            state = _bundle("✓ loop free", _FREE, so_far)
-        if state != self._shown:
-            self._painted = time.perf_counter()
-            self.show(state)
-
-    def show(self, bundle: dict[str, str]) -> None:
-        """Replace what is shown."""
-        self._shown = bundle
-        self._slot.update(bundle, raw=True)
-
-
-def _bundle(state: str, border: str, rest: str = "", table: str = "") -> dict[str, str]:
-    html = (
-        f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
-        f'border-left: {border}"><strong>{escape(state)}</strong>{escape(rest)}{table}</div>'
-    )
-    return {"text/html": html, "text/plain": state + rest}
-
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
     """The table of lines that blocked the loop, the worst first; it needs no kernel."""
-    if not watch.blocks:
-        return _bundle(f"✓ loop {watch.caption}", _FREE)
-    lines: dict[str, list[Block]] = {}
+    lines: dict[str, list[Block]] = defaultdict(list)
     for block in watch.blocks:
-        lines.setdefault(block.where, []).append(block)
-    totals = {where: sum(block.seconds for block in found) for where, found in lines.items()}
+        lines[block.where].append(block)
     rows, plain = "", ""
-    for where in sorted(lines, key=lambda where: -totals[where])[:_ROWS]:
-        seconds, times, innermost = totals[where], len(lines[where]), lines[where][0].innermost
+    worst = sorted(lines.values(), key=lambda blocks: -sum(block.seconds for block in blocks))
+    for blocks in worst[:_ROWS]:
+        where, innermost, times = blocks[0].where, blocks[0].innermost, len(blocks)
+        seconds = sum(block.seconds for block in blocks)
         inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
         rows += (
             f"<tr><td>{seconds:.3f} s</td><td>{times} ×</td>"
@@ -216,28 +117,68 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
         )
         plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
     more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
-    sign, border = ("△", _SLOWED) if watch.share < _SMALL_SHARE else ("✗", _BLOCKED)
-    table = f"<table>{_HEAD}{rows}</table>{more}"
-    bundle = _bundle(f"{sign} loop {watch.caption}", border, table=table)
-    return bundle | {"text/plain": bundle["text/plain"] + plain}
+    table = f"<table>{_HEAD}{rows}</table>{more}" if rows else ""
+    if not rows:
+        sign, border = "✓", "2px solid #3a3"
+    elif watch.share < _SMALL_SHARE:
+        sign, border = "△", "4px dotted #b80"
+    else:
+        sign, border = "✗", "6px double #c33"
+    state = f"{sign} loop {watch.caption}"
+    html = (
+        f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
+        f'border-left: {border}"><strong>{state}</strong>{table}</div>'
+    )
+    return {"text/html": html, "text/plain": state + plain}
 
 
-def watch_loop(threshold: float = 0.02) -> LoopWatch:
+@contextmanager
+def watch_loop(threshold: float = 0.02) -> Iterator[LoopWatch]:
     """Watch the event loop inside a `with` block: when it was blocked, how long, by which line.
 
     `threshold` is the shortest block recorded, in seconds (0.01 at least). A block is one turn of
-    the loop: from its waking up until it next waits for input or a timer, with whatever code ran
-    in between. Its length is exact; its line is sampled from a thread, every `threshold` seconds.
-    A wake-up that came late, because another thread held the interpreter or the machine was busy,
-    counts from when it was due. In a notebook a badge shows the state live, then the summary.
+    the loop: from its waking up until it next waits for input or a timer. Its length is exact; its
+    line is sampled from a thread, every `threshold` seconds. A wake-up that came late counts from
+    when it was due. In a notebook the summary is shown at the end.
 
-    The block may hold `await`s, and ends with it whatever ends it. Raises `LoopMisused` on
-    entering where no event loop is running, or one that is not asyncio's own.
-
-    Taught in notebook 03.
+    Raises `LoopMisused` on entering where no event loop is running, or one that is not asyncio's
+    own. Taught in notebook 03.
     """
     if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
         raise LoopMisused(
             f"The threshold is {threshold!r}", f"give seconds, {_LEAST_THRESHOLD} or more."
         )
-    return LoopWatch(threshold)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise LoopMisused(
+            "No event loop is running here, so there is none to watch",
+            "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
+        ) from None
+    timer, left = turn_timer(loop), threading.Event()
+
+    def sample() -> None:
+        while not left.wait(min(threshold, _LONGEST_TICK)) and not loop.is_closed():
+            turn = timer.turn
+            if turn is not None and time.perf_counter() - turn.start > _SAMPLED_AFTER:
+                lines = lines_of(timer.thread)
+                if lines is not None:
+                    turn.seen.append(lines)
+
+    sampler = threading.Thread(target=sample, name="nbkit-loop-watch", daemon=True)
+    watch = LoopWatch(threshold, time.perf_counter())
+    timer.listeners.append(watch.note)
+    sampler.start()
+    try:
+        yield watch
+    finally:
+        watch.end = time.perf_counter()
+        if timer.turn is not None:
+            watch.note(timer.turn, watch.end)
+        timer.leave(watch.note)
+        left.set()
+        sampler.join()
+        if kernel_shell() is not None:
+            from IPython.display import display
+
+            display(_summary(watch), raw=True)  # type: ignore[no-untyped-call]

@@ -13,10 +13,7 @@ NOTHING_FOUND = "no document matched, no model was asked"
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished answer: its text, the sources it rests on, and how it arrived.
-
-    Taught in notebook 01.
-    """
+    """A finished answer: its text, its sources, and how it arrived. Taught in notebook 01."""
 
     text: str
     sources: list[Any] = field(default_factory=list, repr=False)
@@ -70,7 +67,7 @@ def sources_of(answer: Any) -> list[Any]:
 
 
 def named_sources(nodes: list[Any]) -> list[Source]:
-    """Give name, score and opening of each of LlamaIndex's nodes, in their order."""
+    """Name, score and opening of each of LlamaIndex's nodes, in their order."""
     rows = []
     for source in nodes:
         metadata = source.node.metadata

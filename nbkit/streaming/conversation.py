@@ -1,7 +1,9 @@
 """A conversation with a chat engine, whose history stays right whatever happens to a turn."""
 
+import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -26,17 +28,13 @@ class TurnRunning(NbkitError, RuntimeError):
 class Conversation:
     """A chat with one of LlamaIndex's chat engines, turn by turn, with a history you can trust.
 
-    When a turn has ended, whether done, stopped or failed, at any moment, the engine's own memory
-    holds what it held before, the message, and the answer as far as it was read; a partial answer
-    ends with "[interrupted]", and one of which nothing was read is that mark alone. Only a message
-    that was refused, because it is too long for the model, say, is not kept: it would be sent and
-    refused again with every later one.
+    When a turn has ended, whether done, stopped or failed, the engine's own memory holds what it
+    held before, the message, and the answer as far as it was read; a partial answer ends with
+    "[interrupted]". Only a message that the model refused is not kept: it would be refused again
+    with every later one.
 
-    An engine takes one turn at a time, over all conversations with it and from any thread:
-    LlamaIndex's memory loses messages of turns that overlap. Raises `NotAChatEngine` for an
-    engine of another kind.
-
-    Taught in notebook 02.
+    An engine takes one turn at a time, over all conversations with it and from any thread. Raises
+    `NotAChatEngine` for an engine of another kind. Taught in notebook 02.
     """
 
     def __init__(self, engine: BaseChatEngine) -> None:
@@ -49,15 +47,13 @@ class Conversation:
             )
         self.engine = engine
         self.forgotten = 0
-        """How many of the oldest messages the memory no longer gives to the model because it has no
-        room, though `history` has them; as of the last turn's end."""
+        """How many of the oldest messages the memory has no room to give to the model."""
 
     def turn(self, message: str) -> TokenStream:
         """Send a message; returns the answer as a `TokenStream`, to show, await or cancel.
 
         The engine is busy until the stream has been read to its end or cancelled, or is dropped
-        unread. Raises `TurnRunning` while it is busy, `StreamMisused` for a message that is not
-        text. The stream raises what every `TokenStream` raises.
+        unread. Raises `TurnRunning` while it is busy, `StreamMisused` for what is not text.
         """
         if not isinstance(message, str) or not message.strip():
             raise StreamMisused(
@@ -74,38 +70,30 @@ class Conversation:
 
     @property
     def history(self) -> list[tuple[str, str]]:
-        """All messages so far as (role, text), oldest first, as the engine's memory has them.
+        """All messages so far as (role, text), oldest first; raises `TurnRunning` during a turn.
 
-        Raises `TurnRunning` during a turn: reading LlamaIndex's memory while it is being written
-        can lose the message, or block the event loop for good.
+        Reading LlamaIndex's memory while it is written could lose the message, or block the loop.
         """
-        self._check_idle()
+        _check_free(self.engine)
         return [(message.role.value, message.content or "") for message in self.engine.chat_history]
 
     def clear(self) -> None:
         """Forget all turns; raises `TurnRunning` during one."""
-        self._check_idle()
+        _check_free(self.engine)
         self.engine.reset()
         self.forgotten = 0
-
-    def _check_idle(self) -> None:
-        if (turn := _turn_on(self.engine)) is not None:
-            raise turn.busy_error()
 
 
 class _Turn(TokenStream):
     """One turn's stream, which holds the engine until it is over."""
 
     def __init__(self, conversation: Conversation, message: str) -> None:
-        engine = conversation.engine
-
         async def ask() -> Any:
-            return await engine.astream_chat(message)
+            return await conversation.engine.astream_chat(message)
 
         super().__init__(ask)
         self._conversation = conversation
-        self._engine = engine
-        self._message = message
+        self.message = message
 
     @property
     def over(self) -> bool:
@@ -116,33 +104,24 @@ class _Turn(TokenStream):
         return pump.done() or pump.get_loop().is_closed()
 
     def claim(self) -> None:
-        """Take the engine, unless another turn has it."""
+        """Take the engine; raises `TurnRunning` if another turn has it."""
+        engine = self._conversation.engine
         with _claiming:
-            other = _turn_on(self._engine)
-            if other is not None and other is not self:
-                raise other.busy_error()
-            _turns[id(self._engine)] = self
+            _check_free(engine, self)
+            _turns[id(engine)] = self
 
-    def busy_error(self) -> TurnRunning:
-        """Return the error for whoever wants the engine during this turn."""
-        about = self._message if len(self._message) <= 40 else f"{self._message[:39]}…"
-        return TurnRunning(
-            f"A turn is still running on this chat engine ({about!r})",
-            "await it, or stop it with `.running.cancel()`, and try again when it has ended.",
-        )
-
-    def _take(self) -> None:
+    def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
         self.claim()  # again: a turn cancelled before it was read has freed the engine
-        super()._take()
+        return super()._start(on_chunk)
 
     async def _settle(self, error: BaseException | None) -> None:
-        if self._heard.turn is None:  # stopped before the engine was asked
-            self._heard.turn = ChatTurn.of(self._engine, self._message)
+        if self._record.turn is None:  # stopped before the engine was asked
+            self._record.turn = ChatTurn.of(self._conversation.engine, self.message)
         await super()._settle(error)
-        if self._heard.turn is not None:
+        if self._record.turn is not None:
             # A count that fails must not fail a turn that is over.
             with contextlib.suppress(Exception):
-                self._conversation.forgotten = await forgotten(self._heard.turn.memory)
+                self._conversation.forgotten = await forgotten(self._record.turn.memory)
 
 
 _claiming = threading.Lock()
@@ -153,3 +132,13 @@ _turns: WeakValueDictionary[int, _Turn] = WeakValueDictionary()
 def _turn_on(engine: BaseChatEngine) -> _Turn | None:
     turn = _turns.get(id(engine))
     return None if turn is None or turn.over else turn
+
+
+def _check_free(engine: BaseChatEngine, newcomer: _Turn | None = None) -> None:
+    turn = _turn_on(engine)
+    if turn is not None and turn is not newcomer:
+        about = turn.message if len(turn.message) <= 40 else f"{turn.message[:39]}…"
+        raise TurnRunning(
+            f"A turn is still running on this chat engine ({about!r})",
+            "await it, or stop it with `.running.cancel()`, and try again when it has ended.",
+        )

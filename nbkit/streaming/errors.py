@@ -8,21 +8,12 @@ from nbkit.streaming.server_errors import judge, status_of
 from nbkit.streaming.server_words import hide_keys
 from nbkit.wording import count
 
-_ASYNC_METHODS = {
-    **dict.fromkeys(("query", "aquery", "retrieve"), "aquery"),
-    **dict.fromkeys(("chat", "achat", "stream_chat", "astream_chat"), "astream_chat"),
-    **dict.fromkeys(
-        ("complete", "acomplete", "stream_complete", "astream_complete"), "astream_complete"
-    ),
-}
-_ENGINE_METHODS = ("aquery", "astream_chat", "astream_complete", "as_query_engine")
+_ASYNC_METHODS = {"query": "aquery", "chat": "astream_chat", "complete": "astream_complete"}
+"""The method to call for one whose name contains the word."""
 
 
 class StreamError(NbkitError):
-    """Something is wrong with a stream; `.answer` holds what had arrived, if anything had.
-
-    Taught in notebook 01.
-    """
+    """Something is wrong with a stream; `.answer` holds what had arrived. See notebook 01."""
 
     answer: Any = None
 
@@ -49,16 +40,6 @@ class NoAnswer(AnswerTruncated):
     """The thought or the refusal, whole."""
 
 
-class SourceExited(NbkitError):
-    """The code that gives the text ended without a result and without an `Exception`."""
-
-    def __init__(self, ended_by: str) -> None:
-        super().__init__(
-            f"The code that gives the text was ended by {ended_by}",
-            "let it return, or raise an Exception that says what is wrong.",
-        )
-
-
 def check_source(source: Any) -> None:
     """Raise `StreamMisused` for the wrong calls people make first, naming the right one."""
     if source is None or isinstance(source, str | bytes | dict | int | float):
@@ -74,7 +55,7 @@ def check_source(source: Any) -> None:
         )
     if callable(source) and not inspect.isawaitable(source):
         _check_callable(source)
-    for method in _ENGINE_METHODS:
+    for method in ("aquery", "astream_chat", "astream_complete", "as_query_engine"):
         if hasattr(source, method):
             example = "as_query_engine().aquery" if method == "as_query_engine" else method
             raise StreamMisused(
@@ -90,7 +71,7 @@ def _check_callable(source: Any) -> None:
         return
     except TypeError:
         name = getattr(source, "__name__", type(source).__name__)
-        method = _ASYNC_METHODS.get(name)
+        method = next((_ASYNC_METHODS[one] for one in _ASYNC_METHODS if one in name), None)
         right = f'`engine.{method}("your question")`' if method else f"`lambda: {name}(...)`"
         raise StreamMisused(
             f"`{name}` is a function that still needs its arguments, not an answer",
@@ -107,30 +88,32 @@ def not_an_answer(thing: Any) -> StreamMisused:
     )
 
 
+def exited(ended_by: str) -> StreamBroken:
+    """Return the error of a source that ended without a result and without an `Exception`."""
+    return StreamBroken(
+        f"The code that gives the text was ended by {ended_by}",
+        "let it return, or raise an Exception that says what is wrong.",
+    )
+
+
 def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
     """Return what an error of the source means for the stream, after so many chunks."""
-    broken = StreamBroken(*_explain(error, chunks))
+    trouble = judge(error)
+    happened, advice = trouble.happened, f"{trouble.advice}."
+    if chunks:
+        happened = f"The stream broke after {count(chunks, 'chunk')} ({happened})"
+        advice = f"the partial answer is kept in `.answer`; {advice}"
+    elif isinstance(error, NbkitError):
+        happened, advice = hide_keys(error.happened, error), error.advice or ""
+    elif type(error) is ValueError and "available context size" in str(error):
+        # LlamaIndex's check, before it asks the model.
+        happened = "The question, with its sources, does not fit the model's context window"
+        advice = (
+            "ask something shorter, lower `similarity_top_k`, or take a model with a larger one."
+        )
+    broken = StreamBroken(happened, advice or None)
     broken.__cause__ = error
     return broken
-
-
-def _explain(error: BaseException, chunks: int) -> tuple[str, str | None]:
-    """What happened, in the server's own words where it had any, and what to do if known."""
-    trouble = judge(error)
-    if chunks:
-        return (
-            f"The stream broke after {count(chunks, 'chunk')} ({trouble.happened})",
-            f"the partial answer is kept in `.answer`; {trouble.advice}.",
-        )
-    if isinstance(error, NbkitError):
-        return hide_keys(error.happened, error), error.advice
-    # LlamaIndex's check, before it asks the model.
-    if type(error) is ValueError and "available context size" in str(error):
-        return (
-            "The question, with what belongs to it, does not fit into the model's context window",
-            "ask something shorter, lower `similarity_top_k`, or take a model with a larger one.",
-        )
-    return trouble.happened, f"{trouble.advice}."
 
 
 def in_words(error: Exception) -> Exception:

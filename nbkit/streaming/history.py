@@ -1,12 +1,12 @@
 """LlamaIndex's chat memory, kept in step with what the reader saw.
 
-By itself LlamaIndex stores text nobody saw when a turn is broken off, and leaves the question
-without an answer when one fails; a stop at the wrong moment even empties its default memory.
+By itself LlamaIndex stores text nobody saw when a turn is stopped, and leaves the question without
+an answer when one fails; a stop at the wrong moment even empties its default memory.
 """
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Self
@@ -17,7 +17,7 @@ from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
 from nbkit.streaming.errors import StreamBroken, StreamError
-from nbkit.wording import Joining
+from nbkit.wording import CharacterJoiner
 
 _INTERRUPTED = "[interrupted]"
 _REFUSED = {400, 413, 422}
@@ -25,10 +25,7 @@ _REFUSED = {400, 413, 422}
 
 
 class MemoryNotWritten(StreamBroken):
-    """The memory of a chat failed, and may lack the turn; `__cause__` is its error.
-
-    Taught in notebook 02.
-    """
+    """The memory of a chat failed, and may lack the turn; `__cause__` is its error."""
 
     @classmethod
     def by(cls, error: Exception, before: StreamError | None) -> Self:
@@ -56,8 +53,8 @@ class ChatTurn:
 
     def __post_init__(self) -> None:
         store = getattr(self.memory, "sql_store", None) if isinstance(self.memory, Memory) else None
-        if store is not None and not isinstance(store, _Finishing):
-            self.memory.sql_store = _Finishing(store)  # type: ignore[attr-defined]
+        if store is not None and not isinstance(store, _UncancelledStore):
+            self.memory.sql_store = _UncancelledStore(store)  # type: ignore[attr-defined]
 
     @classmethod
     def of(cls, engine: Any, message: str) -> Self | None:
@@ -71,36 +68,32 @@ class ChatTurn:
 
         Returns the error to raise: the same one, or one that tells of the memory too.
         """
+        refused = complaint if not seen and _was_refused(complaint) else None
         try:
-            if complaint is not None and not seen and was_refused(complaint):
-                await self.take_back()
-                told = f"{complaint.happened} (The chat does not remember this message)"
-                complaint.args = StreamError(told, complaint.advice).args
-            else:
-                await self.end_early(seen)
+            await self._rewrite(None if refused else f"{seen}\n\n{_INTERRUPTED}".lstrip(), seen)
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise
             return MemoryNotWritten.by(failure, complaint)
+        if refused:
+            told = f"{refused.happened} (The chat does not remember this message)"
+            refused.args = StreamError(told, refused.advice).args
         return complaint
 
-    async def take_back(self) -> None:
-        """Remove a refused message, or every later one would send it, and be refused, again."""
-        history = await self.memory.aget_all()
-        last = history[-1] if history else None
-        if last is None or last.role != "user":
-            return
-        if self.asked or last.content == self.message:
-            await _set(self.memory, history[:-1])
+    async def _rewrite(self, answer: str | None, seen: str) -> None:
+        """Make the memory hold the question and this answer, or neither of them for `None`.
 
-    async def end_early(self, seen: str) -> None:
-        """Make the memory hold the question, and of its answer what was seen, marked as partial.
-
-        If nothing was seen the answer is the mark alone: the next question may refer to this one,
-        and some models insist on alternating roles, or refuse empty messages.
+        An answer of which nothing was seen is its mark alone: some models insist on alternating
+        roles, or refuse empty messages. A refused question would be refused again with every later
+        one.
         """
-        reply = ChatMessage(role="assistant", content=f"{seen}\n\n{_INTERRUPTED}".lstrip())
         history = await self.memory.aget_all()
         role, text = (history[-1].role, history[-1].content or "") if history else (None, "")
-        if role == "user" and (self.asked or text == self.message):
+        unanswered = role == "user" and (self.asked or text == self.message)
+        if answer is None:
+            if unanswered:
+                await _set(self.memory, history[:-1])
+            return
+        reply = ChatMessage(role="assistant", content=answer)
+        if unanswered:
             await self.memory.aput(reply)
         elif role == "assistant" and self.asked and text.startswith(seen.strip()):
             await _set(self.memory, [*history[:-1], reply])
@@ -108,13 +101,15 @@ class ChatTurn:
             await self.memory.aput_messages([ChatMessage(role="user", content=self.message), reply])
 
 
-def was_refused(error: BaseException | None) -> bool:
+def _was_refused(error: BaseException | None) -> bool:
     """Whether the message itself was refused: one too long for the model, for example."""
     while error is not None:
         # LlamaIndex's own check of the context window raises a bare ValueError.
-        if getattr(error, "status_code", None) in _REFUSED or type(error) is ValueError:
-            return True
-        if getattr(error, "code", None) == "context_length_exceeded":
+        if (
+            type(error) is ValueError
+            or getattr(error, "status_code", None) in _REFUSED
+            or getattr(error, "code", None) == "context_length_exceeded"
+        ):
             return True
         error = error.__cause__
     return False
@@ -140,7 +135,7 @@ async def _set(memory: BaseMemory, history: list[ChatMessage]) -> None:
     await memory.sql_store.archive_oldest_messages(memory.session_id, n=len(archived))
 
 
-class _Finishing:
+class _UncancelledStore:
     """A chat store that finishes what it has begun, even if its caller is cancelled.
 
     Cancelled inside a database call, SQLAlchemy drops the connection, and with it the in-memory
@@ -156,48 +151,40 @@ class _Finishing:
             return found
 
         @wraps(found)
-        async def finishing(*args: Any, **kwargs: Any) -> Any:
-            return await _finish(found(*args, **kwargs))
+        async def finish(*args: Any, **kwargs: Any) -> Any:
+            task = asyncio.ensure_future(found(*args, **kwargs))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                await asyncio.wait({task})
+                raise
 
-        return finishing
-
-
-async def _finish(operation: Awaitable[Any]) -> Any:
-    task = asyncio.ensure_future(operation)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+        return finish
 
 
 def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn) -> None:
     """Write only whole characters to the memory, and note on the turn when the model has ended."""
     if response.achat_stream is not None:
         response.achat_stream = _awatched(response.achat_stream, turn)  # type: ignore[assignment]
-    if response.chat_stream is not None:
+    elif response.chat_stream is not None:
         response.chat_stream = _watched(response.chat_stream, turn)  # type: ignore[assignment]
 
 
 async def _awatched(stream: Any, turn: ChatTurn) -> AsyncIterator[ChatResponse]:
-    joining, last = Joining(), None
+    joiner, last = CharacterJoiner(), None
     async for last in stream:
-        last.delta = joining.add(last.delta or "")
+        last.delta = joiner.add(last.delta or "")
         yield last
-    for rest in _rest(joining, last):
-        yield rest
+    if last is not None and (half := joiner.end()):
+        yield last.model_copy(update={"delta": half})
     turn.answered = True
 
 
 def _watched(stream: Any, turn: ChatTurn) -> Iterator[ChatResponse]:
-    joining, last = Joining(), None
+    joiner, last = CharacterJoiner(), None
     for last in stream:
-        last.delta = joining.add(last.delta or "")
+        last.delta = joiner.add(last.delta or "")
         yield last
-    yield from _rest(joining, last)
-    turn.answered = True
-
-
-def _rest(joining: Joining, last: ChatResponse | None) -> Iterator[ChatResponse]:
-    if last is not None and (half := joining.end()):
+    if last is not None and (half := joiner.end()):
         yield last.model_copy(update={"delta": half})
+    turn.answered = True

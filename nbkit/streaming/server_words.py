@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
@@ -13,6 +13,7 @@ from typing import Any
 _LONGEST = 300
 _WRAPPERS = re.compile(r"^(?:(?:litellm\.)?\w*(?:Error|Exception)\s*[:-]\s*)+")
 _TEXTS = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "title", "errors")
+_CODES = ("code", "type", "status", "error_code", "status_code", "reason")
 _KEYS = re.compile(
     r"\b(?:sk|gsk|xai|pplx|nvapi|hf)[-_][\w*-]{6,}|\bAIza[\w-]{20,}"
     r"|(?<=Bearer )[^\s,\"']+|(?<=[?&]key=)[^&\s]+|(?<=//)[^/\s:@]*:[^/\s@]+(?=@)"
@@ -22,6 +23,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)[a-z]*"
 _DURATION = re.compile(rf"(?:{_PART}\s*)+", re.IGNORECASE)
 _IN_WORDS = re.compile(rf"(?:try again|retry)(?: in| after)?\s+((?:{_PART}\s*)+)", re.IGNORECASE)
+_FAR_FUTURE = 50 * _UNITS["d"] * 365
 
 
 def body_of(error: BaseException) -> Any:
@@ -38,7 +40,7 @@ def body_of(error: BaseException) -> Any:
             body = getattr(error, "response", None).text  # type: ignore[union-attr]
         except Exception:  # noqa: BLE001 - no response, or one that was not read
             return None
-    return parsed(body) if isinstance(body, str) else body
+    return _parsed(body) if isinstance(body, str) else body
 
 
 def sentence(error: BaseException) -> str:
@@ -57,11 +59,10 @@ def labels(body: Any) -> str:
         return " ".join(map(labels, body))
     if not isinstance(body, dict):
         return ""
-    fields = ("code", "type", "status", "error_code", "status_code", "reason")
-    inner = [labels(body[name]) for name in ("error", "base_resp") if name in body]
+    inner = [labels(body.get(name)) for name in ("error", "base_resp")]
     if isinstance(message := body.get("message"), str):
-        inner.append(labels(parsed(message)))
-    return " ".join([*(str(body[name]) for name in fields if body.get(name)), *inner])
+        inner.append(labels(_parsed(message)))
+    return " ".join([*(str(body[name]) for name in _CODES if body.get(name)), *inner]).strip()
 
 
 def hide_keys(text: str, error: BaseException) -> str:
@@ -87,29 +88,24 @@ def _words(body: Any) -> str:
         if body.lstrip().startswith("<"):
             title = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", body, re.IGNORECASE | re.DOTALL)
             return unescape(title[2]) if title else ""
-        data = parsed(body)
+        data = _parsed(body)
         return body if isinstance(data, str) else _words(data)
     if isinstance(body, list):
         return "; ".join(filter(None, map(_words, body)))
     if not isinstance(body, dict):
         return ""
     if "loc" in body and "msg" in body:  # FastAPI names the field beside its message
-        field = ".".join(str(part) for part in body["loc"] if part != "body")
-        return f"{field}: {body['msg']}" if field else str(body["msg"])
+        return ".".join(str(part) for part in body["loc"] if part != "body") + f": {body['msg']}"
     metadata = body.get("metadata")  # OpenRouter: "Provider returned error", and here what it was
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    for inner in (raw, body.get("error"), *(body.get(name) for name in _TEXTS)):
-        if found := _words(inner):
-            return found
-    return ""
+    parts = (raw, body.get("error"), *(body.get(name) for name in _TEXTS))
+    return next(filter(None, map(_words, parts)), "")
 
 
-def parsed(text: str) -> Any:
+def _parsed(text: str) -> Any:
     """JSON in a string, which gateways like to wrap around their provider's error."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return text
     try:
-        return json.loads(text)
+        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text
     except ValueError:
         return text
 
@@ -124,20 +120,21 @@ def _clean(text: str) -> str:
 def asked_wait(error: BaseException) -> float | None:
     """The seconds the server asks to wait, if it does.
 
-    Read from `retry-after-ms`, `Retry-After` (RFC 9110 10.2.3: seconds or a date; and "2s", which
-    some send), for a refusal (429) `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), then from
-    the body: Google's `retryDelay`, or words like "try again in 1.5s".
+    Read from `retry-after-ms`, `Retry-After` (seconds or a date: RFC 9110), or the body: Google's
+    `retryDelay`, or words like "try again in 1.5s".
     """
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    milliseconds = duration(f"{headers.get('retry-after-ms', '')}ms")
-    if milliseconds is not None:
-        return milliseconds
-    asked = _retry_after(headers.get("retry-after", ""))
-    if asked is not None:
-        return asked
-    if getattr(error, "status_code", None) == 429:
-        asked = _reset(headers)
-    return _in_body(error) if asked is None else asked
+    for text in (f"{headers.get('retry-after-ms', '')}ms", headers.get("retry-after", "")):
+        if (asked := duration(text)) is not None:
+            return asked
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, date.timestamp() - time.time())
+    # However deep in the body, also in JSON within a string.
+    body = json.dumps(body_of(error), default=str)
+    delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', body)
+    found = delay or _IN_WORDS.search(sentence(error))
+    return duration(found[1]) if found else None
 
 
 def duration(text: str) -> float | None:
@@ -155,38 +152,5 @@ def duration(text: str) -> float | None:
 
 def until(seconds: float) -> str:
     """Say when a wait that begins now is over, with the date, in local time."""
-    try:
-        then = datetime.fromtimestamp(time.time() + seconds)
-    except (OverflowError, ValueError, OSError):
-        return "a date after the year 9999"
+    then = datetime.fromtimestamp(time.time() + min(seconds, _FAR_FUTURE))
     return f"{then:%H:%M} on {then.day} {then:%B %Y}"
-
-
-def _retry_after(text: str) -> float | None:
-    seconds = duration(text)
-    if seconds is None:
-        try:
-            seconds = max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-        except (ValueError, OverflowError):
-            return None
-    return seconds
-
-
-def _reset(headers: Mapping[str, str]) -> float | None:
-    """When the allowance that is used up is there again; if none says so, the first of them."""
-    resets, empty = [], []
-    for kind in ("requests", "tokens"):
-        wait = duration(headers.get(f"x-ratelimit-reset-{kind}", ""))
-        if wait is None:
-            continue
-        resets.append(wait)
-        if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0":
-            empty.append(wait)
-    return max(empty) if empty else min(resets, default=None)
-
-
-def _in_body(error: BaseException) -> float | None:
-    # However deep in the body, also in JSON within a string.
-    delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', json.dumps(body_of(error), default=str))
-    found = delay or _IN_WORDS.search(sentence(error))
-    return duration(found[1]) if found else None

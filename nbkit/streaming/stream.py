@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
 
-from nbkit.loops.heartbeat import Heartbeat, YieldTimer, keep_waking
+from nbkit.loops.heartbeat import YieldTimer, keep_waking
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.answer import Answer, sources_of
@@ -28,7 +28,7 @@ from nbkit.streaming.trace import Trace, clock_offset
 from nbkit.wording import joined
 
 _SETTLE_SECONDS = 2.0
-MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
+_MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
 _END = object()
 
 
@@ -41,9 +41,7 @@ class TokenStream:
 
     Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
     before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
-    second reader gets `StreamMisused`.
-
-    Taught in notebook 01.
+    second reader gets `StreamMisused`. Taught in notebook 01.
     """
 
     def __init__(self, source: Any) -> None:
@@ -58,21 +56,17 @@ class TokenStream:
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
-        self._on_chunk: Callable[[str], None] = _ignore
-        self._heartbeat: Heartbeat | None = None
         self._reader: Reader | None = None
-        self._heard = events.Hearing()
+        self._record = events.EventRecord()
         self._pump_task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._pumping = False
-        self._taken = False
 
     @classmethod
-    def of_call(cls, source: Any, start: float, heard: events.Hearing) -> Self:
+    def of_call(cls, source: Any, start: float, record: events.EventRecord) -> Self:
         """Read the result of a call that began at `start`, with what events told of it since."""
         tokens = cls(source)
-        tokens.trace.start, tokens._heard = start, heard
+        tokens.trace.start, tokens._record = start, record
         return tokens
 
     @property
@@ -80,65 +74,48 @@ class TokenStream:
         """All text that has arrived so far."""
         return "".join(self._parts)
 
-    def __aiter__(self) -> AsyncIterator[str]:
-        self._take()
-        return self._read()
-
-    def __await__(self) -> Generator[Any, None, Answer]:
-        self._take()
-        return self._follow(_ignore).__await__()
-
-    async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
-        """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
-
-        `on_chunk` runs on the event loop, so it must be quick. It costs one task switch less per
-        chunk than `async for`.
-        """
-        self._take()
-        return await self._follow(on_chunk)
-
-    def cancel(self) -> None:
-        """End the stream, keeping what has arrived; safe from any thread, any number of times."""
-        self._stopping = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing left to stop
-                self._loop.call_soon_threadsafe(self._halt)
-
-    def _take(self) -> None:
-        if self._taken:
-            raise StreamMisused(
-                "This stream has already been read",
-                "its result is in `.answer`; for a new stream, ask again.",
-            )
-        self._taken = True
-
-    async def _read(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[str]:
         arrived: asyncio.Queue[Any] = asyncio.Queue()
         pump = self._start(arrived.put_nowait)
         pump.add_done_callback(lambda _: arrived.put_nowait(_END))
         try:
-            with keep_waking(pump.get_loop()) as self._heartbeat:
-                while (chunk := await arrived.get()) is not _END:
-                    yield chunk
+            while (chunk := await arrived.get()) is not _END:
+                yield chunk
         finally:
             await self._close(pump)
         await self._result(pump)
 
-    async def _follow(self, on_chunk: Callable[[str], None]) -> Answer:
+    def __await__(self) -> Generator[Any, None, Answer]:
+        return self.follow(lambda _: None).__await__()
+
+    async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
+        """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
+
+        `on_chunk` runs on the event loop. It costs a task switch less per chunk than `async for`.
+        """
         pump = self._start(on_chunk)
         try:
-            with keep_waking(pump.get_loop()) as self._heartbeat:
-                await asyncio.wait({pump})
+            await asyncio.wait({pump})
         finally:
             await self._close(pump)
         return await self._result(pump)
 
+    def cancel(self) -> None:
+        """End the stream, keeping what has arrived; safe from any thread, any number of times."""
+        self._stopping = True
+        if self._pump_task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing left to stop
+                self._pump_task.get_loop().call_soon_threadsafe(self._halt)
+
     def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
-        self._loop = asyncio.get_running_loop()
-        self._on_chunk = on_chunk
+        if self._pump_task is not None:
+            raise StreamMisused(
+                "This stream has already been read",
+                "its result is in `.answer`; for a new stream, ask again.",
+            )
         if inspect.isawaitable(self._source) or callable(self._source):
             self.trace.start = time.perf_counter()
-        self._pump_task = asyncio.create_task(self._pump(), name="nbkit-pump")
+        self._pump_task = asyncio.create_task(self._pump(on_chunk), name="nbkit-pump")
         return self._pump_task
 
     async def _close(self, pump: asyncio.Task[None]) -> None:
@@ -155,16 +132,16 @@ class TokenStream:
             raise self.answer.error
         return self.answer
 
-    async def _pump(self) -> None:
+    async def _pump(self, on_chunk: Callable[[str], None]) -> None:
         """Read the source at its own pace; whoever reads the stream may be slow, or gone."""
-        self._heard = events.begin(self._heard)
+        self._record = events.begin(self._record)
         error: BaseException | None = None
         self._pumping = True
         clocks = clock_offset()
         try:
             if not self._stopping:
-                await self._open()
-                await self._drain()
+                with keep_waking(asyncio.get_running_loop()) as heartbeat:
+                    await self._drain(await self._open(), on_chunk, YieldTimer(heartbeat))
         except asyncio.CancelledError:
             self._stopping = True
         except BaseException as raised:
@@ -177,7 +154,7 @@ class TokenStream:
             self.trace.clock_jump = clock_offset() - clocks
             await self._settle(error)
 
-    async def _open(self) -> None:
+    async def _open(self) -> Reader:
         answer = self._source
         if inspect.iscoroutinefunction(answer):
             answer = answer()
@@ -186,32 +163,33 @@ class TokenStream:
         if inspect.isawaitable(answer) and not is_of_agent(answer):
             answer = await answer
         self._response = answer
-        self._heard = events.of(answer) or self._heard
+        self._record = events.of(answer) or self._record
         self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
-        if isinstance(answer, AgentChatResponse) and self._heard.turn is not None:
-            self._heard.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
+        if isinstance(answer, AgentChatResponse) and self._record.turn is not None:
+            self._record.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
         self.opened.set()
+        return self._reader
 
-    async def _drain(self) -> None:
-        assert self._reader is not None
-        assert self._heartbeat is not None
-        timer, skipped = YieldTimer(self._heartbeat), 0
-        async for delta in joined(self._reader):
+    async def _drain(
+        self, reader: Reader, on_chunk: Callable[[str], None], timer: YieldTimer
+    ) -> None:
+        skipped = 0
+        async for delta in joined(reader):
             if self._stopping:
                 # The stop reaches the source where it next waits, which closes its connection.
                 skipped += 1
-                if skipped > MAX_DELTAS_AFTER_STOP:
+                if skipped > _MAX_DELTAS_AFTER_STOP:
                     break
                 continue
             if not delta:
                 continue
             now = time.perf_counter()
-            self.trace.model = self._heard.model
+            self.trace.model = self._record.call.model
             self.trace.add(now, len(delta))
             self._parts.append(delta)
-            self._on_chunk(delta)
+            on_chunk(delta)
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
             if timer.is_due(now):
@@ -237,15 +215,16 @@ class TokenStream:
             self._pump_task.cancel()
 
     async def _settle(self, error: BaseException | None) -> None:
-        heard, stopped = self._heard, self._stopping
-        heard.tell(self.trace)
+        record, stopped = self._record, self._stopping
+        record.call.copy_to(self.trace)
         complaint = None if stopped else self._complaint(error)
         if isinstance(complaint, NoAnswer):
             self._parts.clear()
-        if (stopped or complaint) and self._reader is not None:
+        partial = stopped or complaint is not None
+        if partial and self._reader is not None:
             await self._reader.stopped()
-        if (stopped or complaint) and heard.turn is not None:
-            complaint = await heard.turn.close(self.text, complaint)
+        if partial and record.turn is not None:
+            complaint = await record.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
@@ -254,8 +233,7 @@ class TokenStream:
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
-            nothing_found=not (stopped or complaint)
-            and heard.found_nothing(self._response, self.text),
+            nothing_found=not partial and record.found_nothing(self._response, self.text),
         )
         if complaint is not None:
             complaint.answer = self.answer
@@ -266,12 +244,12 @@ class TokenStream:
         """Return the error of the answer, if there is one."""
         if isinstance(error, StreamMisused) and error.answer is None:
             return error
-        if isinstance(error, Exception) and self._heard.turn and self._heard.turn.answered:
+        if isinstance(error, Exception) and self._record.turn and self._record.turn.answered:
             return MemoryNotWritten.by(error, None)
         if error is not None:
             return broken_by(error, self.trace.chunks)
         streamed = self._reader is not None and self._reader.from_model
-        return fault_of(self._heard, self.text, self.trace.chunks, streamed=streamed)
+        return fault_of(self._record.call, self.text, self.trace.chunks, streamed=streamed)
 
 
 def stream(source: Any) -> TokenStream:
@@ -281,12 +259,10 @@ def stream(source: Any) -> TokenStream:
     a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
     async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
     array or model, and not yet an agent. For a coroutine or callable the clock starts before
-    it runs, so TTFT includes retrieval; for an answer already made it starts here, without
-    retrieval. Blocking sources are read in a worker thread, never on the event loop.
+    it runs, so TTFT includes retrieval; for an answer already made it starts here. Blocking sources
+    are read in a worker thread, never on the event loop.
 
-    Raises `StreamMisused`, naming the right call, for anything else.
-
-    Taught in notebook 01.
+    Raises `StreamMisused`, naming the right call, for anything else. Taught in notebook 01.
     """
     if isinstance(source, TokenStream):
         return source
@@ -294,7 +270,3 @@ def stream(source: Any) -> TokenStream:
         raise StreamMisused(refuse(source))
     check_source(source)
     return TokenStream(source)
-
-
-def _ignore(_chunk: str) -> None:
-    """Do nothing with a chunk."""

@@ -7,10 +7,8 @@ from itertools import pairwise
 from nbkit.wording import count
 
 _SUSPENDED = 1.0
-"""Seconds by which wall clock and perf_counter may drift apart while one answer comes. Time servers
-slew a clock by at most 0.5 ms a second, so more is a suspended machine, or a clock that was set."""
+"""Seconds by which wall clock and perf_counter may drift apart while one answer comes."""
 _LUMP_GAP = 0.002
-"""Seconds. Deltas closer than this come at 500 a second or more, as from a buffer being emptied."""
 _LUMP_TEXT = 0.8
 _LUMP_TIME = 0.05
 _TELLING_TOKENS, _TELLING_CHARACTERS = 8, 32
@@ -27,10 +25,8 @@ class Trace:
     """The timing of one streamed answer: what happened when, and the metrics read off it.
 
     The fields are readings of `time.perf_counter` (seconds, comparable within one process); the
-    properties are durations in seconds, `None` where what they measure did not happen.
-
-    Chunks are not tokens: one delta may carry several tokens, so what is counted here is called a
-    chunk, and the metrics that need tokens use the count the server reported.
+    properties are durations in seconds, `None` where what they measure did not happen. A chunk is
+    one delta, which may carry several tokens; tokens are counted by the server.
 
     Taught in notebook 01.
     """
@@ -50,7 +46,7 @@ class Trace:
     tokens: int | None = None
     """Completion tokens as the server counted them, where it reported usage."""
     reasoning_tokens: int | None = 0
-    """Those of `tokens` spent on thoughts, which are not streamed as text; `None` if uncounted."""
+    """Those of `tokens` spent on thoughts; `None` if uncounted."""
     prompt_tokens: int | None = None
     """Prompt tokens as the server counted them, where it reported usage."""
     model: str | None = None
@@ -74,17 +70,13 @@ class Trace:
     def ttft(self) -> float | None:
         """Time to first token: first non-empty delta − start, in seconds.
 
-        Empty deltas (the role announcement of the OpenAI protocol) do not count, as in NVIDIA
-        AIPerf; the vLLM benchmark counts them.
+        Empty deltas do not count, as in NVIDIA AIPerf; the vLLM benchmark counts them.
         """
         return self.arrivals[0] - self.start if self.arrivals else None
 
     @property
     def gaps(self) -> list[float]:
-        """Seconds between consecutive deltas (inter-chunk latency); empty below two deltas.
-
-        The vLLM benchmark pools these over all requests and calls them inter-token latency (ITL).
-        """
+        """Seconds between consecutive deltas; vLLM's benchmark calls it inter-token latency."""
         return [later - earlier for earlier, later in pairwise(self.arrivals)]
 
     @property
@@ -96,9 +88,8 @@ class Trace:
     def tpot(self) -> float | None:
         """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
 
-        The vLLM benchmark's definition, which leaves the first token out; guidellm's includes it.
-        Tokens of thoughts are left out. `None` without the server's count, below two tokens, and
-        for an answer in one piece.
+        The vLLM benchmark's definition; guidellm's includes the first token. Tokens of thoughts are
+        left out. `None` without the server's count, and for an answer in one piece.
         """
         tokens = self.text_tokens
         if self.chunks < 2 or tokens is None or tokens < 2:
@@ -119,18 +110,12 @@ class Trace:
 
     @property
     def before_call(self) -> float | None:
-        """Seconds from start until the last model call began: retrieval, and earlier model calls.
-
-        `None` where no model was called. TTFT is this plus `first_token_wait`.
-        """
+        """Seconds from start until the last model call began; TTFT is this + `first_token_wait`."""
         return None if self.requested is None else max(self.requested - self.start, 0.0)
 
     @property
     def first_token_wait(self) -> float | None:
-        """Seconds from the last model call to the first non-empty delta.
-
-        Network, queue and prompt at the model; all of TTFT where no model call was seen.
-        """
+        """Seconds from the last model call to the first delta; TTFT where no call was seen."""
         if self.ttft is None or self.before_call is None:
             return self.ttft
         return max(self.ttft - self.before_call, 0.0)
@@ -142,11 +127,7 @@ class Trace:
 
     @property
     def suspended(self) -> bool:
-        """Whether the machine slept, or its clock was set, while this answer came.
-
-        perf_counter stands still while Linux or macOS sleeps, and the wall clock does not. Then no
-        duration here can be trusted.
-        """
+        """Whether the machine slept, or its clock was set, meanwhile: no duration is right then."""
         return abs(self.clock_jump) > _SUSPENDED
 
     @property
@@ -154,10 +135,9 @@ class Trace:
         """Whether the answer came in one lump, though it may have been asked for as a stream.
 
         A lump is a run of deltas each less than 2 ms after the one before. True if one lump holds
-        at least 80 % of the text and took less than 5 % of the time since the model was called: a
-        server that does not stream, a proxy or a blocking client held the text back. `None` if
-        this cannot be told: below 8 tokens (32 characters where the server counted none), or for
-        several chunks all within 0.1 s of the call.
+        at least 80 % of the text and took less than 5 % of the time since the model was called.
+        `None` if this cannot be told: below 8 tokens (32 characters where the server counted none),
+        or for several chunks all within 0.1 s of the call.
         """
         size = sum(self.sizes)
         tokens = self.text_tokens
@@ -194,11 +174,8 @@ class Trace:
         if self.ttft is None or self.end_to_end is None:
             waited = f" after {self.end - self.start:.2f} s" if self.end is not None else ""
             return f"no text{waited}"
-        parts = [
-            f"TTFT {self.ttft:.2f} s",
-            count(self.chunks, "chunk"),
-            f"{self.end_to_end:.2f} s in all",
-        ]
+        took = f"{self.end_to_end:.2f} s in all"
+        parts = [f"TTFT {self.ttft:.2f} s", count(self.chunks, "chunk"), took]
         if self.chunk_rate is not None:
             parts.append(f"{self.chunk_rate:.0f} chunks/s")
         if self.model is not None:
