@@ -16,10 +16,6 @@ from httpx_aiohttp import AiohttpTransport
 
 from nbkit.models.errors import NoServerError
 from nbkit.models.proxies import proxy_for
-from nbkit.models.stream_options import asks_for_usage, refuses_usage, without_usage
-
-REFUSALS = (400, 422)
-"""HTTP statuses of a request whose fields the server does not take."""
 
 
 class UnreachableError(NoServerError, openai.APIConnectionError):
@@ -40,41 +36,6 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
         self.advice = advice
 
 
-class _UsageAsked:
-    """Sends requests without `stream_options` once the server has refused one with them."""
-
-    _refused = False
-
-    def fit(self, request: httpx.Request) -> httpx.Request:
-        """The request as this server takes it."""
-        if not (self._refused and asks_for_usage(request.content)):
-            return request
-        return self._without(request)
-
-    def again(self, request: httpx.Request, status: int, answer: bytes) -> httpx.Request | None:
-        """The request to send in place of one that was refused, if that may help."""
-        if not (asks_for_usage(request.content) and refuses_usage(status, answer)):
-            return None
-        return self._without(request)
-
-    def hear(self, status: int) -> None:
-        """Remember how a request without `stream_options` went."""
-        self._refused = self._refused or status < 400
-
-    @staticmethod
-    def _without(request: httpx.Request) -> httpx.Request:
-        headers = request.headers.copy()
-        del headers["content-length"]
-        content = without_usage(request.content)
-        return httpx.Request(
-            request.method,
-            request.url,
-            headers=headers,
-            content=content,
-            extensions=request.extensions,
-        )
-
-
 class LoopSafeTransport(httpx.AsyncBaseTransport):
     """One aiohttp connection pool for each event loop that uses it, closed along with the loop.
 
@@ -87,7 +48,6 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
     def __init__(self, base_url: str, advice: str) -> None:
         self._advice = advice
         self._proxy = _proxy(base_url)
-        self._usage = _UsageAsked()
         self._pools: dict[
             asyncio.AbstractEventLoop, tuple[AiohttpTransport, AsyncGenerator[None, None]]
         ] = {}
@@ -95,16 +55,6 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send through the pool of the running loop."""
-        request = self._usage.fit(request)
-        response = await self._send(request)
-        if response.status_code in REFUSALS:
-            again = self._usage.again(request, response.status_code, await response.aread())
-            if again is not None:
-                response = await self._send(again)
-                self._usage.hear(response.status_code)
-        return response
-
-    async def _send(self, request: httpx.Request) -> httpx.Response:
         pool = await self._pool()
         try:
             response = await pool.handle_async_request(request)
@@ -162,21 +112,10 @@ class PlainTransport(httpx.HTTPTransport):
     def __init__(self, base_url: str, advice: str) -> None:
         self._advice = advice
         self._proxy = _proxy(base_url)
-        self._usage = _UsageAsked()
         super().__init__(limits=openai.DEFAULT_CONNECTION_LIMITS, proxy=self._proxy)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send, or say that nobody answers."""
-        request = self._usage.fit(request)
-        response = self._send(request)
-        if response.status_code in REFUSALS:
-            again = self._usage.again(request, response.status_code, response.read())
-            if again is not None:
-                response = self._send(again)
-                self._usage.hear(response.status_code)
-        return response
-
-    def _send(self, request: httpx.Request) -> httpx.Response:
         try:
             return super().handle_request(request)
         except httpx.ConnectError:

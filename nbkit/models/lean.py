@@ -6,6 +6,7 @@ library still has the parts it needs; elsewhere the library's own code runs.
 """
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -136,9 +137,15 @@ def lean_client(client: openai.OpenAI) -> openai.OpenAI:
         return client
     completions: Any = client.chat.completions
     raw = completions.with_raw_response.create
+    usage = _UsageAsked()
 
     def create(**request: Any) -> Any:
-        reply = raw(**_plain_request(request))
+        request = usage.fitted(_plain_request(request))
+        try:
+            reply = raw(**request)
+        except openai.APIStatusError as error:
+            reply = raw(**usage.without(request, error))
+            usage.refused = True
         return _read(reply, Chunks if request.get("stream") else None)
 
     completions.create = create
@@ -151,9 +158,15 @@ def lean_async_client(client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
         return client
     completions: Any = client.chat.completions
     raw = completions.with_raw_response.create
+    usage = _UsageAsked()
 
     async def create(**request: Any) -> Any:
-        reply = await raw(**_plain_request(request))
+        request = usage.fitted(_plain_request(request))
+        try:
+            reply = await raw(**request)
+        except openai.APIStatusError as error:
+            reply = await raw(**usage.without(request, error))
+            usage.refused = True
         return _read(reply, AsyncChunks if request.get("stream") else None)
 
     completions.create = create
@@ -173,6 +186,35 @@ def client_fits(client: openai.OpenAI | openai.AsyncOpenAI) -> bool:
         )
     except (AttributeError, TypeError, ValueError):
         return False
+
+
+class _UsageAsked:
+    """Leaves out `stream_options` once a server has refused a request with it."""
+
+    refused = False
+
+    def fitted(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The request as this server takes it."""
+        return _without_usage(request) if self.refused else request
+
+    def without(self, request: dict[str, Any], error: openai.APIStatusError) -> dict[str, Any]:
+        """The request to send instead of the one refused; raises what has another cause."""
+        refused = error.status_code in (400, 422) and _UNKNOWN_FIELD.search(error.response.text)
+        if "stream_options" not in request or not refused:
+            raise error
+        return _without_usage(request)
+
+
+def _without_usage(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name != "stream_options"}
+
+
+_UNKNOWN_FIELD = re.compile(
+    r"stream_options|include_usage|extra inputs|extra_forbidden|additional propert"
+    r"|(?:unknown|unrecogni[sz]ed|unexpected|unsupported) (?:\w+ )?"
+    r"(?:field|parameter|argument|propert|key|name)",
+    re.IGNORECASE,
+)
 
 
 def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None) -> Any:

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,12 +21,13 @@ from nbkit.models.proxies import proxy_for
 from nbkit.models.sdk_clients import sdk_clients
 from nbkit.models.server_facts import ServerFacts
 from nbkit.models.server_settings import check_address
-from nbkit.simulator import Profile, Simulator, Tokenizer, current
+from nbkit.simulator import Profile, Simulator, current
 from nbkit.wording import shown_address, shown_name
 
 OPENAI_URL = "https://api.openai.com/v1"
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
-RESTART = "the simulated model was stopped; run nbkit.connect() again and use what it returns."
+ASSUMED_WINDOW = 32_768
+"""Tokens that a model is taken to read where neither you nor its server says how many."""
 
 
 class _Client:
@@ -51,9 +53,6 @@ class HostedOpenAI(_Client, OpenAI):
     default_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
     context_window: int | None = None
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-
     @property
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex knows of OpenAI's models, but for a context window you have set."""
@@ -63,25 +62,19 @@ class HostedOpenAI(_Client, OpenAI):
 
 
 class CompatibleServer(_Client, OpenAILike):
-    """LlamaIndex's client for other servers of the protocol, with the key kept out of sight.
-
-    `window_source` says who set `context_window`: "you", "server" or "assumed".
-    """
+    """LlamaIndex's client for other servers of the protocol, with the key kept out of sight."""
 
     api_key: str | None = Field(default=None, repr=False, exclude=True)
     default_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
-    window_source: str = "you"
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    window_is_assumed: bool = False
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         window = self.context_window
-        told = f"{window} (assumed)" if self.window_source == "assumed" else window
+        told = f"{window} (assumed)" if self.window_is_assumed else window
         return [*super().__repr_args__(), ("context_window", told)]
 
 
-class SimulatedOpenAI(HostedOpenAI):
+class SimulatedOpenAI(CompatibleServer):
     """LlamaIndex's OpenAI client talking to the simulated model. Taught in notebook 00.
 
     `profile` is what it was connected with; `simulator` tells and changes what it does now.
@@ -91,29 +84,14 @@ class SimulatedOpenAI(HostedOpenAI):
     simulated: bool = True
     _simulator: Simulator
 
-    def __init__(self, simulator: Simulator, profile: Profile, **kwargs: Any) -> None:
-        super().__init__(profile=profile, **kwargs)
+    def __init__(self, simulator: Simulator, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._simulator = simulator
 
     @property
     def simulator(self) -> Simulator:
         """The running simulated model behind this client."""
         return self._simulator
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """What LlamaIndex needs to know: a chat model, its context window in tokens."""
-        return LLMMetadata(
-            context_window=self.profile.context_window,
-            num_output=self.max_tokens or -1,
-            is_chat_model=True,
-            is_function_calling_model=False,
-            model_name=self.model,
-        )
-
-    @property
-    def _tokenizer(self) -> Tokenizer:
-        return Tokenizer()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return [
@@ -123,57 +101,60 @@ class SimulatedOpenAI(HostedOpenAI):
         ]
 
 
-ASSUMED_WINDOW = 32_768
-"""Tokens that a model is taken to read where neither you nor its server says how many."""
+class _Connections:
+    """The LLMs of one process, by all that makes them differ."""
 
-_cache: dict[tuple[Any, ...], LLM] = {}
-_clients: dict[str, dict[str, Any]] = {}
-_connecting = threading.RLock()
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.llms: dict[tuple[Any, ...], Any] = {}
 
-if hasattr(os, "register_at_fork"):
-    # A fork may copy the lock while another thread holds it.
-    os.register_at_fork(after_in_child=lambda: globals().update(_connecting=threading.RLock()))
+
+@cache
+def _connections(process: int) -> _Connections:
+    """Those of this process: a forked child begins with none, and with a free lock."""
+    return _Connections()
+
+
+_connections(os.getpid())  # before there are threads that could make two
+
+
+def _kept(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    known = _connections(os.getpid())
+    with known.lock:
+        if key not in known.llms:
+            known.llms[key] = make()
+        return known.llms[key]
 
 
 def simulated(profile: Profile) -> SimulatedOpenAI:
     """The LLM with this profile; starts the simulator when it does not run."""
-    with _connecting:
-        simulator = current()
-        key = (simulator.base_url, os.getpid(), profile)
-        if key not in _cache:
-            _cache[key] = _new_simulated(simulator, profile)
-        found = _cache[key]
-    assert isinstance(found, SimulatedOpenAI)
-    return found
+    simulator = current()
+    url = simulator.base_url
 
-
-def _new_simulated(simulator: Simulator, profile: Profile) -> SimulatedOpenAI:
-    server = (simulator.base_url, os.getpid())
-    stem = f"simulated-{profile.name.replace('_', '-')}"
-    taken = {
-        llm.model
-        for made, llm in _cache.items()
-        if made[:2] == server and isinstance(llm, SimulatedOpenAI)
-    }
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    if not taken:
+    def connect_clients() -> dict[str, Any]:
         simulator.warm()
-    simulator.put(name, dict(vars(profile)))
-    if simulator.base_url not in _clients:
-        _clients[simulator.base_url] = sdk_clients(simulator.base_url, simulator.api_key, RESTART)
-    return SimulatedOpenAI(
-        simulator,
-        profile,
-        model=name,
-        api_key=simulator.api_key,
-        api_base=simulator.base_url,
-        max_retries=0,
-        additional_kwargs=USAGE,
-        **_clients[simulator.base_url],
-    )
+        advice = (
+            "the simulated model was stopped; run nbkit.connect() again and use what it returns."
+        )
+        return sdk_clients(url, simulator.api_key, advice)
+
+    def make() -> SimulatedOpenAI:
+        clients = _kept((url,), connect_clients)
+        known = _connections(os.getpid()).llms
+        number = 1 + sum(key[:3] == ("simulated", url, profile.name) for key in known)
+        name = f"simulated-{profile.name.replace('_', '-')}" + f"-{number}" * (number > 1)
+        simulator.put(name, dict(vars(profile)))
+        return SimulatedOpenAI(
+            simulator,
+            profile=profile,
+            is_chat_model=True,
+            context_window=profile.context_window,
+            **_common(url, name, simulator.api_key),
+            **clients,
+        )
+
+    made: SimulatedOpenAI = _kept(("simulated", url, profile.name, profile), make)
+    return made
 
 
 def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
@@ -193,62 +174,53 @@ def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
         )
     if not _is_known(model):
         return compatible_llm(base_url, model, api_key, **settings)
-    key = ("openai", *_connection(base_url, model, api_key, settings))
-    with _connecting:
-        if key not in _cache:
-            _cache[key] = HostedOpenAI(
-                model=model,
-                api_key=api_key,
-                api_base=base_url,
-                max_retries=0,
-                additional_kwargs=USAGE,
-                **settings,
-                **sdk_clients(
-                    base_url,
-                    api_key,
-                    "check your network and proxy settings.",
-                    settings.get("default_headers"),
-                ),
-            )
-        return _cache[key]
+
+    def make() -> HostedOpenAI:
+        advice, headers = "check your network and proxy settings.", settings.get("default_headers")
+        clients = sdk_clients(base_url, api_key, advice, headers)
+        return HostedOpenAI(**_common(base_url, model, api_key), **settings, **clients)
+
+    made: HostedOpenAI = _kept(("openai", *_key(base_url, model, api_key, settings)), make)
+    return made
 
 
 def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
     """The LLM for a server that speaks OpenAI's protocol; `settings` as in `openai_llm`."""
     base_url = check_address(base_url, "This")
-    key = _connection(base_url, model, api_key, settings)
-    with _connecting:
-        if key not in _cache:
-            _cache[key] = _new_compatible(base_url, model, api_key, settings)
-        return _cache[key]
+
+    def make() -> CompatibleServer:
+        headers = settings.get("default_headers")
+        advice = "start the server, then run the cell again."
+        clients = sdk_clients(base_url, api_key, advice, headers)
+        facts = ServerFacts(base_url, api_key, headers)
+        try:
+            name = model or facts.only_model()
+            window = settings.get("context_window")
+            if window is None and not _is_openais(base_url):
+                window = facts.context_window(name)
+        finally:
+            facts.close()
+        chosen = {**settings, "context_window": window or ASSUMED_WINDOW}
+        return CompatibleServer(
+            **_common(base_url, name, api_key),
+            is_chat_model=True,
+            window_is_assumed=window is None,
+            **chosen,
+            **clients,
+        )
+
+    made: CompatibleServer = _kept(_key(base_url, model, api_key, settings), make)
+    return made
 
 
-def _new_compatible(
-    base_url: str, model: str | None, api_key: str, settings: dict[str, Any]
-) -> CompatibleServer:
-    headers = settings.get("default_headers")
-    clients = sdk_clients(base_url, api_key, "start the server, then run the cell again.", headers)
-    facts = ServerFacts(base_url, api_key, headers)
-    try:
-        model = model or facts.only_model()
-        window, source = settings.get("context_window"), "you"
-        if window is None and not _is_openais(base_url):
-            window, source = facts.context_window(model), "server"
-    finally:
-        facts.close()
-    if window is None:
-        window, source = ASSUMED_WINDOW, "assumed"
-    return CompatibleServer(
-        model=model,
-        api_base=base_url,
-        api_key=api_key,
-        is_chat_model=True,
-        max_retries=0,
-        additional_kwargs=USAGE,
-        window_source=source,
-        **{**settings, "context_window": window},
-        **clients,
-    )
+def _common(base_url: str, model: str, api_key: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "api_base": base_url,
+        "api_key": api_key,
+        "max_retries": 0,
+        "additional_kwargs": USAGE,
+    }
 
 
 def _is_openais(base_url: str) -> bool:
@@ -264,7 +236,7 @@ def _is_known(model: str) -> bool:
         return False
 
 
-def _connection(
+def _key(
     base_url: str, model: str | None, api_key: str, settings: dict[str, Any]
 ) -> tuple[Any, ...]:
     """All that makes one connection differ from another; a proxy may be corrected in between."""
@@ -272,4 +244,4 @@ def _connection(
         (name, tuple(sorted(value.items())) if isinstance(value, Mapping) else value)
         for name, value in sorted(settings.items())
     )
-    return base_url, os.getpid(), model, api_key, proxy_for(base_url), chosen
+    return base_url, model, api_key, proxy_for(base_url), chosen

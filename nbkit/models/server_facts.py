@@ -1,4 +1,4 @@
-"""What a server tells of its models: their names, and how much each can read."""
+"""What a server tells of its models: their names, and how many tokens each can read."""
 
 import re
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from nbkit.models.errors import ModelChoiceError, NoServerError
 from nbkit.models.http import httpx, sync_client
 from nbkit.wording import shown_address
 
-PATIENCE = 10.0
-"""Seconds to wait for the list of models, without which there is no model to use."""
-SHORT = 2.0
-"""Seconds to wait for what can be done without."""
+LIST_SECONDS = 10.0
+"""How long to wait for the list of models, without which there is no model to use."""
+WINDOW_SECONDS = 2.0
+"""How long to wait for each answer about a context window, which can be assumed instead."""
 
-# What vLLM and SGLang, LM Studio (twice), Groq, and Ollama, OpenRouter and Together call it.
+# Names for it in vLLM and SGLang, LM Studio (two), Groq, and Ollama, OpenRouter and Together.
 _WINDOW_NAMES = (
     "max_model_len",
     "loaded_context_length",
@@ -44,9 +44,7 @@ class ServerFacts:
         """
         base_url = shown_address(self._base_url)
         try:
-            response = self._client.get(f"{self._base_url}/models", timeout=PATIENCE)
-        except NoServerError:
-            raise
+            response = self._client.get(f"{self._base_url}/models", timeout=LIST_SECONDS)
         except httpx.HTTPError as error:
             raise NoServerError(
                 f"Nobody answers at {base_url} ({type(error).__name__})",
@@ -62,13 +60,13 @@ class ServerFacts:
                 f"{base_url} wants another API key",
                 'set NBKIT_API_KEY to it, or OPENAI_API_KEY with connect("openai").',
             )
-        rows = _rows(_json(response))
-        if rows is None:
+        rows = _at(_json(response), "data")
+        if not isinstance(rows, list):
             raise NoServerError(
                 f"{base_url}/models answered {response.status_code} with no list of models",
                 "is it an OpenAI-compatible server? If so, give model=.",
             )
-        names = [str(row["id"]) for row in rows if row.get("id")]
+        names = [str(name) for row in rows if (name := _at(row, "id"))]
         if len(names) != 1:
             have = f"offers {', '.join(names)}" if names else "offers no model"
             raise ModelChoiceError(f"{base_url} {have}", "say which with model=.")
@@ -82,73 +80,62 @@ class ServerFacts:
         """
         root = re.sub(r"/v\d+$", "", self._base_url)
         try:
-            row = _row(self._get(f"{self._base_url}/models"), model)
+            row = _row(self._get(f"{self._base_url}/models"), "data", model)
+            # llama.cpp: the size of a slot may be less than what the model was trained for.
+            slot = ("default_generation_settings", "n_ctx")
             return (
                 _window(row)
-                or _llama_cpp(self._get(f"{root}/props"))
-                or _window(_row(self._get(f"{root}/api/v0/models"), model))
+                or _tokens(_at(self._get(f"{root}/props"), *slot))
+                or _window(_row(self._get(f"{root}/api/v0/models"), "data", model))
                 or self._ollama(root, model)
-                or _count(_meta(row).get("n_ctx_train"))
+                or _tokens(_at(row, "meta", "n_ctx_train"))
             )
         except (NoServerError, httpx.HTTPError):
             return None
 
     def _ollama(self, root: str, model: str) -> int | None:
-        shown = _json(self._client.post(f"{root}/api/show", json={"model": model}, timeout=SHORT))
-        if not isinstance(shown, dict):
+        """What the model is set to or runs with, which may be much less than it is made for."""
+        url, asked = f"{root}/api/show", {"model": model}
+        shown = _json(self._client.post(url, json=asked, timeout=WINDOW_SECONDS))
+        if shown is None:
             return None
-        # What it runs with counts; what the model was made for may be much more.
-        set_to = re.search(r"^\s*num_ctx\s+(\d+)", str(shown.get("parameters") or ""), re.MULTILINE)
+        set_to = re.search(r"^\s*num_ctx\s+(\d+)", str(_at(shown, "parameters")), re.MULTILINE)
         if set_to:
             return int(set_to[1])
-        running = self._get(f"{root}/api/ps")
-        rows = running.get("models") if isinstance(running, dict) else None
-        for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, dict) and model in (row.get("name"), row.get("model")):
-                return _window(row)
-        known = shown.get("model_info")
-        for name, value in known.items() if isinstance(known, dict) else ():
-            if str(name).endswith(".context_length"):
-                return _count(value)
-        return None
+        if running := _window(_row(self._get(f"{root}/api/ps"), "models", model)):
+            return running
+        info = _at(shown, "model_info")
+        values = info.items() if isinstance(info, dict) else ()
+        return next((_tokens(v) for name, v in values if name.endswith(".context_length")), None)
 
     def _get(self, url: str) -> Any:
-        return _json(self._client.get(url, timeout=SHORT))
+        return _json(self._client.get(url, timeout=WINDOW_SECONDS))
 
 
 def _json(response: httpx.Response) -> Any:
-    if response.is_error:
-        return None
     try:
-        return response.json()
+        return None if response.is_error else response.json()
     except ValueError:
         return None
 
 
-def _rows(found: Any) -> list[dict[str, Any]] | None:
-    rows = found.get("data") if isinstance(found, dict) else None
-    good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-    return rows if good else None
+def _at(found: Any, *names: str) -> Any:
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
-def _row(found: Any, model: str) -> dict[str, Any]:
-    return next((row for row in _rows(found) or () if row.get("id") == model), {})
+def _row(found: Any, rows: str, model: str) -> Any:
+    listed = _at(found, rows)
+    for row in listed if isinstance(listed, list) else ():
+        if model in (_at(row, "id"), _at(row, "name"), _at(row, "model")):
+            return row
+    return None
 
 
-def _window(row: Mapping[str, Any]) -> int | None:
-    return next((count for name in _WINDOW_NAMES if (count := _count(row.get(name)))), None)
+def _window(row: Any) -> int | None:
+    return next((found for name in _WINDOW_NAMES if (found := _tokens(_at(row, name)))), None)
 
 
-def _meta(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = row.get("meta")
-    return meta if isinstance(meta, dict) else {}
-
-
-def _llama_cpp(props: Any) -> int | None:
-    """How much fits into one slot, which may be less than the model was trained for."""
-    set_to = props.get("default_generation_settings") if isinstance(props, dict) else None
-    return _count(set_to.get("n_ctx")) if isinstance(set_to, dict) else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+def _tokens(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

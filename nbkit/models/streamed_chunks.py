@@ -25,7 +25,7 @@ class AsyncChunks:
         self.response = response
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        reader = ReplyReader(self.response)
+        reader = ReplyReader(self.response.request)
         pieces = self.response.aiter_bytes()
         until = None
         try:
@@ -62,7 +62,7 @@ class Chunks:
         self.response = response
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
-        reader = ReplyReader(self.response)
+        reader = ReplyReader(self.response.request)
         pieces = self.response.iter_bytes()
         hang_up: threading.Timer | None = None
         try:
