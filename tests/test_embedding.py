@@ -104,16 +104,6 @@ def test_a_caller_may_change_its_vector(model: OfflineEmbedding) -> None:
     assert model.get_query_embedding("mine") == kept
 
 
-def test_memory_of_queries_is_bounded() -> None:
-    """The query not asked for longest is forgotten first."""
-    memory = embedding._LatestQueries(2)
-    memory.put("a", [1.0])
-    memory.put("b", [2.0])
-    memory.get("a")
-    memory.put("c", [3.0])
-    assert (memory.get("a"), memory.get("b"), memory.get("c")) == ([1.0], None, [3.0])
-
-
 def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     """Threads get right vectors, and the model is loaded once."""
     want = model.get_text_embedding("shared")

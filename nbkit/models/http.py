@@ -1,7 +1,6 @@
-"""HTTP clients for LLMs: fast, safe across event loops, and plain about a server that is gone.
+"""HTTP clients for LLMs: fast, safe across event loops, and clear about a server that is gone.
 
-The only module that imports httpx for the openai client; others take it from here. openai 3 stands
-on another package, and then this is what has to change.
+The only module that imports httpx for the openai client; others take it from here.
 """
 
 import asyncio
@@ -39,10 +38,9 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
 class LoopSafeTransport(httpx.AsyncBaseTransport):
     """One aiohttp connection pool for each event loop that uses it, closed along with the loop.
 
-    A pool belongs to the loop it was made in: kept in a client across two `asyncio.run()`, the
-    stock transports fail on sockets of the first, after the server has got the request, and the
-    SDK's retry sends it twice. aiohttp because it takes about 12 ms CPU a query where httpx's
-    own pool takes 20 at 1,000 concurrent requests.
+    A pool kept across two `asyncio.run()` fails on sockets of the first loop, after the server has
+    got the request. aiohttp takes about 12 ms CPU a query where httpx's own pool takes 20 at 1,000
+    concurrent requests.
     """
 
     def __init__(self, base_url: str, advice: str) -> None:
@@ -166,7 +164,7 @@ def _proxy(base_url: str) -> httpx.Proxy | None:
 
 def _forget(loop: asyncio.AbstractEventLoop, pool: AiohttpTransport) -> None:
     """Close a pool whose loop does not run any more, without complaints on stderr."""
-    session = pool.client
+    session = getattr(pool, "client", None)
     if loop.is_running() or not isinstance(session, aiohttp.ClientSession):
         return
     if not loop.is_closed():
