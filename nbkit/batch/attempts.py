@@ -15,7 +15,6 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
-from tenacity import AsyncRetrying, RetryCallState
 
 from nbkit.batch.asking import not_async
 from nbkit.batch.concurrency import How, Seats
@@ -63,13 +62,6 @@ class Asker:
         self._timeout = timeout
         self._pace = pace
         self._seats = seats
-        self._retrying = AsyncRetrying(
-            retry=_is_worth_another,
-            stop=self._is_enough,
-            wait=backoff,
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
 
     async def ask(self, outcome: Outcome) -> None:
         """Fill in value or error; raises only what is wrong with the batch as a whole.
@@ -77,32 +69,30 @@ class Asker:
         Attempts that the server refused (429) are counted, but do not use up `attempts`: to be
         told to wait is no failure. Twenty refusals of one item are.
         """
-        try:
-            outcome.value = await self._attempt(outcome)
-        except Exception as error:  # noqa: BLE001 - judged there
-            await self._ask_again(outcome, error)
+        while True:
+            try:
+                outcome.value = await self._attempt(outcome)
+            except BatchMisused:
+                raise
+            except Exception as error:  # noqa: BLE001 - the outcome carries it
+                if not self._is_worth_another(outcome, error):
+                    outcome.error = in_words(error)
+                    return
+                pause = backoff(error, outcome.attempts - outcome.refused)
+            else:
+                return
+            await asyncio.sleep(pause)
 
-    async def _ask_again(self, outcome: Outcome, failure: Exception) -> None:
-        failures = [failure]
-
-        async def attempt(outcome: Outcome) -> Any:
-            # tenacity costs 0.1 ms an attempt, which items that succeed at once need not pay: it
-            # comes in with the first failure.
-            if failures:
-                raise failures.pop()
-            return await self._attempt(outcome)
-
-        try:
-            outcome.value = await self._retrying.copy()(attempt, outcome)
-        except BatchMisused:
-            raise
-        except Exception as error:  # noqa: BLE001 - the outcome carries it
-            outcome.error = in_words(error)
-
-    def _is_enough(self, state: RetryCallState) -> bool:
-        outcome: Outcome = state.args[0]
+    def _is_worth_another(self, outcome: Outcome, error: Exception) -> bool:
         failures = outcome.attempts - outcome.refused
-        return failures >= self._attempts or outcome.refused >= _MOST_REFUSALS
+        if failures >= self._attempts or outcome.refused >= _MOST_REFUSALS:
+            return False
+        # Chunks that passed through here nobody has seen. If the function itself read a part of an
+        # answer, somebody may have: asked again, it would be shown twice.
+        partial = getattr(error, "answer", None)
+        if partial and partial.text and not (outcome.trace and outcome.trace.chunks):
+            return False
+        return can_succeed_later(error)
 
     async def _attempt(self, outcome: Outcome) -> Any:
         began = await self._pace.turn()
@@ -141,8 +131,9 @@ class Asker:
             how = "answered"
             self._pace.accepted()
             if isinstance(value, Answer):
-                outcome.trace = value.trace
-                self._pace.spent(_cost(value.trace))
+                trace = outcome.trace = value.trace
+                used = None if trace.tokens is None else trace.tokens + (trace.prompt_tokens or 0)
+                self._pace.spent(used)
             return value
         finally:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
@@ -184,13 +175,8 @@ async def _called(fn: Callable[[Any], Any], item: Any) -> Any:
     value = fn(item)
     if inspect.isawaitable(value) and not is_of_agent(value):
         value = await value
-        return _no_agent(value)
-    if inspect.isasyncgen(value) or is_of_agent(value):
-        return _no_agent(value)
-    raise not_async(fn)
-
-
-def _no_agent(value: Any) -> Any:
+    elif not inspect.isasyncgen(value) and not is_of_agent(value):
+        raise not_async(fn)
     if is_of_agent(value):
         raise BatchMisused(refuse(value))
     return value
@@ -198,19 +184,3 @@ def _no_agent(value: Any) -> Any:
 
 def _is_answer(value: Any) -> bool:
     return isinstance(value, _ANSWERS) or inspect.isasyncgen(value) or inspect.isgenerator(value)
-
-
-def _is_worth_another(state: RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    if error is None:
-        return False
-    # Chunks that passed through here nobody has seen. If the function itself read a part of an
-    # answer, somebody may have: asked again, it would be shown twice.
-    partial = getattr(error, "answer", None)
-    if partial and partial.text and not state.args[0].trace.chunks:
-        return False
-    return can_succeed_later(error)
-
-
-def _cost(trace: Trace) -> int | None:
-    return None if trace.tokens is None else trace.tokens + (trace.prompt_tokens or 0)

@@ -10,6 +10,8 @@ from nbkit.batch.concurrency import Seats
 from nbkit.batch.journal import OpenJournal
 from nbkit.batch.outcome import BatchError, Outcome
 
+Items = Iterable[Any] | AsyncIterable[Any]
+
 
 class InFlight:
     """Works on a source of any length, holding no more items than there are seats.
@@ -21,18 +23,18 @@ class InFlight:
         self,
         asker: Asker,
         seats: Seats,
-        book: OpenJournal | None,
+        journal: OpenJournal | None,
         ended: Callable[[Outcome], None],
     ) -> None:
         self._asker = asker
         self._seats = seats
-        self._book = book
+        self._journal = journal
         self._ended = ended
         self._over: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
-        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
+        self, items: Items, known: Mapping[int, Outcome]
     ) -> AsyncGenerator[Outcome, None]:
         """Yield outcomes as they end, of all items but those whose outcome is known by index.
 
@@ -51,9 +53,7 @@ class InFlight:
                 task.cancel()
             await asyncio.wait(under_way)
 
-    async def _feed(
-        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
-    ) -> None:
+    async def _feed(self, items: Items, known: Mapping[int, Outcome]) -> None:
         over: Exception | None = None
         try:
             index = 0
@@ -63,6 +63,11 @@ class InFlight:
                     if self._start(Outcome(item, index), known.get(index)):
                         await self._seats.enter()
                     index += 1
+        except asyncio.CancelledError:  # also where this task is: then nobody takes the error
+            over = BatchError(
+                "The source of the items was cancelled by somebody other than the batch",
+                "start it again.",
+            )
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
             over = error
         if self._tasks:  # what was asked is paid for, also where the source broke
@@ -71,13 +76,13 @@ class InFlight:
 
     def _start(self, outcome: Outcome, known: Outcome | None) -> bool:
         """Start work on an item; False if it needs none."""
-        if self._book is not None:
-            outcome.key = self._book.key(outcome.item)
+        if self._journal is not None:
+            outcome.key = self._journal.key(outcome.item)
         if known is not None:
-            if self._book is not None and outcome.key not in self._book:
-                self._book.add(known)  # the disk was full when it ended
+            if self._journal is not None and outcome.key not in self._journal:
+                self._journal.add(known)  # the disk was full when it ended
             return False
-        if self._book is not None and self._book.restore(outcome):
+        if self._journal is not None and self._journal.restore(outcome):
             self._ended(outcome)
             self._over.put_nowait(outcome)
             return True
@@ -87,32 +92,23 @@ class InFlight:
         return True
 
     async def _ask(self, outcome: Outcome) -> None:
+        over: Outcome | Exception = outcome
         try:
             await self._asker.ask(outcome)
             try:
-                if self._book is not None:
-                    self._book.add(outcome)
+                if self._journal is not None:
+                    self._journal.add(outcome)
             finally:
                 self._ended(outcome)  # what was paid for is kept, whatever the disk says
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
-            self._over.put_nowait(error)
-        else:
-            self._over.put_nowait(outcome)
+            over = error
+        self._over.put_nowait(over)
 
 
-async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+async def _each(items: Items) -> AsyncGenerator[Any, None]:
     if isinstance(items, AsyncIterable):
-        try:
-            async for item in items:
-                yield item
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise BatchError(
-                "The source of the items was cancelled by somebody other than the batch",
-                "start it again.",
-            ) from None
+        async for item in items:
+            yield item
     else:
         for item in items:
             yield item

@@ -1,13 +1,12 @@
 """What a batch has finished, on disk: append-only JSON lines that survive a crash."""
 
-import asyncio
 import hashlib
 import json
 import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -17,7 +16,6 @@ from nbkit.batch.records import answer_of, record_of
 from nbkit.wording import whole_characters
 
 _MARK = "nbkit_journal"
-_GROUP_SECONDS = 0.1
 
 
 class JournalError(BatchError):
@@ -28,7 +26,7 @@ class Journal:
     """A file of finished items: what has a value in it is not asked again.
 
     One JSON object a line: first the parameters, then one record for each item that ended, written
-    at once and synced to disk in groups, so that a killed process loses nothing that had ended.
+    at once, so that a killed process loses nothing that had ended; synced to disk at the end.
     `parameters` are what your answers depend on and nobody can see from outside (the corpus, say);
     the function's name, its model, `similarity_top_k` and its prompts are added where they show.
     Items are told apart by their content and parameters; equal items by their order.
@@ -79,18 +77,15 @@ class OpenJournal:
         self._lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=0)
         self._done: dict[str, tuple[int, int]] = {}
         self._seen: Counter[bytes] = Counter()
-        self._file = -1
+        self._file: IO[bytes] | None = None
         self._end = 0
         """Where the last whole record ends."""
         self._torn = False
         """A record was begun behind it, and not finished."""
-        self._unsynced = False
-        self._not_synced: OSError | None = None
-        """Why the disk may lack what was written. Kept: the next sync says nothing of it."""
-        self._syncing: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise JournalError(
@@ -101,41 +96,41 @@ class OpenJournal:
             raise self._cannot_write(error) from error
         try:
             self._open()
-        except OSError as error:
+        except BaseException as error:
             self._close()
-            raise self._cannot_write(error) from error
-        except BaseException:
-            self._close()
+            if isinstance(error, OSError):
+                raise self._cannot_write(error) from error
             raise
         return self
 
-    async def __aexit__(self, _: object, ending: BaseException | None, __: object) -> None:
+    def __exit__(self, _: object, ending: BaseException | None, __: object) -> None:
         try:
-            if self._syncing is not None:
-                self._syncing.cancel()
-                await asyncio.wait({self._syncing})
-            self._sync()
-        finally:
-            self._close()
-        if self._not_synced is not None:
-            failed = self._cannot_sync(self._not_synced)
+            if self._file is not None and self._path.is_file():
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            failed = JournalError(
+                f"{self._path} may not be on the disk as it was written "
+                f"({error.strerror or error})",
+                "keep the outcomes, check the disk, and give the next run another journal.",
+            )
             # An error raised while a generator is closed would not be seen.
             if ending is None or isinstance(ending, GeneratorExit):
-                raise failed from self._not_synced
+                raise failed from error
             ending.add_note(str(failed))
+        finally:
+            self._close()
 
     def _close(self) -> None:
-        if self._file >= 0:
+        if self._file is not None:
             with suppress(OSError):  # the next run cuts it
                 self._cut_back()
-            os.close(self._file)
+            self._file.close()
         self._lock.release()
 
     def key(self, item: Any) -> str:
         """Name an item; the second of two equal items gets another name than the first."""
-        content = hashlib.sha256(
-            self._salt + _json(item, f"Item {brief(item)}", sort_keys=True)
-        ).digest()
+        text = _json(item, f"Item {brief(item)}", sort_keys=True)
+        content = hashlib.sha256(self._salt + text).digest()
         nth = self._seen[content]
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
@@ -149,7 +144,9 @@ class OpenJournal:
         if outcome.key not in self._done:
             return False
         place, length = self._done[outcome.key]
-        record = json.loads(self._read(place, length))
+        with self._path.open("rb") as file:
+            file.seek(place)
+            record = json.loads(file.read(length))
         outcome.value = answer_of(record) if "text" in record else record["value"]
         outcome.attempts, outcome.refused = record["attempts"], record["refused"]
         outcome.resumed = True
@@ -169,27 +166,9 @@ class OpenJournal:
             raise self._cannot_write(error) from error
         if outcome.error is None and outcome.key is not None:
             self._done[outcome.key] = (place, len(line))
-        self._unsynced = True
-        if self._syncing is None or self._syncing.done():
-            self._syncing = asyncio.create_task(self._sync_groups(), name="nbkit-journal")
-
-    async def _sync_groups(self) -> None:
-        while self._unsynced:
-            await asyncio.sleep(_GROUP_SECONDS)
-            self._unsynced = False
-            await asyncio.to_thread(self._sync)
-
-    def _sync(self) -> None:
-        try:
-            os.fsync(self._file)
-        except OSError as error:
-            if self._path.is_file():
-                self._not_synced = self._not_synced or error
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._file = os.open(self._path, flags, 0o644)
+        self._file = self._path.open("ab", buffering=0)
         # What is no regular file (a full device, a pipe) can be written, but has no past.
         if self._path.is_file():
             self._read_back()
@@ -199,14 +178,15 @@ class OpenJournal:
     def _read_back(self) -> None:
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):  # its writer was killed
-                    if number == 1:
-                        _header(self._path, line)
-                    os.ftruncate(self._file, self._end)
-                    return
+                whole = line.endswith(b"\n")  # if not, its writer was killed
                 if number == 1:
-                    self._compare(_header(self._path, line))
-                else:
+                    written = _header(self._path, line)
+                    if whole:
+                        self._compare(written)
+                if not whole:
+                    self._torn = True
+                    return
+                if number > 1:
                     record = _record(self._path, number, line)
                     if not record["error"]:
                         self._done[record["key"]] = (self._end, len(line))
@@ -227,34 +207,24 @@ class OpenJournal:
 
     def _append(self, line: bytes) -> None:
         """Write a record behind the last whole one, whatever became of another in between."""
+        assert self._file is not None
         self._cut_back()
         self._torn = True
         rest = memoryview(line)
         while rest:
-            rest = rest[os.write(self._file, rest) :]
+            rest = rest[self._file.write(rest) :]
         self._end += len(line)
         self._torn = False
 
     def _cut_back(self) -> None:
-        if self._torn:
-            os.ftruncate(self._file, self._end)
+        if self._torn and self._file is not None:
+            self._file.truncate(self._end)
             self._torn = False
-
-    def _read(self, place: int, length: int) -> bytes:
-        with self._path.open("rb") as file:
-            file.seek(place)
-            return file.read(length)
 
     def _cannot_write(self, error: OSError) -> JournalError:
         return JournalError(
             f"{self._path} cannot be written ({error.strerror or error})",
             "free space or give another path; what ended before is kept.",
-        )
-
-    def _cannot_sync(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"{self._path} may not be on the disk as it was written ({error.strerror or error})",
-            "keep the outcomes you have, check the disk, and give the next run another journal.",
         )
 
 
@@ -275,16 +245,13 @@ def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
 
 
 def _header(path: Path, line: bytes) -> dict[str, Any]:
+    # Killed while it wrote its first line: a journal all the same.
+    if not line.endswith(b"\n") and f'{{"{_MARK}"'.encode().startswith(line[: len(_MARK) + 3]):
+        return {}
     try:
-        parameters = json.loads(line)["parameters"]
+        return dict(json.loads(line)["parameters"])
     except (ValueError, KeyError, TypeError):
-        parameters = None
-        # Killed while it wrote its first line: ours all the same.
-        if not line.endswith(b"\n") and line.startswith(f'{{"{_MARK}"'.encode()[: len(line)]):
-            parameters = {}
-    if not isinstance(parameters, dict):
-        raise JournalError(f"{path} is no journal of a batch", "give another name.")
-    return parameters
+        raise JournalError(f"{path} is no journal of a batch", "give another name.") from None
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:

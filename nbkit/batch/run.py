@@ -4,13 +4,14 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sized
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import AutoSeats, Seats, Step
-from nbkit.batch.in_flight import InFlight
+from nbkit.batch.in_flight import InFlight, Items
 from nbkit.batch.journal import Journal, OpenJournal, check_item
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import Pace
@@ -64,12 +65,17 @@ def run_batch(
     Taught in notebook 06.
     """
     limits = (requests_per_minute, tokens_per_minute)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, limits, on_error, progress, journal)
-    return BatchRun(batch, _listed(items, journal))
+    batch = _Batch(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    if not isinstance(items, Iterable) or isinstance(items, str | bytes):
+        raise _no_items(items)
+    listed = list(items)
+    for item in listed if journal is not None else ():
+        check_item(item)
+    return BatchRun(batch, listed)
 
 
 def iter_batch(
-    items: Iterable[Any] | AsyncIterable[Any],
+    items: Items,
     fn: Ask,
     *,
     max_concurrency: int | Literal["auto"] = 5,
@@ -95,7 +101,7 @@ def iter_batch(
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     limits = (requests_per_minute, tokens_per_minute)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, limits, on_error, progress, journal)
+    batch = _Batch(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
     return batch.run(items)
 
 
@@ -130,9 +136,10 @@ class BatchRun:
         if self._running:
             raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
         self._running = True
-        self._batch.forget_failures()
+        batch = self._batch  # asks again what failed
+        batch.ended = {place: got for place, got in batch.ended.items() if got.error is None}
         try:
-            async with aclosing(self._batch.run(self._items, keep=True)) as outcomes:
+            async with aclosing(batch.run(self._items, keep=True)) as outcomes:
                 async for _ in outcomes:
                     pass
         finally:
@@ -145,49 +152,60 @@ class BatchRun:
         return f"<BatchRun {ended}, {failed} failed>"
 
 
+@dataclass
 class _Batch:
     """The settings of a batch, checked, and the run itself."""
 
-    def __init__(
-        self,
-        fn: Ask,
-        max_concurrency: int | str,
-        attempts: int,
-        timeout: float | None,
-        limits: tuple[float | None, float | None],
-        on_error: str,
-        progress: Progress,
-        journal: Journal | str | Path | None,
-    ) -> None:
-        _check(fn, max_concurrency, attempts, timeout, limits, on_error)
-        self._fn, self._attempts, self._timeout, self._limits = fn, attempts, timeout, limits
-        self._max_concurrency, self._progress = max_concurrency, progress
-        self._stop = on_error == "stop"
-        if journal is not None and not isinstance(journal, Journal):
-            journal = Journal(journal)
-        self._journal = journal
-        self.ended: dict[int, Outcome] = {}
-        """By index; only where outcomes are kept."""
-        self.seats = Seats(1)
-        if attempts > 1:
+    fn: Ask
+    max_concurrency: int | str
+    attempts: int
+    timeout: float | None
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    on_error: str
+    progress: Progress
+    journal: Journal | str | Path | None
+    ended: dict[int, Outcome] = field(default_factory=dict)
+    """By index; only where outcomes are kept."""
+    seats: Seats = field(default_factory=lambda: Seats(1))
+
+    def __post_init__(self) -> None:
+        fn = self.fn
+        if not callable(fn) and not is_of_agent(fn):
+            raise BatchMisused(
+                f"Got {type(fn).__name__} where a function was expected",
+                "pass an async function of one item, such as `engine.aquery`, without calling it.",
+            )
+        check_async(fn)
+        self._check("max_concurrency", _is_count, '1 or more, or "auto"', "auto")
+        self._check("attempts", _is_count, "1 or more")
+        for name in ("timeout", "requests_per_minute", "tokens_per_minute"):
+            self._check(name, _is_above_0, "a number above 0", None)
+        self._check("on_error", lambda value: value == "stop", '"collect" or "stop"', "collect")
+        if self.journal is not None and not isinstance(self.journal, Journal):
+            self.journal = Journal(self.journal)
+        if self.attempts > 1:
             warn_of_client_retries(fn)
 
-    def forget_failures(self) -> None:
-        """Let what failed be asked again."""
-        self.ended = {place: got for place, got in self.ended.items() if got.error is None}
+    def _check(self, name: str, fits: Callable[[Any], bool], wanted: str, *others: Any) -> None:
+        value = getattr(self, name)
+        if value not in others and not fits(value):
+            raise BatchMisused(f"{name}={value!r} is not possible", f"give {wanted}.")
 
-    async def run(
-        self, items: Iterable[Any] | AsyncIterable[Any], *, keep: bool = False
-    ) -> AsyncGenerator[Outcome, None]:
+    async def run(self, items: Items, *, keep: bool = False) -> AsyncGenerator[Outcome, None]:
         """Yield outcomes as they end; every request and the journal end with this generator."""
-        auto = self._max_concurrency == "auto"
-        self.seats = AutoSeats() if auto else Seats(int(self._max_concurrency))
-        asker = Asker(self._fn, self._attempts, self._timeout, Pace(*self._limits), self.seats)
+        limit = self.max_concurrency
+        self.seats = AutoSeats() if limit == "auto" else Seats(int(limit))
+        pace = Pace(self.requests_per_minute, self.tokens_per_minute)
+        asker = Asker(self.fn, self.attempts, self.timeout, pace, self.seats)
         async with AsyncExitStack() as stack:
             stack.enter_context(keep_waking(asyncio.get_running_loop()))
-            book = await self._open_journal(stack)
+            journal = None
+            if isinstance(self.journal, Journal):
+                journal = OpenJournal(self.journal, parameters_of(self.fn))
+                stack.enter_context(journal)
             total = len(items) - len(self.ended) if isinstance(items, Sized) else None
-            show = stack.enter_context(shown(self._progress, total))
+            show = stack.enter_context(shown(self.progress, total))
 
             def ended(outcome: Outcome) -> None:
                 if keep:
@@ -195,32 +213,17 @@ class _Batch:
                 retried = outcome.attempts > 1 and not outcome.resumed
                 show(outcome.item, failed=outcome.error is not None, retried=retried)
 
-            under_way = InFlight(asker, self.seats, book, ended)
+            under_way = InFlight(asker, self.seats, journal, ended)
             async with aclosing(under_way.outcomes(items, dict(self.ended))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
-                    if self._stop and outcome.error is not None:
+                    if self.on_error == "stop" and outcome.error is not None:
                         raise BatchStopped(
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
                             f"cancelled: {outcome.error}",
                             "what is done is kept in `.outcomes` and "
                             "in the journal; fix the cause, then await the batch again.",
                         ) from outcome.error
-
-    async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
-        if self._journal is None:
-            return None
-        return await stack.enter_async_context(OpenJournal(self._journal, parameters_of(self._fn)))
-
-
-def _listed(items: Any, journal: Any) -> list[Any]:
-    if not isinstance(items, Iterable) or isinstance(items, str | bytes):
-        raise _no_items(items)
-    listed = list(items)
-    if journal is not None:
-        for item in listed:
-            check_item(item)
-    return listed
 
 
 def _no_items(items: Any) -> BatchMisused:
@@ -234,32 +237,8 @@ def _no_items(items: Any) -> BatchMisused:
     )
 
 
-def _check(
-    fn: Any,
-    max_concurrency: Any,
-    attempts: Any,
-    timeout: Any,
-    limits: tuple[Any, Any],
-    on_error: Any,
-) -> None:
-    if not callable(fn) and not is_of_agent(fn):
-        raise BatchMisused(
-            f"Got {type(fn).__name__} where a function was expected",
-            "pass an async function of one item, such as `engine.aquery`, without calling it.",
-        )
-    check_async(fn)
-    if max_concurrency != "auto" and not _is_count(max_concurrency):
-        raise BatchMisused(
-            f"max_concurrency={max_concurrency!r} is not possible", 'give 1 or more, or "auto".'
-        )
-    if not _is_count(attempts):
-        raise BatchMisused(f"attempts={attempts!r} is not possible", "give 1 or more.")
-    names = ("timeout", "requests_per_minute", "tokens_per_minute")
-    for name, value in zip(names, (timeout, *limits), strict=True):
-        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-            raise BatchMisused(f"{name}={value!r} is not possible", "give a number above 0.")
-    if on_error not in ("collect", "stop"):
-        raise BatchMisused(f"on_error={on_error!r} is not possible", 'give "collect" or "stop".')
+def _is_above_0(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def _is_count(value: Any) -> bool:
