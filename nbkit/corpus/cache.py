@@ -16,7 +16,7 @@ from llama_index.core.data_structs import IndexDict
 from nbkit.corpus import chunks, search
 from nbkit.corpus.index import LeanIndex
 
-FORMAT = 2
+FORMAT = 3
 KEPT_PER_FOLDER = 3
 _MANIFEST = "manifest.json"
 
@@ -25,18 +25,12 @@ def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Pa
     """The place for an index of exactly these files, or None if they cannot be identified."""
     if model.model_name == "unknown":
         return None
-    key = hashlib.sha256(
-        json.dumps(
-            [
-                FORMAT,
-                llama_index_version,
-                [chunks.CHUNK_SIZE, search.CHUNK_SHARE],
-                [model.class_name(), model.model_name],
-                {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-            ]
-        ).encode()
-    ).hexdigest()
-    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    made_of = [
+        [FORMAT, llama_index_version, chunks.CHUNK_SIZE, search.CHUNK_SHARE],
+        [model.class_name(), model.model_name],
+        {name: _digest(content) for name, content in files.items()},
+    ]
+    place, key = _digest(os.fsencode(folder.resolve())), _digest(json.dumps(made_of).encode())
     return root() / "indexes" / place[:16] / key[:32]
 
 
@@ -79,12 +73,11 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=entry.parent))
         index.storage_context.persist(persist_dir=str(draft))
         (draft / _MANIFEST).write_text(json.dumps(_sums(draft)), encoding="utf-8")
-        if entry.exists():
-            # It did not load, so it is damaged; a folder cannot be renamed over another.
-            entry.rename(draft / "damaged")
+        shutil.rmtree(entry, ignore_errors=True)  # it did not load, so it is damaged
         draft.rename(entry)
-        shutil.rmtree(entry / "damaged", ignore_errors=True)
-        _prune(entry.parent)
+        entries = sorted(entry.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in entries[:-KEPT_PER_FOLDER]:
+            shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError):  # FAISS reports a full disk as a RuntimeError
         if draft:
             shutil.rmtree(draft, ignore_errors=True)
@@ -92,14 +85,11 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
 
 def _sums(entry: Path) -> dict[str, str]:
     return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        path.name: _digest(path.read_bytes())
         for path in sorted(entry.iterdir())
         if path.is_file() and path.name != _MANIFEST
     }
 
 
-def _prune(folder: Path) -> None:
-    """Keep the entries used last. Drafts count: one that another kernel is writing is new."""
-    entries = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in entries[KEPT_PER_FOLDER:]:
-        shutil.rmtree(old, ignore_errors=True)
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,9 +1,8 @@
 """From chunks to a vector index: every paragraph can be found, the chunk around it is given.
 
-Short passages are found better than long chunks, but long chunks answer better. So a chunk has a
-vector for each of its paragraphs and one for its headings, and its score is that of the best. Each
-vector is a weighted mean of the passage's and the chunk's embedding, so the score is the same mean
-of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
+A chunk has a vector for each of its paragraphs and one for its headings, and its score is that of
+the best. Each vector is a weighted mean of the passage's and the chunk's embedding, so the score is
+the same mean of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
 """
 
 import contextlib
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 CHUNK_SHARE = 1 / 3
 
 _WORTH_A_BAR = 200
+"""Texts. Fewer take no time, and a bar leaves an empty widget in the saved notebook."""
 
 
 class PassageStore(FaissVectorStore):
@@ -56,9 +56,9 @@ class PassageStore(FaissVectorStore):
         """Find the `similarity_top_k` nodes with the best vectors, best first."""
         wanted = query.similarity_top_k
         best: dict[str, float] = {}
-        # A node has several vectors, and the best may all belong to one node.
-        width = 4 * wanted
+        width = wanted
         while True:
+            width *= 4  # the best vectors may all belong to one node
             wider = VectorStoreQuery(
                 query_embedding=query.query_embedding,
                 similarity_top_k=min(width, self.client.ntotal),
@@ -70,7 +70,6 @@ class PassageStore(FaissVectorStore):
                 best.setdefault(node, float(score))
             if len(best) >= wanted or width >= self.client.ntotal:
                 break
-            width *= 4
         top = list(best.items())[:wanted]
         return VectorStoreQueryResult(
             ids=[node for node, _ in top], similarities=[score for _, score in top]
@@ -104,7 +103,7 @@ def warm(model: BaseEmbedding) -> None:
     """Load what the first query would otherwise wait for; asks no service."""
     if isinstance(model, OfflineEmbedding):
         model.warm()
-    # It comes with LlamaIndex; only an odd TIKTOKEN_CACHE_DIR makes it look elsewhere.
+    # The tokenizer comes with LlamaIndex; only an odd TIKTOKEN_CACHE_DIR makes it look elsewhere.
     with contextlib.suppress(OSError):
         get_tokenizer()("warm")
 
@@ -142,22 +141,9 @@ def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Vector
     return index
 
 
-def _embed(texts: Sequence[str], model: BaseEmbedding) -> "NDArray[np.float32]":
-    from tqdm.auto import tqdm
-
-    rows: list[list[float]] = []
-    step = model.embed_batch_size
-    # A bar leaves an empty widget in the saved notebook: not for the second the handbook takes.
-    short = len(texts) < _WORTH_A_BAR
-    with tqdm(
-        total=len(texts), desc="Embedding", unit="text", delay=1, leave=False, disable=short
-    ) as bar:
-        for start in range(0, len(texts), step):
-            batch = list(texts[start : start + step])
-            rows += model.get_text_embedding_batch(batch)
-            bar.update(len(batch))
-    vectors = np.array(rows, dtype=np.float32)
-    unit: NDArray[np.float32] = vectors / np.maximum(
-        np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
-    )
+def _embed(texts: list[str], model: BaseEmbedding) -> "NDArray[np.float32]":
+    many = len(texts) >= _WORTH_A_BAR
+    vectors = np.array(model.get_text_embedding_batch(texts, show_progress=many), dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(norms, 1e-12)
     return unit
