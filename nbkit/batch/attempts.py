@@ -5,16 +5,11 @@ import inspect
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
-from llama_index.core.base.response.schema import (
-    AsyncStreamingResponse,
-    PydanticResponse,
-    Response,
-    StreamingResponse,
-)
-from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+from llama_index.core.base.response.schema import RESPONSE_TYPE
+from llama_index.core.chat_engine.types import AGENT_CHAT_RESPONSE_TYPE
 
 from nbkit.batch.asking import not_async
 from nbkit.batch.concurrency import How, Seats
@@ -31,12 +26,8 @@ from nbkit.streaming.trace import Trace
 _MOST_REFUSALS = 20
 _STOPPED = "The call was cancelled by somebody other than the batch — ask again."
 _ANSWERS = (
-    Response,
-    StreamingResponse,
-    AsyncStreamingResponse,
-    PydanticResponse,
-    AgentChatResponse,
-    StreamingAgentChatResponse,
+    *get_args(RESPONSE_TYPE),
+    *get_args(AGENT_CHAT_RESPONSE_TYPE),
     ChatResponse,
     CompletionResponse,
 )

@@ -7,18 +7,23 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import openai
+
 # Imported by the client when first used: half a second that the first question would wait.
-import openai.resources.chat.completions  # noqa: F401
-from llama_index.core.base.llms.types import LLMMetadata
+import openai.resources.chat.completions
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms import LLM
-from llama_index.llms.openai import OpenAI
-from llama_index.llms.openai.utils import is_chatcomp_api_supported, openai_modelname_to_contextsize
+from llama_index.llms.openai.utils import (
+    is_chatcomp_api_supported,
+    is_function_calling_model,
+    openai_modelname_to_contextsize,
+)
 from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.models.errors import ModelChoiceError
+from nbkit.models.http import async_client, sync_client
+from nbkit.models.lean import lean_async_client, lean_client
 from nbkit.models.proxies import proxy_for
-from nbkit.models.sdk_clients import sdk_clients
 from nbkit.models.server_facts import ServerFacts
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
@@ -26,43 +31,14 @@ from nbkit.wording import shown_address, shown_name
 
 OPENAI_URL = "https://api.openai.com/v1"
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
+TIMEOUT = 60.0
+"""Seconds to wait for a connection, and for each chunk; LlamaIndex's default."""
 ASSUMED_WINDOW = 32_768
 """Tokens that a model is taken to read where neither you nor its server says how many."""
 
 
-class _Client:
-    """What all clients share: a repr without keys, and a timeout that can be changed."""
-
-    model: str
-    api_base: str | None
-    timeout: float
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return [("model", shown_name(self.model)), ("api_base", shown_address(self.api_base or ""))]
-
-    def _get_model_kwargs(self, **kwargs: Any) -> dict[str, Any]:
-        # LlamaIndex gives `timeout` to a client when it makes it; ours is made already.
-        made: dict[str, Any] = super()._get_model_kwargs(**kwargs)  # type: ignore[misc]
-        return {"timeout": self.timeout, **made}
-
-
-class HostedOpenAI(_Client, OpenAI):
-    """LlamaIndex's OpenAI client, with the key kept out of its repr and its dumps."""
-
-    api_key: str | None = Field(default=None, repr=False, exclude=True)
-    default_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
-    context_window: int | None = None
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """What LlamaIndex knows of OpenAI's models, but for a context window you have set."""
-        known = super().metadata
-        window = self.context_window or known.context_window
-        return known.model_copy(update={"context_window": window})
-
-
-class CompatibleServer(_Client, OpenAILike):
-    """LlamaIndex's client for other servers of the protocol, with the key kept out of sight."""
+class CompatibleServer(OpenAILike):
+    """LlamaIndex's client for OpenAI's protocol, with the key kept out of its repr and dumps."""
 
     api_key: str | None = Field(default=None, repr=False, exclude=True)
     default_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
@@ -70,8 +46,15 @@ class CompatibleServer(_Client, OpenAILike):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         window = self.context_window
-        told = f"{window} (assumed)" if self.window_is_assumed else window
-        return [*super().__repr_args__(), ("context_window", told)]
+        return [
+            ("model", shown_name(self.model)),
+            ("api_base", shown_address(self.api_base or "")),
+            ("context_window", f"{window} (assumed)" if self.window_is_assumed else window),
+        ]
+
+    def _get_model_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        # LlamaIndex gives `timeout` to a client when it makes it; ours is made already.
+        return {"timeout": self.timeout, **super()._get_model_kwargs(**kwargs)}
 
 
 class SimulatedOpenAI(CompatibleServer):
@@ -94,11 +77,8 @@ class SimulatedOpenAI(CompatibleServer):
         return self._simulator
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return [
-            ("model", self.model),
-            ("simulated", True),
-            ("resembles", self.profile.resembles),
-        ]
+        resembles = self.profile.resembles
+        return [("model", self.model), ("simulated", True), ("resembles", resembles)]
 
 
 class _Connections:
@@ -126,6 +106,29 @@ def _kept(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         return known.llms[key]
 
 
+def sdk_clients(
+    base_url: str, api_key: str, advice: str, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """LlamaIndex's `openai_client` and `async_openai_client` for one server.
+
+    Neither retries. `advice` ends the error when nobody answers there, `headers` go with every
+    request. Raises ConnectError for a proxy that cannot be used.
+    """
+    settings: dict[str, Any] = {
+        "base_url": base_url,
+        "api_key": api_key,
+        "max_retries": 0,
+        "timeout": TIMEOUT,
+        "default_headers": headers,
+    }
+    blocking = openai.OpenAI(**settings, http_client=sync_client(base_url, advice))
+    awaited = openai.AsyncOpenAI(**settings, http_client=async_client(base_url, advice))
+    return {
+        "openai_client": lean_client(blocking),
+        "async_openai_client": lean_async_client(awaited),
+    }
+
+
 def simulated(profile: Profile) -> SimulatedOpenAI:
     """The LLM with this profile; starts the simulator when it does not run."""
     simulator = current()
@@ -139,7 +142,6 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
         return sdk_clients(url, simulator.api_key, advice)
 
     def make() -> SimulatedOpenAI:
-        clients = _kept((url,), connect_clients)
         known = _connections(os.getpid()).llms
         number = 1 + sum(key[:3] == ("simulated", url, profile.name) for key in known)
         name = f"simulated-{profile.name.replace('_', '-')}" + f"-{number}" * (number > 1)
@@ -147,10 +149,9 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
         return SimulatedOpenAI(
             simulator,
             profile=profile,
-            is_chat_model=True,
             context_window=profile.context_window,
             **_common(url, name, simulator.api_key),
-            **clients,
+            **_kept(("clients", url), connect_clients),
         )
 
     made: SimulatedOpenAI = _kept(("simulated", url, profile.name, profile), make)
@@ -172,16 +173,7 @@ def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
             f"{model} speaks OpenAI's Responses protocol only, which is not used here",
             "choose another with model=.",
         )
-    if not _is_known(model):
-        return compatible_llm(base_url, model, api_key, **settings)
-
-    def make() -> HostedOpenAI:
-        advice, headers = "check your network and proxy settings.", settings.get("default_headers")
-        clients = sdk_clients(base_url, api_key, advice, headers)
-        return HostedOpenAI(**_common(base_url, model, api_key), **settings, **clients)
-
-    made: HostedOpenAI = _kept(("openai", *_key(base_url, model, api_key, settings)), make)
-    return made
+    return compatible_llm(base_url, model, api_key, **settings)
 
 
 def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
@@ -190,26 +182,30 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
 
     def make() -> CompatibleServer:
         headers = settings.get("default_headers")
-        advice = "start the server, then run the cell again."
+        advice = "is it running? Check it, your network and proxy, then run the cell again."
         clients = sdk_clients(base_url, api_key, advice, headers)
-        facts = ServerFacts(base_url, api_key, headers)
-        try:
-            name = model or facts.only_model()
-            window = settings.get("context_window")
-            if window is None and not _is_openais(base_url):
-                window = facts.context_window(name)
-        finally:
-            facts.close()
+        name, window = model, settings.get("context_window")
+        if name is not None and _is_openais(base_url):
+            window = window or _known_window(name)
+        else:
+            facts = ServerFacts(base_url, api_key, headers)
+            try:
+                name = name or facts.only_model()
+                window = window or facts.context_window(name)
+            finally:
+                facts.close()
         chosen = {**settings, "context_window": window or ASSUMED_WINDOW}
         return CompatibleServer(
-            **_common(base_url, name, api_key),
-            is_chat_model=True,
             window_is_assumed=window is None,
+            is_function_calling_model=_is_openais(base_url) and is_function_calling_model(name),
+            **_common(base_url, name, api_key),
             **chosen,
             **clients,
         )
 
-    made: CompatibleServer = _kept(_key(base_url, model, api_key, settings), make)
+    # A proxy may be corrected in between.
+    key = (base_url, model, api_key, proxy_for(base_url), repr(sorted(settings.items())))
+    made: CompatibleServer = _kept(key, make)
     return made
 
 
@@ -218,6 +214,7 @@ def _common(base_url: str, model: str, api_key: str) -> dict[str, Any]:
         "model": model,
         "api_base": base_url,
         "api_key": api_key,
+        "is_chat_model": True,
         "max_retries": 0,
         "additional_kwargs": USAGE,
     }
@@ -228,20 +225,8 @@ def _is_openais(base_url: str) -> bool:
     return host == "openai.com" or host.endswith(".openai.com")
 
 
-def _is_known(model: str) -> bool:
-    """Whether LlamaIndex's client for OpenAI takes a model of this name."""
+def _known_window(model: str) -> int | None:
     try:
-        return openai_modelname_to_contextsize(model) > 0
+        return openai_modelname_to_contextsize(model)
     except ValueError:
-        return False
-
-
-def _key(
-    base_url: str, model: str | None, api_key: str, settings: dict[str, Any]
-) -> tuple[Any, ...]:
-    """All that makes one connection differ from another; a proxy may be corrected in between."""
-    chosen = tuple(
-        (name, tuple(sorted(value.items())) if isinstance(value, Mapping) else value)
-        for name, value in sorted(settings.items())
-    )
-    return base_url, model, api_key, proxy_for(base_url), chosen
+        return None
