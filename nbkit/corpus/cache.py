@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core import __version__ as llama_index_version
@@ -18,7 +19,6 @@ from nbkit.corpus.index import LeanIndex
 
 FORMAT = 3
 KEPT_PER_FOLDER = 3
-_MANIFEST = "manifest.json"
 
 
 def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Path | None:
@@ -43,22 +43,17 @@ def root() -> Path:
 
 
 def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
-    """A saved index, or None when there is none or its files are not as they were written."""
+    """A saved index, or None when there is none or it cannot be read."""
     try:
-        # FAISS may crash on a damaged file, so nothing is parsed before the sums agree.
-        if json.loads((entry / _MANIFEST).read_bytes()) != _sums(entry):
-            return None
         store = search.PassageStore.from_persist_dir(str(entry))
         storage = StorageContext.from_defaults(persist_dir=str(entry), vector_store=store)
-        struct = storage.index_store.get_index_struct()
-        assert isinstance(struct, IndexDict)
         index = LeanIndex(
-            index_struct=struct,
+            index_struct=cast("IndexDict", storage.index_store.get_index_struct()),
             storage_context=storage,
             embed_model=model,
             transformations=[chunks.splitter()],
         )
-    except (OSError, ValueError, KeyError, RuntimeError):
+    except (OSError, ValueError, KeyError, RuntimeError):  # FAISS raises the last
         return None
     with suppress(OSError):
         os.utime(entry)
@@ -72,7 +67,6 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=entry.parent))
         index.storage_context.persist(persist_dir=str(draft))
-        (draft / _MANIFEST).write_text(json.dumps(_sums(draft)), encoding="utf-8")
         shutil.rmtree(entry, ignore_errors=True)  # it did not load, so it is damaged
         draft.rename(entry)
         entries = sorted(entry.parent.iterdir(), key=lambda path: path.stat().st_mtime)
@@ -81,14 +75,6 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
     except (OSError, RuntimeError):  # FAISS reports a full disk as a RuntimeError
         if draft:
             shutil.rmtree(draft, ignore_errors=True)
-
-
-def _sums(entry: Path) -> dict[str, str]:
-    return {
-        path.name: _digest(path.read_bytes())
-        for path in sorted(entry.iterdir())
-        if path.is_file() and path.name != _MANIFEST
-    }
 
 
 def _digest(content: bytes) -> str:

@@ -93,10 +93,8 @@ def read_files(folder: Path) -> dict[str, bytes]:
     if odd:
         warnings.warn(f"Not read: {_some(odd)} — not a regular file.", stacklevel=3)
     if failed:
-        raise CorpusError(
-            f"Cannot open {_some(failed)}",
-            f"allow reading, or move them out of {_readable(folder)}.",
-        )
+        advice = f"allow reading, or move them out of {_readable(folder)}."
+        raise CorpusError(f"Cannot open {_some(failed)}", advice)
     if not contents:
         raise CorpusError(
             f"There is no regular file to read in {_readable(folder)}", "put one there."
@@ -142,10 +140,8 @@ def texts(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
         else:
             failed.append(name)
     if failed:
-        raise CorpusError(
-            f"No text in any encoding: {_some(failed)}",
-            f"save as UTF-8, or move out of {_readable(folder)}.",
-        )
+        advice = f"save as UTF-8, or move out of {_readable(folder)}."
+        raise CorpusError(f"No text in any encoding: {_some(failed)}", advice)
     if guessed:
         warnings.warn(
             f"Not UTF-8, so read {_some(guessed)} — if that is wrong, save as UTF-8.", stacklevel=4
@@ -176,12 +172,8 @@ def _document_text(folder: Path, name: str) -> str:
     from llama_index.core import SimpleDirectoryReader
 
     try:
-        parts = SimpleDirectoryReader.load_file(
-            _paths(folder)[name],
-            file_metadata=lambda _: {},
-            file_extractor={},
-            raise_on_error=True,
-        )
+        path = _paths(folder)[name]
+        parts = SimpleDirectoryReader.load_file(path, lambda _: {}, {}, raise_on_error=True)
     except Exception as error:  # the readers for documents raise whatever their parsers raise
         reason = error.__cause__ or error
         raise CorpusError(

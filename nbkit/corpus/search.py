@@ -36,8 +36,7 @@ _WORTH_A_BAR = 200
 class PassageStore(FaissVectorStore):
     """A FAISS store in which a node may have several vectors; it is found by the best of them.
 
-    `faiss_index` is an `IndexIDMap`, an id for each node. Searching is exact, and takes about as
-    long as reading all vectors from memory.
+    `faiss_index` is an `IndexIDMap`, an id for each node. Searching is exact.
     """
 
     def __init__(self, faiss_index: Any) -> None:
