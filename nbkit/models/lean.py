@@ -20,8 +20,8 @@ from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, Sel
 from nbkit.models.replies import whole_reply
 from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
-# --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens, each time
-# in a new thread, and into copying prompts.
+# --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens in new
+# threads, and into copying prompts.
 
 
 def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQueryEngine:
@@ -131,7 +131,8 @@ def _shared(prompt: SelectorPromptTemplate) -> _SharedPrompt:
 def lean_client(client: openai.OpenAI) -> openai.OpenAI:
     """The client with a cheaper `chat.completions.create`; all else in it stays as it is.
 
-    Errors of a call are the SDK's, and those of `nbkit.models.replies`.
+    A server that refuses `stream_options` is asked again without. Errors of a call are the SDK's,
+    and those of `nbkit.models.replies`.
     """
     if not client_fits(client):
         return client
@@ -195,18 +196,14 @@ class _UsageAsked:
 
     def fitted(self, request: dict[str, Any]) -> dict[str, Any]:
         """The request as this server takes it."""
-        return _without_usage(request) if self.refused else request
+        return {**request, "stream_options": openai.omit} if self.refused else request
 
     def without(self, request: dict[str, Any], error: openai.APIStatusError) -> dict[str, Any]:
         """The request to send instead of the one refused; raises what has another cause."""
         refused = error.status_code in (400, 422) and _UNKNOWN_FIELD.search(error.response.text)
-        if "stream_options" not in request or not refused:
+        if not refused or self.refused or "stream_options" not in request:
             raise error
-        return _without_usage(request)
-
-
-def _without_usage(request: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if name != "stream_options"}
+        return {**request, "stream_options": openai.omit}
 
 
 _UNKNOWN_FIELD = re.compile(

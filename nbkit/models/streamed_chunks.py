@@ -64,7 +64,8 @@ class Chunks:
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
         pieces = self.response.iter_bytes()
-        hang_up: threading.Timer | None = None
+        hang_up = threading.Timer(GRACE, _hang_up, (self.response,))
+        hang_up.daemon = True
         try:
             while not reader.done:
                 try:
@@ -76,14 +77,11 @@ class Chunks:
                 if piece is None:
                     break
                 yield from reader.feed(piece)
-                if reader.finished and hang_up is None:
-                    hang_up = threading.Timer(GRACE, _hang_up, (self.response,))
-                    hang_up.daemon = True
+                if reader.finished and hang_up.ident is None:
                     hang_up.start()
             yield from reader.end()
         finally:
-            if hang_up is not None:
-                hang_up.cancel()
+            hang_up.cancel()
             self.response.close()
 
     def close(self) -> None:
