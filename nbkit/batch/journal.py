@@ -29,7 +29,7 @@ class Journal:
     at once, so that a killed process loses nothing that had ended; synced to disk at the end.
     `parameters` are what your answers depend on and nobody can see from outside (the corpus, say);
     the function's name, its model, `similarity_top_k` and its prompts are added where they show.
-    Items are told apart by their content and parameters; equal items by their order.
+    Items are told apart by their content; equal items by their order.
 
     What comes back: a value as JSON has it, or an `Answer` with text and timing, without its
     sources (only their ids and scores are kept) and LlamaIndex's response. Items that failed are
@@ -65,15 +65,13 @@ class Journal:
 class OpenJournal:
     """A journal that is being written, by this batch alone; ends with its `with` block.
 
-    Memory grows by the keys of what is in it, about 150 bytes an item; the values stay on disk.
+    Its keys are held in memory, about 150 bytes an item; the values stay on disk.
     """
 
     def __init__(self, journal: Journal, parameters: dict[str, Any]) -> None:
         self._path = journal.path
-        self._parameters = json.loads(
-            _json({**parameters, **journal.parameters}, "A parameter", sort_keys=True)
-        )
-        self._salt = hashlib.sha256(_json(self._parameters, "A parameter")).digest()
+        parameters = {**parameters, **journal.parameters}
+        self._parameters = json.loads(_json(parameters, "A parameter"))
         self._lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=0)
         self._done: dict[str, tuple[int, int]] = {}
         self._seen: Counter[bytes] = Counter()
@@ -87,19 +85,17 @@ class OpenJournal:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._open()
         except Timeout:
             raise JournalError(
                 f"Another batch is writing {self._path}",
                 "wait for it, or give this one another journal.",
             ) from None
         except OSError as error:
-            raise self._cannot_write(error) from error
-        try:
-            self._open()
-        except BaseException as error:
             self._close()
-            if isinstance(error, OSError):
-                raise self._cannot_write(error) from error
+            raise self._cannot_write(error) from error
+        except BaseException:
+            self._close()
             raise
         return self
 
@@ -129,8 +125,7 @@ class OpenJournal:
 
     def key(self, item: Any) -> str:
         """Name an item; the second of two equal items gets another name than the first."""
-        text = _json(item, f"Item {brief(item)}", sort_keys=True)
-        content = hashlib.sha256(self._salt + text).digest()
+        content = hashlib.sha256(_content(item)).digest()
         nth = self._seen[content]
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
@@ -178,18 +173,15 @@ class OpenJournal:
     def _read_back(self) -> None:
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                whole = line.endswith(b"\n")  # if not, its writer was killed
                 if number == 1:
                     written = _header(self._path, line)
-                    if whole:
-                        self._compare(written)
-                if not whole:
+                if not line.endswith(b"\n"):  # its writer was killed
                     self._torn = True
                     return
-                if number > 1:
-                    record = _record(self._path, number, line)
-                    if not record["error"]:
-                        self._done[record["key"]] = (self._end, len(line))
+                if number == 1:
+                    self._compare(written)
+                elif not (record := _record(self._path, number, line))["error"]:
+                    self._done[record["key"]] = (self._end, len(line))
                 self._end += len(line)
 
     def _compare(self, written: dict[str, Any]) -> None:
@@ -230,18 +222,22 @@ class OpenJournal:
 
 def check_item(item: Any) -> None:
     """Raise `JournalError` for an item that cannot be identified by its content."""
-    _json(item, f"Item {brief(item)}", sort_keys=True)
+    _content(item)
+
+
+def _content(item: Any) -> bytes:
+    return _json(item, f"Item {brief(item)}", sort_keys=True)
 
 
 def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
     try:
         text = json.dumps(thing, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
-        return whole_characters(text).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise JournalError(
             f"{what} cannot be written as JSON ({error})",
             "use text, numbers, lists and dicts, or run without a journal.",
         ) from None
+    return whole_characters(text).encode() + b"\n"
 
 
 def _header(path: Path, line: bytes) -> dict[str, Any]:

@@ -89,12 +89,11 @@ def iter_batch(
 ) -> AsyncGenerator[Outcome, None]:
     """Ask `fn` for every item of a source of any length; yields each `Outcome` as it ends.
 
-    The order is that of ending; `Outcome.index` tells the item's place. No more than
-    `max_concurrency` items are held at a time: the source is read, and answers are asked for, no
-    faster than the outcomes are taken. (With a journal, its keys are held too.) All else is as in
-    `run_batch`. To end early, `break`; to be sure that every request has ended, use
-    `contextlib.aclosing`. An error of the source is raised once what is under way has ended, and
-    its outcomes were taken.
+    `Outcome.index` tells the item's place. No more than `max_concurrency` items are held at a time:
+    the source is read, and answers are asked for, no faster than the outcomes are taken. (With a
+    journal, its keys are held too.) All else is as in `run_batch`. To end early, `break`; to be
+    sure that every request has ended, use `contextlib.aclosing`. An error of the source is raised
+    once what is under way has ended.
 
     Taught in notebook 06.
     """
@@ -108,10 +107,7 @@ def iter_batch(
 class BatchRun:
     """A batch: `await` it for its outcomes, look at them meanwhile, or after an interruption.
 
-    It starts when it is awaited. Awaited again, it does what is missing: items that have not
-    ended, and items that failed.
-
-    Taught in notebook 06.
+    Awaited again, it asks what has not ended or has failed. Taught in notebook 06.
     """
 
     def __init__(self, batch: "_Batch", items: list[Any]) -> None:
@@ -200,10 +196,10 @@ class _Batch:
         asker = Asker(self.fn, self.attempts, self.timeout, pace, self.seats)
         async with AsyncExitStack() as stack:
             stack.enter_context(keep_waking(asyncio.get_running_loop()))
-            journal = None
+            journal: OpenJournal | None = None
             if isinstance(self.journal, Journal):
-                journal = OpenJournal(self.journal, parameters_of(self.fn))
-                stack.enter_context(journal)
+                opened = OpenJournal(self.journal, parameters_of(self.fn))
+                journal = stack.enter_context(opened)
             total = len(items) - len(self.ended) if isinstance(items, Sized) else None
             show = stack.enter_context(shown(self.progress, total))
 
