@@ -39,7 +39,7 @@ def warn_of_client_retries(fn: Callable[..., Any]) -> None:
             f"This model's client retries by itself (max_retries={retries}), so one attempt can "
             f"be {retries * (retries + 1)} requests — make it with max_retries=0; the batch "
             "retries.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -65,13 +65,13 @@ def run_batch(
     Taught in notebook 06.
     """
     limits = (requests_per_minute, tokens_per_minute)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
     if not isinstance(items, Iterable) or isinstance(items, str | bytes):
         raise _no_items(items)
-    listed = list(items)
-    for item in listed if journal is not None else ():
+    run.items = list(items)
+    for item in run.items if journal is not None else ():
         check_item(item)
-    return BatchRun(batch, listed)
+    return run
 
 
 def iter_batch(
@@ -100,57 +100,16 @@ def iter_batch(
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     limits = (requests_per_minute, tokens_per_minute)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
-    return batch.run(items)
+    run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    return run.iterate(items)
 
 
+@dataclass(eq=False, repr=False)
 class BatchRun:
     """A batch: `await` it for its outcomes, look at them meanwhile, or after an interruption.
 
     Awaited again, it asks what has not ended or has failed. Taught in notebook 06.
     """
-
-    def __init__(self, batch: "_Batch", items: list[Any]) -> None:
-        self._batch = batch
-        self._items = items
-        self._running = False
-
-    @property
-    def outcomes(self) -> list[Outcome]:
-        """What has ended so far, in the order of the items."""
-        return [outcome for _, outcome in sorted(self._batch.ended.items())]
-
-    @property
-    def steps(self) -> list[Step]:
-        """What the automatic concurrency did: (time, limit, in_flight, latency)."""
-        return list(self._batch.seats.steps)
-
-    def __await__(self) -> Generator[Any, None, list[Outcome]]:
-        return self._run().__await__()
-
-    async def _run(self) -> list[Outcome]:
-        if self._running:
-            raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
-        self._running = True
-        batch = self._batch  # asks again what failed
-        batch.ended = {place: got for place, got in batch.ended.items() if got.error is None}
-        try:
-            async with aclosing(batch.run(self._items, keep=True)) as outcomes:
-                async for _ in outcomes:
-                    pass
-        finally:
-            self._running = False
-        return self.outcomes
-
-    def __repr__(self) -> str:
-        failed = sum(outcome.error is not None for outcome in self._batch.ended.values())
-        ended = f"{len(self._batch.ended)} of {count(len(self._items), 'item')} ended"
-        return f"<BatchRun {ended}, {failed} failed>"
-
-
-@dataclass
-class _Batch:
-    """The settings of a batch, checked, and the run itself."""
 
     fn: Ask
     max_concurrency: int | str
@@ -161,9 +120,11 @@ class _Batch:
     on_error: str
     progress: Progress
     journal: Journal | str | Path | None
-    ended: dict[int, Outcome] = field(default_factory=dict)
+    items: list[Any] = field(default_factory=list)
+    _ended: dict[int, Outcome] = field(default_factory=dict)
     """By index; only where outcomes are kept."""
-    seats: Seats = field(default_factory=lambda: Seats(1))
+    _seats: Seats = field(default_factory=lambda: Seats(1))
+    _running: bool = False
 
     def __post_init__(self) -> None:
         fn = self.fn
@@ -188,29 +149,61 @@ class _Batch:
         if value not in others and not fits(value):
             raise BatchMisused(f"{name}={value!r} is not possible", f"give {wanted}.")
 
-    async def run(self, items: Items, *, keep: bool = False) -> AsyncGenerator[Outcome, None]:
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What has ended so far, in the order of the items."""
+        return [outcome for _, outcome in sorted(self._ended.items())]
+
+    @property
+    def steps(self) -> list[Step]:
+        """What the automatic concurrency did: (time, limit, in_flight, latency)."""
+        return list(self._seats.steps)
+
+    def __repr__(self) -> str:
+        failed = sum(outcome.error is not None for outcome in self._ended.values())
+        ended = f"{len(self._ended)} of {count(len(self.items), 'item')} ended"
+        return f"<BatchRun {ended}, {failed} failed>"
+
+    def __await__(self) -> Generator[Any, None, list[Outcome]]:
+        return self._run().__await__()
+
+    async def _run(self) -> list[Outcome]:
+        if self._running:
+            raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
+        self._running = True
+        # What failed is asked again.
+        self._ended = {place: got for place, got in self._ended.items() if got.error is None}
+        try:
+            async with aclosing(self.iterate(self.items, keep=True)) as outcomes:
+                async for _ in outcomes:
+                    pass
+        finally:
+            self._running = False
+        return self.outcomes
+
+    async def iterate(self, items: Items, *, keep: bool = False) -> AsyncGenerator[Outcome, None]:
         """Yield outcomes as they end; every request and the journal end with this generator."""
         limit = self.max_concurrency
-        self.seats = AutoSeats() if limit == "auto" else Seats(int(limit))
+        self._seats = AutoSeats() if limit == "auto" else Seats(int(limit))
         pace = Pace(self.requests_per_minute, self.tokens_per_minute)
-        asker = Asker(self.fn, self.attempts, self.timeout, pace, self.seats)
+        asker = Asker(self.fn, self.attempts, self.timeout, pace, self._seats)
         async with AsyncExitStack() as stack:
             stack.enter_context(keep_waking(asyncio.get_running_loop()))
             journal: OpenJournal | None = None
             if isinstance(self.journal, Journal):
                 opened = OpenJournal(self.journal, parameters_of(self.fn))
                 journal = stack.enter_context(opened)
-            total = len(items) - len(self.ended) if isinstance(items, Sized) else None
+            total = len(items) - len(self._ended) if isinstance(items, Sized) else None
             show = stack.enter_context(shown(self.progress, total))
 
             def ended(outcome: Outcome) -> None:
                 if keep:
-                    self.ended[outcome.index] = outcome
+                    self._ended[outcome.index] = outcome
                 retried = outcome.attempts > 1 and not outcome.resumed
                 show(outcome.item, failed=outcome.error is not None, retried=retried)
 
-            under_way = InFlight(asker, self.seats, journal, ended)
-            async with aclosing(under_way.outcomes(items, dict(self.ended))) as outcomes:
+            under_way = InFlight(asker, self._seats, journal, ended)
+            async with aclosing(under_way.outcomes(items, dict(self._ended))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
                     if self.on_error == "stop" and outcome.error is not None:

@@ -24,7 +24,7 @@ from nbkit.models.errors import ModelChoiceError
 from nbkit.models.http import async_client, sync_client
 from nbkit.models.lean import lean_async_client, lean_client
 from nbkit.models.proxies import proxy_for
-from nbkit.models.server_facts import ServerFacts
+from nbkit.models.server_facts import context_window, only_model
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
 from nbkit.wording import shown_address, shown_name
@@ -188,12 +188,10 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
         if name is not None and _is_openais(base_url):
             window = window or _known_window(name)
         else:
-            facts = ServerFacts(base_url, api_key, headers)
-            try:
-                name = name or facts.only_model()
-                window = window or facts.context_window(name)
-            finally:
-                facts.close()
+            with sync_client(base_url, "start the server, or check host and port.") as asking:
+                asking.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
+                name = name or only_model(asking, base_url)
+                window = window or context_window(asking, base_url, name)
         chosen = {**settings, "context_window": window or ASSUMED_WINDOW}
         return CompatibleServer(
             window_is_assumed=window is None,

@@ -1,12 +1,11 @@
 """What a server tells of its models: their names, and how many tokens each can read."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from nbkit.errors import ConnectError
 from nbkit.models.errors import ModelChoiceError, NoServerError
-from nbkit.models.http import httpx, sync_client
+from nbkit.models.http import httpx
 from nbkit.wording import shown_address
 
 LIST_SECONDS = 10.0
@@ -24,92 +23,81 @@ _WINDOW_NAMES = (
 )
 
 
-class ServerFacts:
-    """Asks one server about its models. Raises ConnectError for a proxy that cannot be used."""
+def only_model(client: httpx.Client, base_url: str) -> str:
+    """The name of a server's only model.
 
-    def __init__(self, base_url: str, api_key: str, headers: Mapping[str, str] | None) -> None:
-        self._base_url = base_url
-        self._client = sync_client(base_url, "start the server, or check host and port.")
-        self._client.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
+    Raises NoServerError, ModelChoiceError when there are several, or ConnectError when the key is
+    refused.
+    """
+    shown = shown_address(base_url)
+    try:
+        response = client.get(f"{base_url}/models", timeout=LIST_SECONDS)
+    except httpx.HTTPError as error:
+        raise NoServerError(
+            f"Nobody answers at {shown} ({type(error).__name__})",
+            "start the server, or check host and port.",
+        ) from None
+    if response.status_code == 404 and not shown.endswith("/v1"):
+        raise NoServerError(
+            f"{shown} has no /models",
+            f'such addresses usually end in /v1: connect("{shown}/v1").',
+        )
+    if response.status_code in (401, 403):
+        raise ConnectError(
+            f"{shown} wants another API key",
+            'set NBKIT_API_KEY to it, or OPENAI_API_KEY with connect("openai").',
+        )
+    rows = _at(_json(response), "data")
+    if not isinstance(rows, list):
+        raise NoServerError(
+            f"{shown}/models answered {response.status_code} with no list of models",
+            "is it an OpenAI-compatible server? If so, give model=.",
+        )
+    names = [str(name) for row in rows if (name := _at(row, "id"))]
+    if len(names) != 1:
+        have = f"offers {', '.join(names)}" if names else "offers no model"
+        raise ModelChoiceError(f"{shown} {have}", "say which with model=.")
+    return names[0]
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
-    def only_model(self) -> str:
-        """The name of its only model.
+def context_window(client: httpx.Client, base_url: str, model: str) -> int | None:
+    """How many tokens a model can read and write together, if its server tells.
 
-        Raises NoServerError, ModelChoiceError when there are several, or ConnectError when the
-        key is refused.
-        """
-        base_url = shown_address(self._base_url)
-        try:
-            response = self._client.get(f"{self._base_url}/models", timeout=LIST_SECONDS)
-        except httpx.HTTPError as error:
-            raise NoServerError(
-                f"Nobody answers at {base_url} ({type(error).__name__})",
-                "start the server, or check host and port.",
-            ) from None
-        if response.status_code == 404 and not base_url.endswith("/v1"):
-            raise NoServerError(
-                f"{base_url} has no /models",
-                f'such addresses usually end in /v1: connect("{base_url}/v1").',
-            )
-        if response.status_code in (401, 403):
-            raise ConnectError(
-                f"{base_url} wants another API key",
-                'set NBKIT_API_KEY to it, or OPENAI_API_KEY with connect("openai").',
-            )
-        rows = _at(_json(response), "data")
-        if not isinstance(rows, list):
-            raise NoServerError(
-                f"{base_url}/models answered {response.status_code} with no list of models",
-                "is it an OpenAI-compatible server? If so, give model=.",
-            )
-        names = [str(name) for row in rows if (name := _at(row, "id"))]
-        if len(names) != 1:
-            have = f"offers {', '.join(names)}" if names else "offers no model"
-            raise ModelChoiceError(f"{base_url} {have}", "say which with model=.")
-        return names[0]
+    Asks vLLM, SGLang, LM Studio, Ollama, llama.cpp and hosts that say it in their list of models.
+    """
+    root = re.sub(r"/v\d+$", "", base_url)
 
-    def context_window(self, model: str) -> int | None:
-        """How many tokens a model can read and write together, if the server tells.
+    def found(url: str) -> Any:
+        return _json(client.get(url, timeout=WINDOW_SECONDS))
 
-        Asks vLLM, SGLang, LM Studio, Ollama, llama.cpp and hosts that say it in their list of
-        models. A server that does not answer at all is asked once only.
-        """
-        root = re.sub(r"/v\d+$", "", self._base_url)
-        try:
-            row = _row(self._get(f"{self._base_url}/models"), "data", model)
-            # llama.cpp: the size of a slot may be less than what the model was trained for.
-            slot = ("default_generation_settings", "n_ctx")
-            return (
-                _window(row)
-                or _tokens(_at(self._get(f"{root}/props"), *slot))
-                or _window(_row(self._get(f"{root}/api/v0/models"), "data", model))
-                or self._ollama(root, model)
-                or _tokens(_at(row, "meta", "n_ctx_train"))
-            )
-        except (NoServerError, httpx.HTTPError):
-            return None
-
-    def _ollama(self, root: str, model: str) -> int | None:
+    def of_ollama() -> int | None:
         """What the model is set to or runs with, which may be much less than it is made for."""
         url, asked = f"{root}/api/show", {"model": model}
-        shown = _json(self._client.post(url, json=asked, timeout=WINDOW_SECONDS))
+        shown = _json(client.post(url, json=asked, timeout=WINDOW_SECONDS))
         if shown is None:
             return None
         set_to = re.search(r"^\s*num_ctx\s+(\d+)", str(_at(shown, "parameters")), re.MULTILINE)
         if set_to:
             return int(set_to[1])
-        if running := _window(_row(self._get(f"{root}/api/ps"), "models", model)):
-            return running
         info = _at(shown, "model_info")
         values = info.items() if isinstance(info, dict) else ()
-        return next((_tokens(v) for name, v in values if name.endswith(".context_length")), None)
+        made_for = (value for name, value in values if name.endswith(".context_length"))
+        running = _row(found(f"{root}/api/ps"), "models", model)
+        return _window(running) or _tokens(next(made_for, None))
 
-    def _get(self, url: str) -> Any:
-        return _json(self._client.get(url, timeout=WINDOW_SECONDS))
+    try:
+        row = _row(found(f"{base_url}/models"), "data", model)
+        # llama.cpp: the size of a slot may be less than what the model was trained for.
+        slot = ("default_generation_settings", "n_ctx")
+        return (
+            _window(row)
+            or _tokens(_at(found(f"{root}/props"), *slot))
+            or _window(_row(found(f"{root}/api/v0/models"), "data", model))
+            or of_ollama()
+            or _tokens(_at(row, "meta", "n_ctx_train"))
+        )
+    except (NoServerError, httpx.HTTPError):
+        return None
 
 
 def _json(response: httpx.Response) -> Any:

@@ -11,9 +11,6 @@ from nbkit.models.errors import MissingKeyError
 from nbkit.simulator import SETTINGS as SIMULATED
 from nbkit.simulator.errors import ProfileError
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
-
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -25,11 +22,9 @@ def _is_count(value: Any) -> bool:
 
 def _are_headers(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(name, str)
-        and isinstance(text, str)
-        and _HEADER_NAME.fullmatch(name)
-        and _PRINTABLE.fullmatch(text)
-        for name, text in value.items()
+        isinstance(text, str) and text.isascii() and text.isprintable()
+        for pair in value.items()
+        for text in pair
     )
 
 
