@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 from nbkit.streaming.trace import Trace
 
-_KEPT = 2_000
 _FIRST = 5
 _MOST = 1_000
 _WINDOW = 8
@@ -44,7 +43,7 @@ class Seats:
         self.taken = 0
         self.in_flight = 0
         """Attempts under way: an item that waits to be asked has a seat, but none of these."""
-        self.steps: deque[Step] = deque(maxlen=_KEPT)
+        self.steps: deque[Step] = deque(maxlen=2_000)
         """What the automatic concurrency did; empty where the number is fixed."""
         self._free = asyncio.Event()
 
@@ -79,14 +78,6 @@ class _Attempt(NamedTuple):
     tokens: int
 
 
-class _Cut(NamedTuple):
-    """A number that was cut, and what had been measured under it, in seconds."""
-
-    limit: int
-    wait: float
-    latency: float
-
-
 class AutoSeats(Seats):
     """Finds the number by itself: more while few wait in line at the server, fewer once many do.
 
@@ -111,7 +102,8 @@ class AutoSeats(Seats):
         self._least: list[_Attempt] = []
         """The attempts that waited least."""
         self._lengths = _Lengths()
-        self._cut: _Cut | None = None
+        self._cut: tuple[int, float, float] | None = None
+        """The number before a cut, and the mean wait and latency under it, in seconds."""
         self._doubling = True
         self._full = False
 
@@ -147,12 +139,13 @@ class AutoSeats(Seats):
         latency = fmean(attempt.seconds for attempt in self._heard)
         longer = wait - least
         cut, self._cut = self._cut, None
-        if cut and abs(cut.wait - wait) < cut.latency * (1 - self.limit / cut.limit) / 2:
-            self._change(cut.limit)
+        limit, its_wait, its_latency = cut or (self.limit, 0, 0)
+        if cut and abs(its_wait - wait) < its_latency * (1 - self.limit / limit) / 2:
+            self._change(limit)
             self._least = self._heard
         elif longer > _QUEUE * latency and longer > _SURE * hypot(error, its_error):
             # The first line is still growing when it is found: no measure for the test.
-            self._cut = None if self._doubling else _Cut(self.limit, wait, latency)
+            self._cut = None if self._doubling else (self.limit, wait, latency)
             self._fewer()
         elif self._full and self._doubling:
             self._change(min(_MOST, 2 * self.limit))
