@@ -18,10 +18,7 @@ _SEVERAL_ANSWERS = (ResponseMode.ACCUMULATE, ResponseMode.COMPACT_ACCUMULATE)
 
 
 class LeanIndex(VectorStoreIndex):
-    """LlamaIndex's vector index; its query engines give the same answers for less CPU.
-
-    A synthesizer, a prompt helper or prompts of your own are used as they are.
-    """
+    """LlamaIndex's vector index; its query engines give the same answers for less CPU."""
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
         """Make a query engine; takes what LlamaIndex's `as_query_engine` takes.

@@ -15,19 +15,19 @@ import openai
 from llama_index.core import PromptHelper, Settings
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, SelectorPromptTemplate
+from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 
 from nbkit.models.replies import whole_reply
 from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
 # --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens in new
-# threads, and into copying prompts.
+# threads.
 
 
 def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQueryEngine:
-    """The engine that LlamaIndex made with these settings, with cheaper parts inside.
+    """The engine that LlamaIndex made with these settings, with a cheaper prompt helper inside.
 
-    A synthesizer, a prompt helper or prompts of your own stay as they are.
+    A synthesizer or a prompt helper of your own stays as it is.
     """
     parts = getattr(engine, "_response_synthesizer", None)
     if parts is None or settings.get("response_synthesizer") is not None or not engine_fits():
@@ -35,32 +35,22 @@ def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQue
     helper = getattr(parts, "_prompt_helper", None)
     if type(helper) is PromptHelper and helper is not getattr(Settings, "_prompt_helper", helper):
         parts._prompt_helper = _lean_helper(helper)
-    parts.update_prompts(
-        {
-            name: _shared(prompt)
-            for name, prompt in parts.get_prompts().items()
-            if type(prompt) is SelectorPromptTemplate and settings.get(name) is None
-        }
-    )
     return engine
 
 
 @cache
 def engine_fits() -> bool:
-    """Whether LlamaIndex has what the shortcuts use, and both give the same; tried once."""
+    """Whether LlamaIndex has what the shortcut uses, and both give the same; tried once."""
     texts = ["Words to pack. " * 90, " more "]
     chat = ChatPromptTemplate([ChatMessage(role="user", content="{context_str} {query_str}")])
-    prompt = SelectorPromptTemplate(chat, [(lambda _: True, chat)])
     try:
         for window in (2_000, 500):
             theirs = PromptHelper(context_window=window)
-            ours = _lean_helper(theirs)
-            if ours.repack(chat, texts) != theirs.repack(chat, texts):
+            if _lean_helper(theirs).repack(chat, texts) != theirs.repack(chat, texts):
                 return False
-        first, second = (one.partial_format(query_str="q") for one in (prompt, _shared(prompt)))
-        return bool(first.format(context_str="c") == second.format(context_str="c"))
     except Exception:  # noqa: BLE001 — whatever has changed, LlamaIndex's own code still runs
         return False
+    return True
 
 
 class LeanPromptHelper(PromptHelper):
@@ -99,28 +89,6 @@ def _lean_helper(helper: PromptHelper) -> PromptHelper:
 
     own.estimate_tokens_in_messages = count  # type: ignore[method-assign]
     return lean
-
-
-class _SharedPrompt(SelectorPromptTemplate):
-    """A prompt that is filled in without copying its messages, which nobody changes."""
-
-    def partial_format(self, **kwargs: Any) -> "_SharedPrompt":
-        def filled(prompt: BasePromptTemplate) -> BasePromptTemplate:
-            return prompt.model_copy(update={"kwargs": {**prompt.kwargs, **kwargs}})
-
-        return self.model_copy(
-            update={
-                "default_template": filled(self.default_template),
-                "conditionals": [
-                    (when, filled(prompt)) for when, prompt in self.conditionals or ()
-                ],
-                "kwargs": {**self.kwargs, **kwargs},
-            }
-        )
-
-
-def _shared(prompt: SelectorPromptTemplate) -> _SharedPrompt:
-    return _SharedPrompt.model_construct(**dict(prompt))
 
 
 # --- The openai SDK's clients: they build an answer field by field in Python, 0.13 ms for a chunk;
