@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
@@ -37,22 +38,15 @@ class AttemptTimedOut(StreamError, TimeoutError):
     """No whole answer within `timeout`; generation was stopped. Taught in notebook 06."""
 
 
+@dataclass
 class Asker:
     """Asks `fn` for items: paced, timed and retried. Many items at once."""
 
-    def __init__(
-        self,
-        fn: Callable[[Any], Any],
-        attempts: int,
-        timeout: float | None,
-        pace: Pace,
-        seats: Seats,
-    ) -> None:
-        self._fn = fn
-        self._attempts = attempts
-        self._timeout = timeout
-        self._pace = pace
-        self._seats = seats
+    fn: Callable[[Any], Any]
+    attempts: int
+    timeout: float | None
+    pace: Pace
+    seats: Seats
 
     async def ask(self, outcome: Outcome) -> None:
         """Fill in value or error; raises only what is wrong with the batch as a whole.
@@ -76,7 +70,7 @@ class Asker:
 
     def _is_worth_another(self, outcome: Outcome, error: Exception) -> bool:
         failures = outcome.attempts - outcome.refused
-        if failures >= self._attempts or outcome.refused >= _MOST_REFUSALS:
+        if failures >= self.attempts or outcome.refused >= _MOST_REFUSALS:
             return False
         # Chunks that passed through here nobody has seen. If the function itself read a part of an
         # answer, somebody may have: asked again, it would be shown twice.
@@ -86,8 +80,8 @@ class Asker:
         return can_succeed_later(error)
 
     async def _attempt(self, outcome: Outcome) -> Any:
-        began = await self._pace.turn()
-        round_ = self._seats.began()
+        began = await self.pace.turn()
+        round_ = self.seats.began()
         start = time.perf_counter()
         outcome.attempts += 1
         outcome.attempt_starts.append(start)
@@ -95,7 +89,7 @@ class Asker:
         tokens: TokenStream | None = None
         how: How = "failed"
         try:
-            async with asyncio.timeout(self._timeout) as scope:
+            async with asyncio.timeout(self.timeout) as scope:
                 # Without a stream around the call, which costs 0.1 ms and only an answer needs.
                 heard = events.begin()
                 value = await self._call(outcome.item, start, heard)
@@ -111,42 +105,39 @@ class Asker:
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 how = "overloaded"
-                raise self._late(tokens) from None
+                late = AttemptTimedOut(
+                    f"No whole answer within {self.timeout:g} s, so it was stopped",
+                    "raise `timeout`, or ask fewer at once.",
+                )
+                late.answer = tokens.answer if tokens else None
+                raise late from None
             # A quota used up until tomorrow is this item's error, not a reason for all to wait.
             if is_refusal(error) and can_succeed_later(error):
                 how = "overloaded"
                 outcome.refused += 1
-                self._pace.refused(began, retry_after(error))
+                self.pace.refused(began, retry_after(error))
             raise
         else:
             how = "answered"
-            self._pace.accepted()
+            self.pace.accepted()
             if isinstance(value, Answer):
                 trace = outcome.trace = value.trace
                 used = None if trace.tokens is None else trace.tokens + (trace.prompt_tokens or 0)
-                self._pace.spent(used)
+                self.pace.spent(used)
             return value
         finally:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
-            self._seats.ended(round_, outcome.trace, how)
+            self.seats.ended(round_, outcome.trace, how)
 
     async def _call(self, item: Any, start: float, heard: events.Hearing) -> Any:
         try:
-            return await _called(self._fn, item)
+            return await _called(self.fn, item)
         except BaseException as error:
             if heard.turn is not None:
                 # A stream leaves the memory of a chat as it should be after a failed turn.
                 with suppress(StreamError):
                     await TokenStream.of_call(_raise(error), start, heard)
             raise
-
-    def _late(self, tokens: TokenStream | None) -> AttemptTimedOut:
-        late = AttemptTimedOut(
-            f"No whole answer within {self._timeout:g} s, so it was stopped",
-            "raise `timeout`, or ask fewer at once.",
-        )
-        late.answer = tokens.answer if tokens else None
-        return late
 
 
 async def _read(tokens: TokenStream) -> Answer:

@@ -42,9 +42,17 @@ def load_index(
     folder = find_folder(name_or_folder)
     files = read_files(folder)
 
-    from nbkit.corpus import cache, search
+    from llama_index.core.base.embeddings.base import BaseEmbedding
 
-    model = search.check_embedding(embed_model)
+    from nbkit.corpus import cache, search
+    from nbkit.models.embedding import OfflineEmbedding
+
+    model = OfflineEmbedding() if embed_model is None else embed_model
+    if not isinstance(model, BaseEmbedding):
+        raise CorpusError(
+            f"embed_model is a {type(embed_model).__name__}",
+            "give a LlamaIndex embedding, or leave it out to stay offline.",
+        )
     entry = cache.entry_for(folder, files, model)
     index = cache.load(entry, model) if entry else None
     if index is None:

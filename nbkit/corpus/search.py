@@ -86,18 +86,6 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def check_embedding(embed_model: BaseEmbedding | None) -> BaseEmbedding:
-    """The embedding to use. Raises `CorpusError` for anything else."""
-    if embed_model is None:
-        return OfflineEmbedding()
-    if not isinstance(embed_model, BaseEmbedding):
-        raise reading.CorpusError(
-            f"embed_model is a {type(embed_model).__name__}",
-            "give a LlamaIndex embedding, or leave it out to stay offline.",
-        )
-    return embed_model
-
-
 def warm(model: BaseEmbedding) -> None:
     """Load what the first query would otherwise wait for; asks no service."""
     if isinstance(model, OfflineEmbedding):

@@ -64,12 +64,6 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
             response.stream = _Body(response.stream)
         return response
 
-    async def aclose(self) -> None:
-        """Close the pool of the running loop."""
-        entry = self._pools.get(asyncio.get_running_loop())
-        if entry is not None:
-            await entry[1].aclose()
-
     async def _pool(self) -> AiohttpTransport:
         loop = asyncio.get_running_loop()
         entry = self._pools.get(loop)

@@ -81,29 +81,24 @@ class SimulatedOpenAI(CompatibleServer):
         return [("model", self.model), ("simulated", True), ("resembles", resembles)]
 
 
-class _Connections:
-    """The LLMs of one process, by all that makes them differ."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.llms: dict[tuple[Any, ...], Any] = {}
-
-
 @cache
-def _connections(process: int) -> _Connections:
-    """Those of this process: a forked child begins with none, and with a free lock."""
-    return _Connections()
+def _connections(process: int) -> tuple[threading.RLock, dict[tuple[Any, ...], Any]]:
+    """A lock, and what this process has made, by all that makes it differ.
+
+    A forked child begins with none, and with a free lock.
+    """
+    return threading.RLock(), {}
 
 
 _connections(os.getpid())  # before there are threads that could make two
 
 
 def _kept(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    known = _connections(os.getpid())
-    with known.lock:
-        if key not in known.llms:
-            known.llms[key] = make()
-        return known.llms[key]
+    lock, made = _connections(os.getpid())
+    with lock:
+        if key not in made:
+            made[key] = make()
+        return made[key]
 
 
 def sdk_clients(
@@ -142,7 +137,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
         return sdk_clients(url, simulator.api_key, advice)
 
     def make() -> SimulatedOpenAI:
-        known = _connections(os.getpid()).llms
+        _, known = _connections(os.getpid())
         number = 1 + sum(key[:3] == ("simulated", url, profile.name) for key in known)
         name = f"simulated-{profile.name.replace('_', '-')}" + f"-{number}" * (number > 1)
         simulator.put(name, dict(vars(profile)))
