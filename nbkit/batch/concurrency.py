@@ -98,7 +98,7 @@ class AutoSeats(Seats):
         super().__init__(_FIRST)
         self._round = 0
         """Counts the changes that attempts already under way did not feel."""
-        self._heard: list[_Attempt] = []
+        self._attempts: list[_Attempt] = []
         self._least: list[_Attempt] = []
         """The attempts that waited least."""
         self._lengths = _Lengths()
@@ -121,28 +121,28 @@ class AutoSeats(Seats):
         if round_ == self._round and how != "failed":
             seconds = (trace.end or trace.start) - trace.start
             wait = seconds if trace.ttft is None else trace.ttft
-            self._heard.append(_Attempt(seconds, wait, trace.tokens or 0))
+            self._attempts.append(_Attempt(seconds, wait, trace.tokens or 0))
             enough = max(4, self.limit // 2) if self._doubling else max(_WINDOW, self.limit)
             if how == "overloaded":
                 self._cut = None
                 self._fewer()
                 self._step()
-            elif len(self._heard) >= enough:
+            elif len(self._attempts) >= enough:
                 self._judge()
                 self._step()
         super().ended(round_, trace, how)
 
     def _judge(self) -> None:
-        self._lengths.learn(self._heard)
-        wait, error = self._lengths.wait(self._heard)
-        least, its_error = self._lengths.wait(self._least or self._heard)
-        latency = fmean(attempt.seconds for attempt in self._heard)
+        self._lengths.learn(self._attempts)
+        wait, error = self._lengths.wait(self._attempts)
+        least, its_error = self._lengths.wait(self._least or self._attempts)
+        latency = fmean(attempt.seconds for attempt in self._attempts)
         longer = wait - least
         cut, self._cut = self._cut, None
         limit, its_wait, its_latency = cut or (self.limit, 0, 0)
         if cut and abs(its_wait - wait) < its_latency * (1 - self.limit / limit) / 2:
             self._change(limit)
-            self._least = self._heard
+            self._least = self._attempts
         elif longer > _QUEUE * latency and longer > _SURE * hypot(error, its_error):
             # The first line is still growing when it is found: no measure for the test.
             self._cut = None if self._doubling else (self.limit, wait, latency)
@@ -152,7 +152,7 @@ class AutoSeats(Seats):
         elif self._full:
             self.limit = min(_MOST, self.limit + 1)
         if longer <= 0:
-            self._least = self._heard
+            self._least = self._attempts
 
     def _fewer(self) -> None:
         self._doubling = False
@@ -163,8 +163,8 @@ class AutoSeats(Seats):
         self._round += 1
 
     def _step(self) -> None:
-        self._record(median(attempt.seconds for attempt in self._heard))
-        self._heard = []
+        self._record(median(attempt.seconds for attempt in self._attempts))
+        self._attempts = []
         self._full = False
         self._free.set()
 

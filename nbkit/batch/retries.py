@@ -11,9 +11,8 @@ from nbkit.streaming.server_words import asked_wait
 def can_succeed_later(error: BaseException) -> bool:
     """Tell whether the same call may succeed a little later, with nothing changed.
 
-    True for timeouts, lost or refused connections, servers that are busy or fail, and answers that
-    ended early; not for a quota that is used up, a wait of more than ten minutes, or a request that
-    is wrong: see `nbkit.streaming.server_errors`.
+    So may lost connections, busy servers and answers that ended early; not a quota that is used up,
+    or a wait of more than ten minutes: see `nbkit.streaming.server_errors`.
     """
     if isinstance(error, AnswerTruncated):
         return error.later
@@ -38,8 +37,8 @@ def retry_after(error: BaseException) -> float | None:
 def backoff(error: BaseException, failures: int) -> float:
     """The seconds to wait after so many failures: what the server asks, or exponential with jitter.
 
-    "Full jitter": uniform between 0 and 0.5 s, doubled with each failure, 30 s at most. After a
-    refusal nothing, because then everybody waits at the pace they share.
+    Uniform between 0 and 0.5 s, doubled with each failure, 30 s at most. None after a refusal: then
+    everybody waits at the pace they share.
     """
     if is_refusal(error):
         return 0.0

@@ -101,8 +101,7 @@ def _simulated(
 ) -> "LLM":
     from nbkit.simulator import named
 
-    speed = _default_speed() if speed is None else speed
-    chosen = {"speed": speed, "seed": seed}
+    chosen = {"speed": _default_speed() if speed is None else speed, "seed": seed}
     given = {name: value for name, value in chosen.items() if value is not None}
     changed = named(profile or "default").change({**latency, **given})
     from nbkit.models.providers import simulated

@@ -18,20 +18,12 @@ from nbkit.models.proxies import proxy_for
 
 
 class UnreachableError(NoServerError, openai.APIConnectionError):
-    """Nobody answers at the model's address any more.
+    """Nobody answers at the model's address any more; what retries connections retries this."""
 
-    Also an `openai.APIConnectionError`, so that whatever retries those retries this.
-    """
-
-    def __init__(
-        self, request: httpx.Request, advice: str, proxy: httpx.Proxy | None = None
-    ) -> None:
+    def __init__(self, request: httpx.Request, advice: str, proxy: httpx.Proxy | None) -> None:
         through = f" through the proxy {proxy.url.host}" if proxy else ""
-        openai.APIConnectionError.__init__(
-            self,
-            message=f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}",
-            request=request,
-        )
+        message = f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}"
+        openai.APIConnectionError.__init__(self, message=message, request=request)
         self.advice = advice
 
 
@@ -72,12 +64,8 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
         for other in list(self._pools):
             if other.is_closed():
                 _forget(other, self._pools.pop(other)[0])
-        pool = AiohttpTransport(
-            verify=True,
-            trust_env=True,  # for SSL_CERT_FILE; proxies are ours
-            limits=openai.DEFAULT_CONNECTION_LIMITS,
-            proxy=self._proxy,
-        )
+        limits = openai.DEFAULT_CONNECTION_LIMITS
+        pool = AiohttpTransport(trust_env=True, limits=limits, proxy=self._proxy)
         # asyncio.run() closes the loop's async generators before the loop: a place to tidy up.
         keeper = self._keep(loop, pool)
         self._pools[loop] = pool, keeper

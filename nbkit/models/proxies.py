@@ -23,12 +23,7 @@ def proxy_for(base_url: str) -> str | None:
     address = proxies.get(name)
     if not address:
         return None
-    try:
-        proxy = urlsplit(address)
-        usable = proxy.scheme in ("http", "https") and proxy.hostname and proxy.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_http_address(address):
         # Without the address itself: it may hold a password.
         raise ConnectError(
             f"{name.upper()}_PROXY is no http:// address, and {host} cannot be asked through "
@@ -36,6 +31,16 @@ def proxy_for(base_url: str) -> str | None:
             f"write it as http://host:port, or add {host} to NO_PROXY.",
         )
     return address
+
+
+def is_http_address(text: str) -> bool:
+    """Whether this is the address of a server, `http://host` or `https://host` at least."""
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0 and not any(map(str.isspace, text))
+    except ValueError:
+        return False
+    return named and parts.scheme in ("http", "https")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,13 +1,12 @@
 """The settings and keys that `connect` takes for a real server, checked before anything is sent."""
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from nbkit.errors import ConnectError
 from nbkit.models.errors import MissingKeyError
+from nbkit.models.proxies import is_http_address
 from nbkit.simulator import SETTINGS as SIMULATED
 from nbkit.simulator.errors import ProfileError
 
@@ -85,12 +84,7 @@ def _kind(character: str) -> str:
 def check_address(address: str, name: str) -> str:
     """An address without a slash at its end. Raises ConnectError for one that is none."""
     address = address.strip().rstrip("/")
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or re.search(r"\s", address):
+    if not is_http_address(address):
         raise ConnectError(
             f"{name} is no address of a server",
             'write it as http://host:port/v1, for example "http://localhost:8000/v1".',
