@@ -5,7 +5,7 @@ The only module that imports httpx for the openai client; others take it from he
 
 import asyncio
 import atexit
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import aiohttp
@@ -47,14 +47,15 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
         """Send through the pool of the running loop."""
         pool = await self._pool()
         try:
-            response = await pool.handle_async_request(request)
+            return await pool.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                raise UnreachableError(request, self._advice, self._proxy) from error.__cause__
-            raise _truthful(error) from error.__cause__
-        if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _Body(response.stream)
-        return response
+            cause = error.__cause__
+            if isinstance(cause, aiohttp.ClientConnectorError):
+                raise UnreachableError(request, self._advice, self._proxy) from cause
+            if isinstance(error, httpx.ConnectTimeout) and not isinstance(cause, TimeoutError):
+                # httpx-aiohttp calls every lost connection a timeout.
+                raise httpx.RemoteProtocolError("the server closed the connection") from cause
+            raise
 
     async def _pool(self) -> AiohttpTransport:
         loop = asyncio.get_running_loop()
@@ -102,21 +103,6 @@ class PlainTransport(httpx.HTTPTransport):
             raise UnreachableError(request, self._advice, self._proxy) from None
 
 
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._stream:
-                yield chunk
-        except httpx.ConnectTimeout as error:
-            raise _truthful(error) from error.__cause__
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 def async_client(base_url: str, advice: str) -> httpx.AsyncClient:
     """An async client for one server; `advice` ends the error when nobody answers there.
 
@@ -130,13 +116,6 @@ def sync_client(base_url: str, advice: str) -> httpx.Client:
     """The same as `async_client` for callers that block."""
     transport = PlainTransport(base_url, advice)
     return openai.DefaultHttpxClient(transport=transport, trust_env=False)
-
-
-def _truthful(error: httpx.TransportError) -> httpx.TransportError:
-    """Undo httpx-aiohttp's reading of every lost connection as a timeout."""
-    if not isinstance(error, httpx.ConnectTimeout) or isinstance(error.__cause__, TimeoutError):
-        return error
-    return httpx.RemoteProtocolError(str(error) or "the server closed the connection")
 
 
 def _proxy(base_url: str) -> httpx.Proxy | None:
