@@ -17,10 +17,8 @@ def can_succeed_later(error: BaseException) -> bool:
     if isinstance(error, AnswerTruncated):
         return error.later
     if isinstance(error, StreamBroken):
-        cause = error.__cause__
-        # In a stream, broken JSON is a piece that a proxy cut; anywhere else, a bug.
-        broken = isinstance(cause, json.JSONDecodeError)
-        return cause is not None and (broken or can_succeed_later(cause))
+        return error.__cause__ is not None and judge(error.__cause__).later
+    # In a stream, broken JSON is a piece that a proxy cut; anywhere else, a bug.
     return not isinstance(error, json.JSONDecodeError) and judge(error).later
 
 

@@ -7,7 +7,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from nbkit.corpus.encodings import CERTAIN, decoded, without_data
+from nbkit.corpus.encodings import decoded, without_data
 from nbkit.errors import NbkitError
 
 BUNDLED = ("en", "zh")
@@ -95,10 +95,6 @@ def read_files(folder: Path) -> dict[str, bytes]:
     if failed:
         advice = f"allow reading, or move them out of {_readable(folder)}."
         raise CorpusError(f"Cannot open {_some(failed)}", advice)
-    if not contents:
-        raise CorpusError(
-            f"There is no regular file to read in {_readable(folder)}", "put one there."
-        )
     return contents
 
 
@@ -129,9 +125,9 @@ def texts(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
         if _type(name) in DOCUMENT_TYPES:
             result[name] = _document_text(folder, name)
         elif found := decoded(content):
-            text, encoding = found[0].replace("\r\n", "\n"), found[1]
-            if encoding not in CERTAIN:
-                guessed.append(f"{name} as {encoding}")
+            text, guess = found[0].replace("\r\n", "\n"), found[1]
+            if guess:
+                guessed.append(f"{name} as {guess}")
             if _type(name).startswith(".htm"):
                 from nbkit.corpus.html import html_text
 
