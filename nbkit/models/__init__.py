@@ -78,7 +78,7 @@ def connect(
             '"openai", or the address of a server such as "http://localhost:8000/v1".',
         )
     from nbkit.models import providers
-    from nbkit.models.server_settings import check_key, check_settings
+    from nbkit.models.server_settings import check_address, check_key, check_settings
     from nbkit.wording import shown_address
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
@@ -91,7 +91,9 @@ def connect(
                 "Jupyter, or use connect() without a provider for the free simulated model.",
             )
         key = check_key(os.environ["OPENAI_API_KEY"], "OPENAI_API_KEY")
-        return providers.openai_llm(model, key, **settings)
+        address = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        spec = check_address(address, "OPENAI_BASE_URL")
+        return providers.compatible_llm(spec, model, key, **settings)
     key = check_key(os.environ.get("NBKIT_API_KEY", "none"), "NBKIT_API_KEY")
     return providers.compatible_llm(spec, model, key, **settings)
 

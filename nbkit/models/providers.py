@@ -29,7 +29,6 @@ from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
 from nbkit.wording import shown_address, shown_name
 
-OPENAI_URL = "https://api.openai.com/v1"
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 TIMEOUT = 60.0
 """Seconds to wait for a connection, and for each chunk; LlamaIndex's default."""
@@ -153,34 +152,26 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
     return made
 
 
-def openai_llm(model: str | None, api_key: str, **settings: Any) -> LLM:
-    """The LLM for a model of OpenAI's, or of the server that OPENAI_BASE_URL names.
+def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
+    """The LLM for a server that speaks OpenAI's protocol, OpenAI's own among them.
 
     `settings` are those of `server_settings`.
     """
-    address = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-    base_url = check_address(address, "OPENAI_BASE_URL")
-    if not _is_openais(base_url):
-        return compatible_llm(base_url, model, api_key, **settings)
-    model = model or "gpt-4o-mini"
-    if not is_chatcomp_api_supported(model):
+    base_url = check_address(base_url, "This")
+    host = urlsplit(base_url).hostname or ""
+    is_openais = host == "openai.com" or host.endswith(".openai.com")
+    if is_openais and not is_chatcomp_api_supported(model := model or "gpt-4o-mini"):
         raise ModelChoiceError(
             f"{model} speaks OpenAI's Responses protocol only, which is not used here",
             "choose another with model=.",
         )
-    return compatible_llm(base_url, model, api_key, **settings)
-
-
-def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
-    """The LLM for a server that speaks OpenAI's protocol; `settings` as in `openai_llm`."""
-    base_url = check_address(base_url, "This")
 
     def make() -> CompatibleServer:
         headers = settings.get("default_headers")
         advice = "is it running? Check it, your network and proxy, then run the cell again."
         clients = sdk_clients(base_url, api_key, advice, headers)
         name, window = model, settings.get("context_window")
-        if name is not None and _is_openais(base_url):
+        if name and is_openais:
             window = window or _known_window(name)
         else:
             with sync_client(base_url, "start the server, or check host and port.") as asking:
@@ -190,7 +181,7 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
         chosen = {**settings, "context_window": window or ASSUMED_WINDOW}
         return CompatibleServer(
             window_is_assumed=window is None,
-            is_function_calling_model=_is_openais(base_url) and is_function_calling_model(name),
+            is_function_calling_model=is_openais and is_function_calling_model(name),
             **_common(base_url, name, api_key),
             **chosen,
             **clients,
@@ -211,11 +202,6 @@ def _common(base_url: str, model: str, api_key: str) -> dict[str, Any]:
         "max_retries": 0,
         "additional_kwargs": USAGE,
     }
-
-
-def _is_openais(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    return host == "openai.com" or host.endswith(".openai.com")
 
 
 def _known_window(model: str) -> int | None:
