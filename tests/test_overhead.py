@@ -195,7 +195,7 @@ async def test_instrumentation_hears_the_same(
 async def _both(wire: Wire, **request: Any) -> list[Any]:
     """Give what the SDK's client and ours make of one request."""
     results: list[Any] = []
-    for made in (lambda client: client, shortcuts.lean_async_client):
+    for made in (lambda client: client, shortcuts.lean_client):
         plain_client = openai.AsyncOpenAI(base_url=wire.base_url, api_key="none", max_retries=0)
         async with made(plain_client) as client:
             got = await client.chat.completions.create(model="wire", **request)

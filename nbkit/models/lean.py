@@ -7,9 +7,9 @@ library still has the parts it needs; elsewhere the library's own code runs.
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 from llama_index.core import PromptHelper, Settings
@@ -19,6 +19,8 @@ from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 
 from nbkit.models.replies import whole_reply
 from nbkit.models.streamed_chunks import AsyncChunks, Chunks
+
+_ClientT = TypeVar("_ClientT", openai.OpenAI, openai.AsyncOpenAI)
 
 # --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens in new
 # threads.
@@ -96,16 +98,20 @@ def _lean_helper(helper: PromptHelper) -> PromptHelper:
 # from OpenAI's are accepted too, see `nbkit.models.replies`.
 
 
-def lean_client(client: openai.OpenAI) -> openai.OpenAI:
+def lean_client(client: _ClientT) -> _ClientT:
     """The client with a cheaper `chat.completions.create`; all else in it stays as it is.
 
     A server that refuses `stream_options` is asked again without. Errors of a call are the SDK's,
     and those of `nbkit.models.replies`.
     """
-    if not client_fits(client):
-        return client
-    completions: Any = client.chat.completions
-    raw = completions.with_raw_response.create
+    if client_fits(client):
+        lean = _async_create if isinstance(client, openai.AsyncOpenAI) else _create
+        completions: Any = client.chat.completions
+        completions.create = lean(completions.with_raw_response.create)
+    return client
+
+
+def _create(raw: Callable[..., Any]) -> Callable[..., Any]:
     usage = _UsageAsked()
 
     def create(**request: Any) -> Any:
@@ -117,16 +123,10 @@ def lean_client(client: openai.OpenAI) -> openai.OpenAI:
             usage.refused = True
         return _read(reply, Chunks if request.get("stream") else None)
 
-    completions.create = create
-    return client
+    return create
 
 
-def lean_async_client(client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
-    """The same as `lean_client`, for callers that await."""
-    if not client_fits(client):
-        return client
-    completions: Any = client.chat.completions
-    raw = completions.with_raw_response.create
+def _async_create(raw: Callable[..., Any]) -> Callable[..., Any]:
     usage = _UsageAsked()
 
     async def create(**request: Any) -> Any:
@@ -138,8 +138,7 @@ def lean_async_client(client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
             usage.refused = True
         return _read(reply, AsyncChunks if request.get("stream") else None)
 
-    completions.create = create
-    return client
+    return create
 
 
 def client_fits(client: openai.OpenAI | openai.AsyncOpenAI) -> bool:

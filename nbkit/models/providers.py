@@ -22,7 +22,7 @@ from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.http import async_client, sync_client
-from nbkit.models.lean import lean_async_client, lean_client
+from nbkit.models.lean import lean_client
 from nbkit.models.proxies import proxy_for
 from nbkit.models.server_facts import context_window, only_model
 from nbkit.models.server_settings import check_address
@@ -117,10 +117,7 @@ def sdk_clients(
     }
     blocking = openai.OpenAI(**settings, http_client=sync_client(base_url, advice))
     awaited = openai.AsyncOpenAI(**settings, http_client=async_client(base_url, advice))
-    return {
-        "openai_client": lean_client(blocking),
-        "async_openai_client": lean_async_client(awaited),
-    }
+    return {"openai_client": lean_client(blocking), "async_openai_client": lean_client(awaited)}
 
 
 def simulated(profile: Profile) -> SimulatedOpenAI:
