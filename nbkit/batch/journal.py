@@ -78,8 +78,6 @@ class OpenJournal:
         self._file: IO[bytes] | None = None
         self._end = 0
         """Where the last whole record ends."""
-        self._torn = False
-        """A record was begun behind it, and not finished."""
 
     def __enter__(self) -> Self:
         try:
@@ -118,8 +116,6 @@ class OpenJournal:
 
     def _close(self) -> None:
         if self._file is not None:
-            with suppress(OSError):  # the next run cuts it
-                self._cut_back()
             self._file.close()
         self._lock.release()
 
@@ -167,6 +163,7 @@ class OpenJournal:
         # What is no regular file (a full device, a pipe) can be written, but has no past.
         if self._path.is_file():
             self._read_back()
+            self._file.truncate(self._end)  # of a record whose writer was killed
         if self._end == 0:
             self._append(_json({_MARK: 1, "parameters": self._parameters}, "A parameter"))
 
@@ -175,8 +172,7 @@ class OpenJournal:
             for number, line in enumerate(file, 1):
                 if number == 1:
                     written = _header(self._path, line)
-                if not line.endswith(b"\n"):  # its writer was killed
-                    self._torn = True
+                if not line.endswith(b"\n"):
                     return
                 if number == 1:
                     self._compare(written)
@@ -198,20 +194,16 @@ class OpenJournal:
             )
 
     def _append(self, line: bytes) -> None:
-        """Write a record behind the last whole one, whatever became of another in between."""
         assert self._file is not None
-        self._cut_back()
-        self._torn = True
         rest = memoryview(line)
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except BaseException:
+            with suppress(OSError):  # half a record would spoil the next one
+                self._file.truncate(self._end)
+            raise
         self._end += len(line)
-        self._torn = False
-
-    def _cut_back(self) -> None:
-        if self._torn and self._file is not None:
-            self._file.truncate(self._end)
-            self._torn = False
 
     def _cannot_write(self, error: OSError) -> JournalError:
         return JournalError(
