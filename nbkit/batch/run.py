@@ -121,10 +121,10 @@ class BatchRun:
     progress: Progress
     journal: Journal | str | Path | None
     items: list[Any] = field(default_factory=list)
-    _ended: dict[int, Outcome] = field(default_factory=dict)
+    _ended: dict[int, Outcome] = field(default_factory=dict, init=False)
     """By index; only where outcomes are kept."""
-    _seats: Seats = field(default_factory=lambda: Seats(1))
-    _running: bool = False
+    _seats: Seats = field(default_factory=lambda: Seats(1), init=False)
+    _running: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         fn = self.fn

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 
 from openai.types.chat import ChatCompletionChunk
 
@@ -28,7 +29,7 @@ class AsyncChunks:
         try:
             while not reader.done:
                 try:
-                    async with asyncio.timeout_at(until):
+                    async with nullcontext() if until is None else asyncio.timeout_at(until):
                         piece = await anext(pieces, b"")
                 except (TimeoutError, httpx.TransportError):
                     if not reader.finished:
