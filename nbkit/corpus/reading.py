@@ -83,11 +83,11 @@ def read_files(folder: Path) -> dict[str, bytes]:
     """
     contents, failed, odd = {}, [], []
     for name, path in _wanted(folder).items():
-        if not path.is_file():  # a pipe, which would be waited for, or a link that leads nowhere
-            odd.append(name)
-            continue
         try:
-            contents[name] = path.read_bytes()
+            if path.is_file():
+                contents[name] = path.read_bytes()
+            else:  # a pipe, which would be waited for, or a link that leads nowhere
+                odd.append(name)
         except OSError as error:
             failed.append(f"{name} ({error.strerror})")
     if odd:
