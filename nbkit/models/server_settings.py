@@ -66,19 +66,11 @@ def check_key(key: str, variable: str) -> str:
     for place, character in enumerate(key, 1):
         if not "!" <= character <= "~" or character in "\"'`":
             raise ConnectError(
-                f"{variable} has {character!a} in it ({_kind(character)}, character {place} "
-                f"of {len(key)}), which no API key has",
-                "copy the key again from where you got it, without quotes and in one line.",
+                f"{variable} has {character!r} in it (character {place} of {len(key)}), "
+                "which no API key has",
+                "copy the key again from where you got it, without quotes or spaces, in one line.",
             )
     return key
-
-
-def _kind(character: str) -> str:
-    if character in "\r\n":
-        return "a line break"
-    if character.isspace():
-        return "a space"
-    return "a quote mark" if character in "\"'`“”‘’" else "not a letter, digit or sign of ASCII"
 
 
 def check_address(address: str, name: str) -> str:
