@@ -72,8 +72,8 @@ class Asker:
         failures = outcome.attempts - outcome.refused
         if failures >= self.attempts or outcome.refused >= _MOST_REFUSALS:
             return False
-        # Chunks that passed through here nobody has seen. If the function itself read a part of an
-        # answer, somebody may have: asked again, it would be shown twice.
+        # What is read here is not shown before it is whole; a part that the function itself read
+        # may have been shown, and would be shown twice.
         partial = getattr(error, "answer", None)
         if partial and partial.text and not (outcome.trace and outcome.trace.chunks):
             return False

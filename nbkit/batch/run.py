@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sized
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -187,14 +187,12 @@ class BatchRun:
         self._seats = AutoSeats() if limit == "auto" else Seats(int(limit))
         pace = Pace(self.requests_per_minute, self.tokens_per_minute)
         asker = Asker(self.fn, self.attempts, self.timeout, pace, self._seats)
-        async with AsyncExitStack() as stack:
-            stack.enter_context(keep_waking(asyncio.get_running_loop()))
-            journal: OpenJournal | None = None
-            if isinstance(self.journal, Journal):
-                opened = OpenJournal(self.journal, parameters_of(self.fn))
-                journal = stack.enter_context(opened)
-            total = len(items) - len(self._ended) if isinstance(items, Sized) else None
-            show = stack.enter_context(shown(self.progress, total))
+        total = len(items) - len(self._ended) if isinstance(items, Sized) else None
+        opened: OpenJournal | nullcontext[None] = nullcontext()
+        if isinstance(self.journal, Journal):
+            opened = OpenJournal(self.journal, parameters_of(self.fn))
+        awake = keep_waking(asyncio.get_running_loop())
+        with awake, opened as journal, shown(self.progress, total) as show:
 
             def ended(outcome: Outcome) -> None:
                 if keep:
