@@ -10,8 +10,6 @@ import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field
 
-DIMENSIONS = 512
-
 
 @cache
 def _model() -> Any:

@@ -59,19 +59,17 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
 
     async def _pool(self) -> AiohttpTransport:
         loop = asyncio.get_running_loop()
-        entry = self._pools.get(loop)
-        if entry is not None:
-            return entry[0]
-        for other in list(self._pools):
-            if other.is_closed():
-                _forget(other, self._pools.pop(other)[0])
-        limits = openai.DEFAULT_CONNECTION_LIMITS
-        pool = AiohttpTransport(trust_env=True, limits=limits, proxy=self._proxy)
-        # asyncio.run() closes the loop's async generators before the loop: a place to tidy up.
-        keeper = self._keep(loop, pool)
-        self._pools[loop] = pool, keeper
-        await anext(keeper)
-        return pool
+        if loop not in self._pools:
+            for other in list(self._pools):
+                if other.is_closed():
+                    _forget(other, self._pools.pop(other)[0])
+            limits = openai.DEFAULT_CONNECTION_LIMITS
+            pool = AiohttpTransport(trust_env=True, limits=limits, proxy=self._proxy)
+            # asyncio.run() closes its async generators before the loop, and so this pool.
+            keeper = self._keep(loop, pool)
+            self._pools[loop] = pool, keeper
+            await anext(keeper)
+        return self._pools[loop][0]
 
     async def _keep(
         self, loop: asyncio.AbstractEventLoop, pool: AiohttpTransport
