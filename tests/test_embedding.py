@@ -104,6 +104,17 @@ def test_a_caller_may_change_its_vector(model: OfflineEmbedding) -> None:
     assert model.get_query_embedding("mine") == kept
 
 
+def test_memory_of_queries_is_bounded(
+    model: OfflineEmbedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queries asked last are remembered, and no more than 512 of them."""
+    monkeypatch.setattr(embedding, "_remembered", {})
+    monkeypatch.setattr(embedding, "_encode", lambda texts: [[1.0]] * len(texts))
+    for number in range(600):
+        model.get_query_embedding(str(number))
+    assert list(embedding._remembered) == [str(number) for number in range(88, 600)]
+
+
 def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     """Threads get right vectors, and the model is loaded once."""
     want = model.get_text_embedding("shared")
