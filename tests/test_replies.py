@@ -187,7 +187,7 @@ async def test_a_blocking_caller_keeps_an_answer_whose_connection_stays_open() -
     """Where the wait for the end of the connection times out, a finished answer is whole."""
     wire = Scripted(events(HELLO, STOP, done=False), ends=False)
     async with serving(wire):
-        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768, timeout=0.2)
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768, timeout=1)
         got = await stream(lambda: llm.stream_complete("Hi"))
     assert (got.text, got.state, got.trace.finish_reason) == ("Hello", "done", "stop")
 

@@ -67,8 +67,10 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=entry.parent))
         index.storage_context.persist(persist_dir=str(draft))
-        shutil.rmtree(entry, ignore_errors=True)  # it did not load, so it is damaged
+        if entry.exists():  # it did not load; a folder cannot be renamed over another
+            entry.rename(draft / "damaged")
         draft.rename(entry)
+        shutil.rmtree(entry / "damaged", ignore_errors=True)
         entries = sorted(entry.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in entries[:-KEPT_PER_FOLDER]:
             shutil.rmtree(old, ignore_errors=True)
