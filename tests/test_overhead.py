@@ -24,8 +24,7 @@ from llama_index.llms.openai_like import OpenAILike
 
 from nbkit import load_index
 from nbkit.models import lean as shortcuts
-from nbkit.models.providers import USAGE, CompatibleServer
-from nbkit.models.sdk_clients import sdk_clients
+from nbkit.models.providers import USAGE, CompatibleServer, sdk_clients
 from tests.wire import WORDS, Wire, answer, chunk, serving
 
 QUESTIONS = [
@@ -196,7 +195,7 @@ async def test_instrumentation_hears_the_same(
 async def _both(wire: Wire, **request: Any) -> list[Any]:
     """Give what the SDK's client and ours make of one request."""
     results: list[Any] = []
-    for made in (lambda client: client, shortcuts.lean_async_client):
+    for made in (lambda client: client, shortcuts.lean_client):
         plain_client = openai.AsyncOpenAI(base_url=wire.base_url, api_key="none", max_retries=0)
         async with made(plain_client) as client:
             got = await client.chat.completions.create(model="wire", **request)

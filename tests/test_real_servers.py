@@ -10,7 +10,7 @@ import pytest
 import nbkit
 from nbkit import connect
 from nbkit.models import ModelChoiceError, ProfileError
-from nbkit.models.providers import ASSUMED_WINDOW, CompatibleServer, HostedOpenAI
+from nbkit.models.providers import ASSUMED_WINDOW, CompatibleServer
 from nbkit.wording import shown_name
 from tests.model_servers import MODEL, Serve, asay, say
 
@@ -230,23 +230,18 @@ async def test_another_base_url_is_another_server(
 
 
 @pytest.mark.parametrize(
-    ("model", "kind"),
-    [
-        ("gpt-4o", HostedOpenAI),
-        (None, HostedOpenAI),
-        ("gpt-99", CompatibleServer),
-        ("code-davinci-002", CompatibleServer),
-    ],
+    ("model", "window"),
+    [("gpt-4o", 128_000), (None, 128_000), ("gpt-99", None), ("code-davinci-002", None)],
 )
 def test_any_name_of_a_model_is_taken(
-    model: str | None, kind: type, monkeypatch: pytest.MonkeyPatch
+    model: str | None, window: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that LlamaIndex does not list gets the client for other servers, not an error."""
+    """A model that LlamaIndex does not list gets an assumed context window, not an error."""
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     llm: Any = connect("openai", model=model)
-    assert type(llm) is kind
-    assert llm.metadata.context_window > 0
+    assert llm.metadata.context_window == (window or ASSUMED_WINDOW)
+    assert llm.metadata.is_function_calling_model
     assert llm.api_base == "https://api.openai.com/v1"
 
 

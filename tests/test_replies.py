@@ -176,11 +176,19 @@ async def test_a_batch_asks_again_after_a_cut_event() -> None:
     assert outcome.error.answer.text == "Hello"
 
 
-@both
-async def test_a_finish_reason_ends_the_answer(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_finish_reason_ends_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """After its finish reason a server that keeps the connection open is not waited for."""
     monkeypatch.setattr(reading, "GRACE", 0.05)
-    got = await ask(Scripted(events(HELLO, STOP, done=False), ends=False), call)
+    got = await ask(Scripted(events(HELLO, STOP, done=False), ends=False), "async")
+    assert (got.text, got.state, got.trace.finish_reason) == ("Hello", "done", "stop")
+
+
+async def test_a_blocking_caller_keeps_an_answer_whose_connection_stays_open() -> None:
+    """Where the wait for the end of the connection times out, a finished answer is whole."""
+    wire = Scripted(events(HELLO, STOP, done=False), ends=False)
+    async with serving(wire):
+        llm: Any = nbkit.connect(wire.base_url, model="m", context_window=32_768, timeout=1)
+        got = await stream(lambda: llm.stream_complete("Hi"))
     assert (got.text, got.state, got.trace.finish_reason) == ("Hello", "done", "stop")
 
 

@@ -17,19 +17,16 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
     owner = getattr(inner, "__self__", None)
     name = getattr(inner, "__name__", type(inner).__name__)
     found: dict[str, Any] = {"fn": f"{type(owner).__name__}.{name}" if owner else name}
-    llm = llm_of(inner)
-    if llm is not None:
+    if (llm := llm_of(inner)) is not None:
         # A simulated model is numbered in the order of connecting, which means nothing.
-        found["model"] = (
-            "simulated" if getattr(llm, "simulated", False) else llm.metadata.model_name
-        )
+        is_simulated = getattr(llm, "simulated", False)
+        found["model"] = "simulated" if is_simulated else llm.metadata.model_name
     top_k = getattr(getattr(owner, "retriever", None), "similarity_top_k", None)
     if top_k is not None:
         found["similarity_top_k"] = top_k
     if owner is not None and hasattr(owner, "get_prompts"):
-        texts = sorted(
-            f"{key}: {prompt.get_template()}" for key, prompt in owner.get_prompts().items()
-        )
+        prompts = owner.get_prompts().items()
+        texts = sorted(f"{key}: {prompt.get_template()}" for key, prompt in prompts)
         found["prompts"] = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
     return found
 
@@ -37,13 +34,12 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
 def warn_of_client_retries(fn: Callable[..., Any]) -> None:
     """Warn if the client of the model retries too, so that every attempt is several requests."""
     inner = fn.func if isinstance(fn, functools.partial) else fn
-    retries = getattr(llm_of(inner), "max_retries", 0)
-    if retries:
+    if retries := getattr(llm_of(inner), "max_retries", 0):
         warnings.warn(
             f"This model's client retries by itself (max_retries={retries}), so one attempt can "
             f"be {retries * (retries + 1)} requests — make it with max_retries=0; the batch "
             "retries.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

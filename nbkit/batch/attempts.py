@@ -5,17 +5,12 @@ import inspect
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
-from llama_index.core.base.response.schema import (
-    AsyncStreamingResponse,
-    PydanticResponse,
-    Response,
-    StreamingResponse,
-)
-from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
-from tenacity import AsyncRetrying, RetryCallState
+from llama_index.core.base.response.schema import RESPONSE_TYPE
+from llama_index.core.chat_engine.types import AGENT_CHAT_RESPONSE_TYPE
 
 from nbkit.batch.asking import not_async
 from nbkit.batch.concurrency import How, Seats
@@ -32,12 +27,8 @@ from nbkit.streaming.trace import Trace
 _MOST_REFUSALS = 20
 _STOPPED = "The call was cancelled by somebody other than the batch — ask again."
 _ANSWERS = (
-    Response,
-    StreamingResponse,
-    AsyncStreamingResponse,
-    PydanticResponse,
-    AgentChatResponse,
-    StreamingAgentChatResponse,
+    *get_args(RESPONSE_TYPE),
+    *get_args(AGENT_CHAT_RESPONSE_TYPE),
     ChatResponse,
     CompletionResponse,
 )
@@ -47,29 +38,15 @@ class AttemptTimedOut(StreamError, TimeoutError):
     """No whole answer within `timeout`; generation was stopped. Taught in notebook 06."""
 
 
+@dataclass
 class Asker:
     """Asks `fn` for items: paced, timed and retried. Many items at once."""
 
-    def __init__(
-        self,
-        fn: Callable[[Any], Any],
-        attempts: int,
-        timeout: float | None,
-        pace: Pace,
-        seats: Seats,
-    ) -> None:
-        self._fn = fn
-        self._attempts = attempts
-        self._timeout = timeout
-        self._pace = pace
-        self._seats = seats
-        self._retrying = AsyncRetrying(
-            retry=_is_worth_another,
-            stop=self._is_enough,
-            wait=backoff,
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
+    fn: Callable[[Any], Any]
+    attempts: int
+    timeout: float | None
+    pace: Pace
+    seats: Seats
 
     async def ask(self, outcome: Outcome) -> None:
         """Fill in value or error; raises only what is wrong with the batch as a whole.
@@ -77,36 +54,34 @@ class Asker:
         Attempts that the server refused (429) are counted, but do not use up `attempts`: to be
         told to wait is no failure. Twenty refusals of one item are.
         """
-        try:
-            outcome.value = await self._attempt(outcome)
-        except Exception as error:  # noqa: BLE001 - judged there
-            await self._ask_again(outcome, error)
+        while True:
+            try:
+                outcome.value = await self._attempt(outcome)
+            except BatchMisused:
+                raise
+            except Exception as error:  # noqa: BLE001 - the outcome carries it
+                if not self._is_worth_another(outcome, error):
+                    outcome.error = in_words(error)
+                    return
+                pause = backoff(error, outcome.attempts - outcome.refused)
+            else:
+                return
+            await asyncio.sleep(pause)
 
-    async def _ask_again(self, outcome: Outcome, failure: Exception) -> None:
-        failures = [failure]
-
-        async def attempt(outcome: Outcome) -> Any:
-            # tenacity costs 0.1 ms an attempt, which items that succeed at once need not pay: it
-            # comes in with the first failure.
-            if failures:
-                raise failures.pop()
-            return await self._attempt(outcome)
-
-        try:
-            outcome.value = await self._retrying.copy()(attempt, outcome)
-        except BatchMisused:
-            raise
-        except Exception as error:  # noqa: BLE001 - the outcome carries it
-            outcome.error = in_words(error)
-
-    def _is_enough(self, state: RetryCallState) -> bool:
-        outcome: Outcome = state.args[0]
+    def _is_worth_another(self, outcome: Outcome, error: Exception) -> bool:
         failures = outcome.attempts - outcome.refused
-        return failures >= self._attempts or outcome.refused >= _MOST_REFUSALS
+        if failures >= self.attempts or outcome.refused >= _MOST_REFUSALS:
+            return False
+        # What is read here is not shown before it is whole; a part that the function itself read
+        # may have been shown, and would be shown twice.
+        partial = getattr(error, "answer", None)
+        if partial and partial.text and not (outcome.trace and outcome.trace.chunks):
+            return False
+        return can_succeed_later(error)
 
     async def _attempt(self, outcome: Outcome) -> Any:
-        began = await self._pace.turn()
-        round_ = self._seats.began()
+        began = await self.pace.turn()
+        round_ = self.seats.began()
         start = time.perf_counter()
         outcome.attempts += 1
         outcome.attempt_starts.append(start)
@@ -114,7 +89,7 @@ class Asker:
         tokens: TokenStream | None = None
         how: How = "failed"
         try:
-            async with asyncio.timeout(self._timeout) as scope:
+            async with asyncio.timeout(self.timeout) as scope:
                 # Without a stream around the call, which costs 0.1 ms and only an answer needs.
                 heard = events.begin()
                 value = await self._call(outcome.item, start, heard)
@@ -130,41 +105,39 @@ class Asker:
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 how = "overloaded"
-                raise self._late(tokens) from None
+                late = AttemptTimedOut(
+                    f"No whole answer within {self.timeout:g} s, so it was stopped",
+                    "raise `timeout`, or ask fewer at once.",
+                )
+                late.answer = tokens.answer if tokens else None
+                raise late from None
             # A quota used up until tomorrow is this item's error, not a reason for all to wait.
             if is_refusal(error) and can_succeed_later(error):
                 how = "overloaded"
                 outcome.refused += 1
-                self._pace.refused(began, retry_after(error))
+                self.pace.refused(began, retry_after(error))
             raise
         else:
             how = "answered"
-            self._pace.accepted()
+            self.pace.accepted()
             if isinstance(value, Answer):
-                outcome.trace = value.trace
-                self._pace.spent(_cost(value.trace))
+                trace = outcome.trace = value.trace
+                used = None if trace.tokens is None else trace.tokens + (trace.prompt_tokens or 0)
+                self.pace.spent(used)
             return value
         finally:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
-            self._seats.ended(round_, outcome.trace, how)
+            self.seats.ended(round_, outcome.trace, how)
 
     async def _call(self, item: Any, start: float, heard: events.EventRecord) -> Any:
         try:
-            return await _called(self._fn, item)
+            return await _called(self.fn, item)
         except BaseException as error:
             if heard.turn is not None:
                 # A stream leaves the memory of a chat as it should be after a failed turn.
                 with suppress(StreamError):
                     await TokenStream.of_call(_raise(error), start, heard)
             raise
-
-    def _late(self, tokens: TokenStream | None) -> AttemptTimedOut:
-        late = AttemptTimedOut(
-            f"No whole answer within {self._timeout:g} s, so it was stopped",
-            "raise `timeout`, or ask fewer at once.",
-        )
-        late.answer = tokens.answer if tokens else None
-        return late
 
 
 async def _read(tokens: TokenStream) -> Answer:
@@ -184,13 +157,8 @@ async def _called(fn: Callable[[Any], Any], item: Any) -> Any:
     value = fn(item)
     if inspect.isawaitable(value) and not is_of_agent(value):
         value = await value
-        return _no_agent(value)
-    if inspect.isasyncgen(value) or is_of_agent(value):
-        return _no_agent(value)
-    raise not_async(fn)
-
-
-def _no_agent(value: Any) -> Any:
+    elif not inspect.isasyncgen(value) and not is_of_agent(value):
+        raise not_async(fn)
     if is_of_agent(value):
         raise BatchMisused(refuse(value))
     return value
@@ -198,19 +166,3 @@ def _no_agent(value: Any) -> Any:
 
 def _is_answer(value: Any) -> bool:
     return isinstance(value, _ANSWERS) or inspect.isasyncgen(value) or inspect.isgenerator(value)
-
-
-def _is_worth_another(state: RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    if error is None:
-        return False
-    # Chunks that passed through here nobody has seen. If the function itself read a part of an
-    # answer, somebody may have: asked again, it would be shown twice.
-    partial = getattr(error, "answer", None)
-    if partial and partial.text and not state.args[0].trace.chunks:
-        return False
-    return can_succeed_later(error)
-
-
-def _cost(trace: Trace) -> int | None:
-    return None if trace.tokens is None else trace.tokens + (trace.prompt_tokens or 0)

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 from nbkit.streaming.trace import Trace
 
-_KEPT = 2_000
 _FIRST = 5
 _MOST = 1_000
 _WINDOW = 8
@@ -44,7 +43,7 @@ class Seats:
         self.taken = 0
         self.in_flight = 0
         """Attempts under way: an item that waits to be asked has a seat, but none of these."""
-        self.steps: deque[Step] = deque(maxlen=_KEPT)
+        self.steps: deque[Step] = deque(maxlen=2_000)
         """What the automatic concurrency did; empty where the number is fixed."""
         self._free = asyncio.Event()
 
@@ -79,50 +78,32 @@ class _Attempt(NamedTuple):
     tokens: int
 
 
-class _Wait(NamedTuple):
-    """How long the attempts of a round waited before their answer began, in seconds."""
-
-    seconds: float
-    error: float
-    """Standard error of that mean."""
-
-
-class _Cut(NamedTuple):
-    """A number that was cut, and what had been measured under it."""
-
-    limit: int
-    wait: float
-    latency: float
-
-
 class AutoSeats(Seats):
     """Finds the number by itself: more while few wait in line at the server, fewer once many do.
 
-    Who waits? By Little's law (1961) the share of the attempts in flight that stand in a line is
-    wait / latency. The latency itself says nothing: long answers take long without any line. The
-    wait is what is beyond the least wait seen (TCP Vegas, Brakmo and Peterson 1995; Netflix's
-    concurrency-limits do so for requests), and is read off the time to first token. Where an
-    answer comes whole, its length is taken out of its latency by a regression on its tokens;
-    where nothing counts tokens either, latency is all there is, and its spread decides: a
-    difference counts from four standard errors on.
+    By Little's law (1961) the share of the attempts in flight that stand in a line is wait /
+    latency. The wait is the time to first token beyond the least seen (as in TCP Vegas, Brakmo and
+    Peterson 1995). Where an answer comes whole, its length is taken out of its latency by a
+    regression on its tokens; where nothing counts tokens, a difference of latency counts from four
+    standard errors on.
 
-    The number doubles (slow start) each time half as many have been answered, until three tenths
-    of them wait; then it grows by one each time as many have been answered, eight at least. At
-    such a line, a refusal or a timeout it is cut to 0.65 of itself: additive increase,
-    multiplicative decrease (RFC 5681). A cut is a test, too. If there was a line, latency falls by
-    as much as there are fewer. If all wait as before, it was none (the answers got longer, say):
-    the number goes back to where it was, and what they wait now is the least.
+    The number doubles each time half as many have been answered, until three tenths of them wait;
+    then it grows by one each time as many have been answered. At such a line, a refusal or a
+    timeout it is cut to 0.65 of itself: additive increase, multiplicative decrease (RFC 5681). If
+    all wait as before after a cut, there was no line (the answers got longer, say): the number
+    goes back, and what they wait now is the least.
     """
 
     def __init__(self) -> None:
         super().__init__(_FIRST)
         self._round = 0
         """Counts the changes that attempts already under way did not feel."""
-        self._heard: list[_Attempt] = []
+        self._attempts: list[_Attempt] = []
         self._least: list[_Attempt] = []
         """The attempts that waited least."""
         self._lengths = _Lengths()
-        self._cut: _Cut | None = None
+        self._cut: tuple[int, float, float] | None = None
+        """The number before a cut, and the mean wait and latency under it, in seconds."""
         self._doubling = True
         self._full = False
 
@@ -140,37 +121,38 @@ class AutoSeats(Seats):
         if round_ == self._round and how != "failed":
             seconds = (trace.end or trace.start) - trace.start
             wait = seconds if trace.ttft is None else trace.ttft
-            self._heard.append(_Attempt(seconds, wait, trace.tokens or 0))
+            self._attempts.append(_Attempt(seconds, wait, trace.tokens or 0))
             enough = max(4, self.limit // 2) if self._doubling else max(_WINDOW, self.limit)
             if how == "overloaded":
                 self._cut = None
                 self._fewer()
                 self._step()
-            elif len(self._heard) >= enough:
+            elif len(self._attempts) >= enough:
                 self._judge()
                 self._step()
         super().ended(round_, trace, how)
 
     def _judge(self) -> None:
-        self._lengths.learn(self._heard)
-        wait = self._lengths.wait(self._heard)
-        least = self._lengths.wait(self._least or self._heard)
-        latency = fmean(attempt.seconds for attempt in self._heard)
-        longer = wait.seconds - least.seconds
+        self._lengths.learn(self._attempts)
+        wait, error = self._lengths.wait(self._attempts)
+        least, its_error = self._lengths.wait(self._least or self._attempts)
+        latency = fmean(attempt.seconds for attempt in self._attempts)
+        longer = wait - least
         cut, self._cut = self._cut, None
-        if cut and abs(cut.wait - wait.seconds) < cut.latency * (1 - self.limit / cut.limit) / 2:
-            self._change(cut.limit)
-            self._least = self._heard
-        elif longer > _QUEUE * latency and longer > _SURE * hypot(wait.error, least.error):
+        limit, its_wait, its_latency = cut or (self.limit, 0, 0)
+        if cut and abs(its_wait - wait) < its_latency * (1 - self.limit / limit) / 2:
+            self._change(limit)
+            self._least = self._attempts
+        elif longer > _QUEUE * latency and longer > _SURE * hypot(error, its_error):
             # The first line is still growing when it is found: no measure for the test.
-            self._cut = None if self._doubling else _Cut(self.limit, wait.seconds, latency)
+            self._cut = None if self._doubling else (self.limit, wait, latency)
             self._fewer()
         elif self._full and self._doubling:
             self._change(min(_MOST, 2 * self.limit))
         elif self._full:
             self.limit = min(_MOST, self.limit + 1)
         if longer <= 0:
-            self._least = self._heard
+            self._least = self._attempts
 
     def _fewer(self) -> None:
         self._doubling = False
@@ -181,8 +163,8 @@ class AutoSeats(Seats):
         self._round += 1
 
     def _step(self) -> None:
-        self._record(median(attempt.seconds for attempt in self._heard))
-        self._heard = []
+        self._record(median(attempt.seconds for attempt in self._attempts))
+        self._attempts = []
         self._full = False
         self._free.set()
 
@@ -204,8 +186,8 @@ class _Lengths:
             self._together += (wait - mean_wait) * (tokens - mean_tokens)
             self._alone += (tokens - mean_tokens) ** 2
 
-    def wait(self, attempts: Sequence[_Attempt]) -> _Wait:
-        """How long a round waited, without the time its answers took to write."""
+    def wait(self, attempts: Sequence[_Attempt]) -> tuple[float, float]:
+        """Mean seconds that a round waited, less the time to write its answers; standard error."""
         each = max(0.0, self._together / self._alone) if self._alone else 0.0
         waits = [attempt.wait - each * attempt.tokens for attempt in attempts]
-        return _Wait(fmean(waits), stdev(waits) / sqrt(len(waits)))
+        return fmean(waits), stdev(waits) / sqrt(len(waits))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbkit.batch.attempts import Asker
@@ -10,29 +11,25 @@ from nbkit.batch.concurrency import Seats
 from nbkit.batch.journal import OpenJournal
 from nbkit.batch.outcome import BatchError, Outcome
 
+Items = Iterable[Any] | AsyncIterable[Any]
 
+
+@dataclass
 class InFlight:
     """Works on a source of any length, holding no more items than there are seats.
 
     A seat is given back when the outcome has been taken, so a slow taker slows the source.
     """
 
-    def __init__(
-        self,
-        asker: Asker,
-        seats: Seats,
-        book: OpenJournal | None,
-        ended: Callable[[Outcome], None],
-    ) -> None:
-        self._asker = asker
-        self._seats = seats
-        self._book = book
-        self._ended = ended
-        self._over: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
+    asker: Asker
+    seats: Seats
+    journal: OpenJournal | None
+    ended: Callable[[Outcome], None]
+    _over: asyncio.Queue[Outcome | Exception | None] = field(default_factory=asyncio.Queue)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def outcomes(
-        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
+        self, items: Items, known: Mapping[int, Outcome]
     ) -> AsyncGenerator[Outcome, None]:
         """Yield outcomes as they end, of all items but those whose outcome is known by index.
 
@@ -43,7 +40,7 @@ class InFlight:
             while (over := await self._over.get()) is not None:
                 if isinstance(over, Exception):
                     raise over
-                self._seats.leave()
+                self.seats.leave()
                 yield over
         finally:
             under_way = {feeder, *self._tasks}
@@ -51,18 +48,21 @@ class InFlight:
                 task.cancel()
             await asyncio.wait(under_way)
 
-    async def _feed(
-        self, items: Iterable[Any] | AsyncIterable[Any], known: Mapping[int, Outcome]
-    ) -> None:
+    async def _feed(self, items: Items, known: Mapping[int, Outcome]) -> None:
         over: Exception | None = None
         try:
             index = 0
-            await self._seats.enter()
+            await self.seats.enter()
             async with aclosing(_each(items)) as source:
                 async for item in source:
                     if self._start(Outcome(item, index), known.get(index)):
-                        await self._seats.enter()
+                        await self.seats.enter()
                     index += 1
+        except asyncio.CancelledError:  # also where this task is: then nobody takes the error
+            over = BatchError(
+                "The source of the items was cancelled by somebody other than the batch",
+                "start it again.",
+            )
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
             over = error
         if self._tasks:  # what was asked is paid for, also where the source broke
@@ -71,14 +71,14 @@ class InFlight:
 
     def _start(self, outcome: Outcome, known: Outcome | None) -> bool:
         """Start work on an item; False if it needs none."""
-        if self._book is not None:
-            outcome.key = self._book.key(outcome.item)
+        if self.journal is not None:
+            outcome.key = self.journal.key(outcome.item)
         if known is not None:
-            if self._book is not None and outcome.key not in self._book:
-                self._book.add(known)  # the disk was full when it ended
+            if self.journal is not None and outcome.key not in self.journal:
+                self.journal.add(known)  # the disk was full when it ended
             return False
-        if self._book is not None and self._book.restore(outcome):
-            self._ended(outcome)
+        if self.journal is not None and self.journal.restore(outcome):
+            self.ended(outcome)
             self._over.put_nowait(outcome)
             return True
         task = asyncio.create_task(self._ask(outcome), name="nbkit-item")
@@ -87,32 +87,23 @@ class InFlight:
         return True
 
     async def _ask(self, outcome: Outcome) -> None:
+        over: Outcome | Exception = outcome
         try:
-            await self._asker.ask(outcome)
+            await self.asker.ask(outcome)
             try:
-                if self._book is not None:
-                    self._book.add(outcome)
+                if self.journal is not None:
+                    self.journal.add(outcome)
             finally:
-                self._ended(outcome)  # what was paid for is kept, whatever the disk says
+                self.ended(outcome)  # what was paid for is kept, whatever the disk says
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
-            self._over.put_nowait(error)
-        else:
-            self._over.put_nowait(outcome)
+            over = error
+        self._over.put_nowait(over)
 
 
-async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+async def _each(items: Items) -> AsyncGenerator[Any, None]:
     if isinstance(items, AsyncIterable):
-        try:
-            async for item in items:
-                yield item
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise BatchError(
-                "The source of the items was cancelled by somebody other than the batch",
-                "start it again.",
-            ) from None
+        async for item in items:
+            yield item
     else:
         for item in items:
             yield item

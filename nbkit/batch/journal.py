@@ -1,13 +1,12 @@
 """What a batch has finished, on disk: append-only JSON lines that survive a crash."""
 
-import asyncio
 import hashlib
 import json
 import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -17,7 +16,6 @@ from nbkit.batch.records import answer_of, record_of
 from nbkit.wording import whole_characters
 
 _MARK = "nbkit_journal"
-_GROUP_SECONDS = 0.1
 
 
 class JournalError(BatchError):
@@ -28,10 +26,10 @@ class Journal:
     """A file of finished items: what has a value in it is not asked again.
 
     One JSON object a line: first the parameters, then one record for each item that ended, written
-    at once and synced to disk in groups, so that a killed process loses nothing that had ended.
+    at once, so that a killed process loses nothing that had ended; synced to disk at the end.
     `parameters` are what your answers depend on and nobody can see from outside (the corpus, say);
     the function's name, its model, `similarity_top_k` and its prompts are added where they show.
-    Items are told apart by their content and parameters; equal items by their order.
+    Items are told apart by their content; equal items by their order.
 
     What comes back: a value as JSON has it, or an `Answer` with text and timing, without its
     sources (only their ids and scores are kept) and LlamaIndex's response. Items that failed are
@@ -67,40 +65,30 @@ class Journal:
 class OpenJournal:
     """A journal that is being written, by this batch alone; ends with its `with` block.
 
-    Memory grows by the keys of what is in it, about 150 bytes an item; the values stay on disk.
+    Its keys are held in memory, about 150 bytes an item; the values stay on disk.
     """
 
     def __init__(self, journal: Journal, parameters: dict[str, Any]) -> None:
         self._path = journal.path
-        self._parameters = json.loads(
-            _json({**parameters, **journal.parameters}, "A parameter", sort_keys=True)
-        )
-        self._salt = hashlib.sha256(_json(self._parameters, "A parameter")).digest()
+        parameters = {**parameters, **journal.parameters}
+        self._parameters = json.loads(_json(parameters, "A parameter"))
         self._lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=0)
         self._done: dict[str, tuple[int, int]] = {}
         self._seen: Counter[bytes] = Counter()
-        self._file = -1
+        self._file: IO[bytes] | None = None
         self._end = 0
         """Where the last whole record ends."""
-        self._torn = False
-        """A record was begun behind it, and not finished."""
-        self._unsynced = False
-        self._not_synced: OSError | None = None
-        """Why the disk may lack what was written. Kept: the next sync says nothing of it."""
-        self._syncing: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._open()
         except Timeout:
             raise JournalError(
                 f"Another batch is writing {self._path}",
                 "wait for it, or give this one another journal.",
             ) from None
-        except OSError as error:
-            raise self._cannot_write(error) from error
-        try:
-            self._open()
         except OSError as error:
             self._close()
             raise self._cannot_write(error) from error
@@ -109,33 +97,31 @@ class OpenJournal:
             raise
         return self
 
-    async def __aexit__(self, _: object, ending: BaseException | None, __: object) -> None:
+    def __exit__(self, _: object, ending: BaseException | None, __: object) -> None:
         try:
-            if self._syncing is not None:
-                self._syncing.cancel()
-                await asyncio.wait({self._syncing})
-            self._sync()
-        finally:
-            self._close()
-        if self._not_synced is not None:
-            failed = self._cannot_sync(self._not_synced)
+            if self._file is not None and self._path.is_file():
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            failed = JournalError(
+                f"{self._path} may not be on the disk as it was written "
+                f"({error.strerror or error})",
+                "keep the outcomes, check the disk, and give the next run another journal.",
+            )
             # An error raised while a generator is closed would not be seen.
             if ending is None or isinstance(ending, GeneratorExit):
-                raise failed from self._not_synced
+                raise failed from error
             ending.add_note(str(failed))
+        finally:
+            self._close()
 
     def _close(self) -> None:
-        if self._file >= 0:
-            with suppress(OSError):  # the next run cuts it
-                self._cut_back()
-            os.close(self._file)
+        if self._file is not None:
+            self._file.close()
         self._lock.release()
 
     def key(self, item: Any) -> str:
         """Name an item; the second of two equal items gets another name than the first."""
-        content = hashlib.sha256(
-            self._salt + _json(item, f"Item {brief(item)}", sort_keys=True)
-        ).digest()
+        content = hashlib.sha256(_content(item)).digest()
         nth = self._seen[content]
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
@@ -149,7 +135,9 @@ class OpenJournal:
         if outcome.key not in self._done:
             return False
         place, length = self._done[outcome.key]
-        record = json.loads(self._read(place, length))
+        with self._path.open("rb") as file:
+            file.seek(place)
+            record = json.loads(file.read(length))
         outcome.value = answer_of(record) if "text" in record else record["value"]
         outcome.attempts, outcome.refused = record["attempts"], record["refused"]
         outcome.resumed = True
@@ -169,47 +157,27 @@ class OpenJournal:
             raise self._cannot_write(error) from error
         if outcome.error is None and outcome.key is not None:
             self._done[outcome.key] = (place, len(line))
-        self._unsynced = True
-        if self._syncing is None or self._syncing.done():
-            self._syncing = asyncio.create_task(self._sync_groups(), name="nbkit-journal")
-
-    async def _sync_groups(self) -> None:
-        while self._unsynced:
-            await asyncio.sleep(_GROUP_SECONDS)
-            self._unsynced = False
-            await asyncio.to_thread(self._sync)
-
-    def _sync(self) -> None:
-        try:
-            os.fsync(self._file)
-        except OSError as error:
-            if self._path.is_file():
-                self._not_synced = self._not_synced or error
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._file = os.open(self._path, flags, 0o644)
+        self._file = self._path.open("ab", buffering=0)
         # What is no regular file (a full device, a pipe) can be written, but has no past.
         if self._path.is_file():
             self._read_back()
+            self._file.truncate(self._end)  # of a record whose writer was killed
         if self._end == 0:
             self._append(_json({_MARK: 1, "parameters": self._parameters}, "A parameter"))
 
     def _read_back(self) -> None:
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):  # its writer was killed
-                    if number == 1:
-                        _header(self._path, line)
-                    os.ftruncate(self._file, self._end)
+                if number == 1:
+                    written = _header(self._path, line)
+                if not line.endswith(b"\n"):
                     return
                 if number == 1:
-                    self._compare(_header(self._path, line))
-                else:
-                    record = _record(self._path, number, line)
-                    if not record["error"]:
-                        self._done[record["key"]] = (self._end, len(line))
+                    self._compare(written)
+                elif not (record := _record(self._path, number, line))["error"]:
+                    self._done[record["key"]] = (self._end, len(line))
                 self._end += len(line)
 
     def _compare(self, written: dict[str, Any]) -> None:
@@ -226,24 +194,16 @@ class OpenJournal:
             )
 
     def _append(self, line: bytes) -> None:
-        """Write a record behind the last whole one, whatever became of another in between."""
-        self._cut_back()
-        self._torn = True
+        assert self._file is not None
         rest = memoryview(line)
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except BaseException:
+            with suppress(OSError):  # half a record would spoil the next one
+                self._file.truncate(self._end)
+            raise
         self._end += len(line)
-        self._torn = False
-
-    def _cut_back(self) -> None:
-        if self._torn:
-            os.ftruncate(self._file, self._end)
-            self._torn = False
-
-    def _read(self, place: int, length: int) -> bytes:
-        with self._path.open("rb") as file:
-            file.seek(place)
-            return file.read(length)
 
     def _cannot_write(self, error: OSError) -> JournalError:
         return JournalError(
@@ -251,40 +211,35 @@ class OpenJournal:
             "free space or give another path; what ended before is kept.",
         )
 
-    def _cannot_sync(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"{self._path} may not be on the disk as it was written ({error.strerror or error})",
-            "keep the outcomes you have, check the disk, and give the next run another journal.",
-        )
-
 
 def check_item(item: Any) -> None:
     """Raise `JournalError` for an item that cannot be identified by its content."""
-    _json(item, f"Item {brief(item)}", sort_keys=True)
+    _content(item)
+
+
+def _content(item: Any) -> bytes:
+    return _json(item, f"Item {brief(item)}", sort_keys=True)
 
 
 def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
     try:
         text = json.dumps(thing, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
-        return whole_characters(text).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise JournalError(
             f"{what} cannot be written as JSON ({error})",
             "use text, numbers, lists and dicts, or run without a journal.",
         ) from None
+    return whole_characters(text).encode() + b"\n"
 
 
 def _header(path: Path, line: bytes) -> dict[str, Any]:
+    # Killed while it wrote its first line: a journal all the same.
+    if not line.endswith(b"\n") and f'{{"{_MARK}"'.encode().startswith(line[: len(_MARK) + 3]):
+        return {}
     try:
-        parameters = json.loads(line)["parameters"]
+        return dict(json.loads(line)["parameters"])
     except (ValueError, KeyError, TypeError):
-        parameters = None
-        # Killed while it wrote its first line: ours all the same.
-        if not line.endswith(b"\n") and line.startswith(f'{{"{_MARK}"'.encode()[: len(line)]):
-            parameters = {}
-    if not isinstance(parameters, dict):
-        raise JournalError(f"{path} is no journal of a batch", "give another name.")
-    return parameters
+        raise JournalError(f"{path} is no journal of a batch", "give another name.") from None
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:

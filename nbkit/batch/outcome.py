@@ -7,14 +7,9 @@ from nbkit.errors import NbkitError
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
-_SHOWN = 40
-
 
 class BatchError(NbkitError):
-    """Something is wrong with a batch as a whole, not with one item of it.
-
-    Taught in notebook 06.
-    """
+    """Something is wrong with a batch as a whole, not with one item. Taught in notebook 06."""
 
 
 class BatchMisused(BatchError, ValueError):
@@ -58,15 +53,12 @@ class Outcome:
 
     def __repr__(self) -> str:
         result = self.value if self.error is None else f"{type(self.error).__name__}: {self.error}"
-        parts = [
-            f"{brief(self.item)} → {brief(result)}",
-            self.state,
-            count(self.attempts, "attempt"),
-        ]
-        return f"<Outcome {' · '.join([*parts, *(['from the journal'] if self.resumed else [])])}>"
+        parts = [f"{brief(self.item)} → {brief(result)}", self.state]
+        parts += [count(self.attempts, "attempt"), *["from the journal"] * self.resumed]
+        return f"<Outcome {' · '.join(parts)}>"
 
 
 def brief(thing: Any) -> str:
     """A thing in a few characters of one line."""
     text = " ".join(str(thing).split())
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")

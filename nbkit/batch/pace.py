@@ -19,11 +19,10 @@ _MAX_DOUBLINGS = 6
 class Pace:
     """Starts the requests of all workers one after the other, no faster than the server can take.
 
-    A refusal (429) stops all for as long as the server asks, and tells that its limit is used up
-    now. It was used up at the refusal before, too: the requests accepted in between are what the
-    server allows in such a time, and that is the pace from then on. While nothing is refused the
-    pace rises, slowly at first and then faster, as TCP does near a limit it knows (CUBIC, RFC
-    9438): so a limit that was raised is found, at the cost of one refusal in some hundred requests.
+    A refusal (429) stops all for as long as the server asks. The requests accepted since the
+    refusal before are what the server allows in such a time, and that is the pace from then on.
+    While nothing is refused the pace rises, slowly at first and then faster, as TCP does near a
+    limit it knows (CUBIC, RFC 9438), so that a limit that was raised is found.
     """
 
     def __init__(
@@ -56,22 +55,20 @@ class Pace:
     async def turn(self) -> float:
         """Wait until the next request may start, in order of asking; gives the loop's time."""
         async with self._order:
-            if self._tokens is not None:
-                await self._pay(self._tokens)
+            if self._tokens is not None:  # of earlier answers
+                part = min(self._unpaid_tokens, self._tokens.max_rate)
+                await self._tokens.acquire(part)
+                self._unpaid_tokens -= part
             if self._requests is not None:
                 await self._requests.acquire()
-            await self._wait_for_start()
             now = self._now()
+            while now < self._next_start_at:  # which a refusal meanwhile may move
+                await asyncio.sleep(self._next_start_at - now)
+                now = self._now()
             # Counted from when it was due, so that one late start does not delay the next.
             self._next_start_at = max(self._next_start_at, now - self._interval) + self._interval
             self._begun += 1
             return now
-
-    async def _wait_for_start(self) -> None:
-        now = self._now()
-        while now < self._next_start_at:  # which a refusal meanwhile may move
-            await asyncio.sleep(self._next_start_at - now)
-            now = self._now()
 
     def refused(self, began: float, retry_after: float | None) -> None:
         """Record that the server refused (429) the request begun at `began` (loop's time)."""
@@ -79,23 +76,17 @@ class Pace:
             self._measure(began)
         now = self._now()
         wait = min(_MAX_WAIT, _REFUSED_SECONDS * 2**self._repeats)
-        self._next_start_at = max(
-            self._next_start_at, now + (wait if retry_after is None else retry_after)
-        )
+        asked = wait if retry_after is None else retry_after
+        self._next_start_at = max(self._next_start_at, now + asked)
         self._slowed_at = self._next_start_at
         self._between -= 1
         if self._between > 0:
-            self._interval = min(
-                _MAX_WAIT, (self._last_refusal_at - self._refusal_before) / self._between
-            )
+            passed = self._last_refusal_at - self._refusal_before
+            self._interval = min(_MAX_WAIT, passed / self._between)
 
     def _measure(self, began: float) -> None:
         if self._between > 0:
-            self._refusal_before, self._between, self._repeats = (
-                self._last_refusal_at,
-                0,
-                0,
-            )
+            self._refusal_before, self._between, self._repeats = self._last_refusal_at, 0, 0
         else:
             self._repeats = min(self._repeats + 1, _MAX_DOUBLINGS)
         self._last_refusal_at = began
@@ -119,9 +110,3 @@ class Pace:
             )
             return
         self._unpaid_tokens += tokens
-
-    async def _pay(self, limiter: AsyncLimiter) -> None:
-        """Take the tokens of earlier answers from the limit."""
-        part = min(self._unpaid_tokens, limiter.max_rate)
-        await limiter.acquire(part)
-        self._unpaid_tokens -= part

@@ -26,16 +26,18 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(clock - outcome.attempt_starts[0], 4),
     }
     if outcome.error is not None:
-        return record | {
-            "error": f"{type(outcome.error).__name__}: {without_keys(str(outcome.error))}"
-        }
+        error = f"{type(outcome.error).__name__}: {without_keys(str(outcome.error))}"
+        return record | {"error": error}
     if not isinstance(outcome.value, Answer):
         return record | {"value": outcome.value}
     answer = outcome.value
     trace = answer.trace
     return record | {
         "text": answer.text,
-        "sources": [{"id": node.node_id, "score": _number(node.score)} for node in answer.sources],
+        "sources": [
+            {"id": node.node_id, "score": None if node.score is None else float(node.score)}
+            for node in answer.sources
+        ],
         "ttft": trace.ttft,
         **{name: getattr(trace, name) for name in _NUMBERS},
         "asked": round(now - (clock - trace.start), 3),
@@ -51,10 +53,6 @@ def answer_of(record: dict[str, Any]) -> Answer:
     for name in _NUMBERS:
         setattr(trace, name, record.get(name, getattr(trace, name)))
     return Answer(text=record["text"], trace=trace)
-
-
-def _number(score: Any) -> float | None:
-    return None if score is None else float(score)
 
 
 def without_keys(text: str) -> str:

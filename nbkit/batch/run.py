@@ -3,14 +3,15 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sized
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import AutoSeats, Seats, Step
-from nbkit.batch.in_flight import InFlight
+from nbkit.batch.in_flight import InFlight, Items
 from nbkit.batch.journal import Journal, OpenJournal, check_item
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import Pace
@@ -64,12 +65,17 @@ def run_batch(
     Taught in notebook 06.
     """
     limits = (requests_per_minute, tokens_per_minute)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, limits, on_error, progress, journal)
-    return BatchRun(batch, _listed(items, journal))
+    run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    if not isinstance(items, Iterable) or isinstance(items, str | bytes):
+        raise _no_items(items)
+    run.items = list(items)
+    for item in run.items if journal is not None else ():
+        check_item(item)
+    return run
 
 
 def iter_batch(
-    items: Iterable[Any] | AsyncIterable[Any],
+    items: Items,
     fn: Ask,
     *,
     max_concurrency: int | Literal["auto"] = 5,
@@ -83,45 +89,80 @@ def iter_batch(
 ) -> AsyncGenerator[Outcome, None]:
     """Ask `fn` for every item of a source of any length; yields each `Outcome` as it ends.
 
-    The order is that of ending; `Outcome.index` tells the item's place. No more than
-    `max_concurrency` items are held at a time: the source is read, and answers are asked for, no
-    faster than the outcomes are taken. (With a journal, its keys are held too.) All else is as in
-    `run_batch`. To end early, `break`; to be sure that every request has ended, use
-    `contextlib.aclosing`. An error of the source is raised once what is under way has ended, and
-    its outcomes were taken.
+    `Outcome.index` tells the item's place. No more than `max_concurrency` items are held at a time:
+    the source is read, and answers are asked for, no faster than the outcomes are taken. (With a
+    journal, its keys are held too.) All else is as in `run_batch`. To end early, `break`; to be
+    sure that every request has ended, use `contextlib.aclosing`. An error of the source is raised
+    once what is under way has ended.
 
     Taught in notebook 06.
     """
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     limits = (requests_per_minute, tokens_per_minute)
-    batch = _Batch(fn, max_concurrency, attempts, timeout, limits, on_error, progress, journal)
-    return batch.run(items)
+    run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    return run.iterate(items)
 
 
+@dataclass(eq=False, repr=False)
 class BatchRun:
     """A batch: `await` it for its outcomes, look at them meanwhile, or after an interruption.
 
-    It starts when it is awaited. Awaited again, it does what is missing: items that have not
-    ended, and items that failed.
-
-    Taught in notebook 06.
+    Awaited again, it asks what has not ended or has failed. Taught in notebook 06.
     """
 
-    def __init__(self, batch: "_Batch", items: list[Any]) -> None:
-        self._batch = batch
-        self._items = items
-        self._running = False
+    fn: Ask
+    max_concurrency: int | str
+    attempts: int
+    timeout: float | None
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    on_error: str
+    progress: Progress
+    journal: Journal | str | Path | None
+    items: list[Any] = field(default_factory=list)
+    _ended: dict[int, Outcome] = field(default_factory=dict, init=False)
+    """By index; only where outcomes are kept."""
+    _seats: Seats = field(default_factory=lambda: Seats(1), init=False)
+    _running: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        fn = self.fn
+        if not callable(fn) and not is_of_agent(fn):
+            raise BatchMisused(
+                f"Got {type(fn).__name__} where a function was expected",
+                "pass an async function of one item, such as `engine.aquery`, without calling it.",
+            )
+        check_async(fn)
+        self._check("max_concurrency", _is_count, '1 or more, or "auto"', "auto")
+        self._check("attempts", _is_count, "1 or more")
+        for name in ("timeout", "requests_per_minute", "tokens_per_minute"):
+            self._check(name, _is_above_0, "a number above 0", None)
+        self._check("on_error", lambda value: value == "stop", '"collect" or "stop"', "collect")
+        if self.journal is not None and not isinstance(self.journal, Journal):
+            self.journal = Journal(self.journal)
+        if self.attempts > 1:
+            warn_of_client_retries(fn)
+
+    def _check(self, name: str, fits: Callable[[Any], bool], wanted: str, *others: Any) -> None:
+        value = getattr(self, name)
+        if value not in others and not fits(value):
+            raise BatchMisused(f"{name}={value!r} is not possible", f"give {wanted}.")
 
     @property
     def outcomes(self) -> list[Outcome]:
         """What has ended so far, in the order of the items."""
-        return [outcome for _, outcome in sorted(self._batch.ended.items())]
+        return [outcome for _, outcome in sorted(self._ended.items())]
 
     @property
     def steps(self) -> list[Step]:
         """What the automatic concurrency did: (time, limit, in_flight, latency)."""
-        return list(self._batch.seats.steps)
+        return list(self._seats.steps)
+
+    def __repr__(self) -> str:
+        failed = sum(outcome.error is not None for outcome in self._ended.values())
+        ended = f"{len(self._ended)} of {count(len(self.items), 'item')} ended"
+        return f"<BatchRun {ended}, {failed} failed>"
 
     def __await__(self) -> Generator[Any, None, list[Outcome]]:
         return self._run().__await__()
@@ -130,97 +171,46 @@ class BatchRun:
         if self._running:
             raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
         self._running = True
-        self._batch.forget_failures()
+        # What failed is asked again.
+        self._ended = {place: got for place, got in self._ended.items() if got.error is None}
         try:
-            async with aclosing(self._batch.run(self._items, keep=True)) as outcomes:
+            async with aclosing(self.iterate(self.items, keep=True)) as outcomes:
                 async for _ in outcomes:
                     pass
         finally:
             self._running = False
         return self.outcomes
 
-    def __repr__(self) -> str:
-        failed = sum(outcome.error is not None for outcome in self._batch.ended.values())
-        ended = f"{len(self._batch.ended)} of {count(len(self._items), 'item')} ended"
-        return f"<BatchRun {ended}, {failed} failed>"
-
-
-class _Batch:
-    """The settings of a batch, checked, and the run itself."""
-
-    def __init__(
-        self,
-        fn: Ask,
-        max_concurrency: int | str,
-        attempts: int,
-        timeout: float | None,
-        limits: tuple[float | None, float | None],
-        on_error: str,
-        progress: Progress,
-        journal: Journal | str | Path | None,
-    ) -> None:
-        _check(fn, max_concurrency, attempts, timeout, limits, on_error)
-        self._fn, self._attempts, self._timeout, self._limits = fn, attempts, timeout, limits
-        self._max_concurrency, self._progress = max_concurrency, progress
-        self._stop = on_error == "stop"
-        if journal is not None and not isinstance(journal, Journal):
-            journal = Journal(journal)
-        self._journal = journal
-        self.ended: dict[int, Outcome] = {}
-        """By index; only where outcomes are kept."""
-        self.seats = Seats(1)
-        if attempts > 1:
-            warn_of_client_retries(fn)
-
-    def forget_failures(self) -> None:
-        """Let what failed be asked again."""
-        self.ended = {place: got for place, got in self.ended.items() if got.error is None}
-
-    async def run(
-        self, items: Iterable[Any] | AsyncIterable[Any], *, keep: bool = False
-    ) -> AsyncGenerator[Outcome, None]:
+    async def iterate(self, items: Items, *, keep: bool = False) -> AsyncGenerator[Outcome, None]:
         """Yield outcomes as they end; every request and the journal end with this generator."""
-        auto = self._max_concurrency == "auto"
-        self.seats = AutoSeats() if auto else Seats(int(self._max_concurrency))
-        asker = Asker(self._fn, self._attempts, self._timeout, Pace(*self._limits), self.seats)
-        async with AsyncExitStack() as stack:
-            stack.enter_context(keep_waking(asyncio.get_running_loop()))
-            book = await self._open_journal(stack)
-            total = len(items) - len(self.ended) if isinstance(items, Sized) else None
-            show = stack.enter_context(shown(self._progress, total))
+        limit = self.max_concurrency
+        self._seats = AutoSeats() if limit == "auto" else Seats(int(limit))
+        pace = Pace(self.requests_per_minute, self.tokens_per_minute)
+        asker = Asker(self.fn, self.attempts, self.timeout, pace, self._seats)
+        total = len(items) - len(self._ended) if isinstance(items, Sized) else None
+        opened: OpenJournal | nullcontext[None] = nullcontext()
+        if isinstance(self.journal, Journal):
+            opened = OpenJournal(self.journal, parameters_of(self.fn))
+        awake = keep_waking(asyncio.get_running_loop())
+        with awake, opened as journal, shown(self.progress, total) as show:
 
             def ended(outcome: Outcome) -> None:
                 if keep:
-                    self.ended[outcome.index] = outcome
+                    self._ended[outcome.index] = outcome
                 retried = outcome.attempts > 1 and not outcome.resumed
                 show(outcome.item, failed=outcome.error is not None, retried=retried)
 
-            under_way = InFlight(asker, self.seats, book, ended)
-            async with aclosing(under_way.outcomes(items, dict(self.ended))) as outcomes:
+            under_way = InFlight(asker, self._seats, journal, ended)
+            async with aclosing(under_way.outcomes(items, dict(self._ended))) as outcomes:
                 async for outcome in outcomes:
                     yield outcome
-                    if self._stop and outcome.error is not None:
+                    if self.on_error == "stop" and outcome.error is not None:
                         raise BatchStopped(
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
                             f"cancelled: {outcome.error}",
                             "what is done is kept in `.outcomes` and "
                             "in the journal; fix the cause, then await the batch again.",
                         ) from outcome.error
-
-    async def _open_journal(self, stack: AsyncExitStack) -> OpenJournal | None:
-        if self._journal is None:
-            return None
-        return await stack.enter_async_context(OpenJournal(self._journal, parameters_of(self._fn)))
-
-
-def _listed(items: Any, journal: Any) -> list[Any]:
-    if not isinstance(items, Iterable) or isinstance(items, str | bytes):
-        raise _no_items(items)
-    listed = list(items)
-    if journal is not None:
-        for item in listed:
-            check_item(item)
-    return listed
 
 
 def _no_items(items: Any) -> BatchMisused:
@@ -234,32 +224,8 @@ def _no_items(items: Any) -> BatchMisused:
     )
 
 
-def _check(
-    fn: Any,
-    max_concurrency: Any,
-    attempts: Any,
-    timeout: Any,
-    limits: tuple[Any, Any],
-    on_error: Any,
-) -> None:
-    if not callable(fn) and not is_of_agent(fn):
-        raise BatchMisused(
-            f"Got {type(fn).__name__} where a function was expected",
-            "pass an async function of one item, such as `engine.aquery`, without calling it.",
-        )
-    check_async(fn)
-    if max_concurrency != "auto" and not _is_count(max_concurrency):
-        raise BatchMisused(
-            f"max_concurrency={max_concurrency!r} is not possible", 'give 1 or more, or "auto".'
-        )
-    if not _is_count(attempts):
-        raise BatchMisused(f"attempts={attempts!r} is not possible", "give 1 or more.")
-    names = ("timeout", "requests_per_minute", "tokens_per_minute")
-    for name, value in zip(names, (timeout, *limits), strict=True):
-        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-            raise BatchMisused(f"{name}={value!r} is not possible", "give a number above 0.")
-    if on_error not in ("collect", "stop"):
-        raise BatchMisused(f"on_error={on_error!r} is not possible", 'give "collect" or "stop".')
+def _is_above_0(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def _is_count(value: Any) -> bool:

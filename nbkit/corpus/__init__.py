@@ -33,20 +33,26 @@ def load_index(
     in UTF-8 or in the encoding they seem to be in (a warning says which); also .pdf, .docx, .pptx
     and .epub once `llama-index-readers-file` is installed. Chunks follow the headings, at most ~700
     tokens each. They carry `file_name` (relative to the folder), `title` and `section`, and an id
-    that is the same in every run. FAISS searches them; a score is a mean of cosines, see
-    `nbkit.corpus.search`.
+    that is the same in every run. A score is a mean of cosines, see `nbkit.corpus.search`.
 
-    `embed_model` is `OfflineEmbedding` unless given, and then warm on return: neither it nor
-    LlamaIndex's tokenizer is loaded in the first query. The index is kept in the user's cache
-    folder (or in `NBKIT_CACHE`) and rebuilt when a file changes. Raises `CorpusError`.
+    `embed_model` is `OfflineEmbedding` unless given, and loaded on return. The index is kept in the
+    user's cache folder (or in `NBKIT_CACHE`) and rebuilt when a file changes. Raises `CorpusError`.
     Taught in notebook 00.
     """
     folder = find_folder(name_or_folder)
     files = read_files(folder)
 
-    from nbkit.corpus import cache, search
+    from llama_index.core.base.embeddings.base import BaseEmbedding
 
-    model = search.check_embedding(embed_model)
+    from nbkit.corpus import cache, search
+    from nbkit.models.embedding import OfflineEmbedding
+
+    model = OfflineEmbedding() if embed_model is None else embed_model
+    if not isinstance(model, BaseEmbedding):
+        raise CorpusError(
+            f"embed_model is a {type(embed_model).__name__}",
+            "give a LlamaIndex embedding, or leave it out to stay offline.",
+        )
     entry = cache.entry_for(folder, files, model)
     index = cache.load(entry, model) if entry else None
     if index is None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core import __version__ as llama_index_version
@@ -16,27 +17,20 @@ from llama_index.core.data_structs import IndexDict
 from nbkit.corpus import chunks, search
 from nbkit.corpus.index import LeanIndex
 
-FORMAT = 2
+FORMAT = 3
 KEPT_PER_FOLDER = 3
-_MANIFEST = "manifest.json"
 
 
 def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Path | None:
     """The place for an index of exactly these files, or None if they cannot be identified."""
     if model.model_name == "unknown":
         return None
-    key = hashlib.sha256(
-        json.dumps(
-            [
-                FORMAT,
-                llama_index_version,
-                [chunks.CHUNK_SIZE, search.CHUNK_SHARE],
-                [model.class_name(), model.model_name],
-                {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-            ]
-        ).encode()
-    ).hexdigest()
-    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    made_of = [
+        [FORMAT, llama_index_version, chunks.CHUNK_SIZE, search.CHUNK_SHARE],
+        [model.class_name(), model.model_name],
+        {name: _digest(content) for name, content in files.items()},
+    ]
+    place, key = _digest(os.fsencode(folder.resolve())), _digest(json.dumps(made_of).encode())
     return root() / "indexes" / place[:16] / key[:32]
 
 
@@ -49,22 +43,17 @@ def root() -> Path:
 
 
 def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
-    """A saved index, or None when there is none or its files are not as they were written."""
+    """A saved index, or None when there is none or it cannot be read."""
     try:
-        # FAISS may crash on a damaged file, so nothing is parsed before the sums agree.
-        if json.loads((entry / _MANIFEST).read_bytes()) != _sums(entry):
-            return None
         store = search.PassageStore.from_persist_dir(str(entry))
         storage = StorageContext.from_defaults(persist_dir=str(entry), vector_store=store)
-        struct = storage.index_store.get_index_struct()
-        assert isinstance(struct, IndexDict)
         index = LeanIndex(
-            index_struct=struct,
+            index_struct=cast("IndexDict", storage.index_store.get_index_struct()),
             storage_context=storage,
             embed_model=model,
             transformations=[chunks.splitter()],
         )
-    except (OSError, ValueError, KeyError, RuntimeError):
+    except (OSError, ValueError, KeyError, RuntimeError):  # FAISS raises the last
         return None
     with suppress(OSError):
         os.utime(entry)
@@ -78,28 +67,17 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=entry.parent))
         index.storage_context.persist(persist_dir=str(draft))
-        (draft / _MANIFEST).write_text(json.dumps(_sums(draft)), encoding="utf-8")
-        if entry.exists():
-            # It did not load, so it is damaged; a folder cannot be renamed over another.
+        if entry.exists():  # it did not load; a folder cannot be renamed over another
             entry.rename(draft / "damaged")
         draft.rename(entry)
         shutil.rmtree(entry / "damaged", ignore_errors=True)
-        _prune(entry.parent)
+        entries = sorted(entry.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in entries[:-KEPT_PER_FOLDER]:
+            shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError):  # FAISS reports a full disk as a RuntimeError
         if draft:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _sums(entry: Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(entry.iterdir())
-        if path.is_file() and path.name != _MANIFEST
-    }
-
-
-def _prune(folder: Path) -> None:
-    """Keep the entries used last. Drafts count: one that another kernel is writing is new."""
-    entries = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in entries[KEPT_PER_FOLDER:]:
-        shutil.rmtree(old, ignore_errors=True)
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

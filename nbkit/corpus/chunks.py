@@ -19,8 +19,6 @@ _FENCE = re.compile(r"\s*(?P<mark>`{3,}(?=[^`]*$)|~{3,})")
 """CommonMark: nothing after the opening backticks of a block may be a backtick."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _SENTENCE = re.compile(r".+?(?:[.!?;]\s+|[。！？；…]+[”’」』）]*\s*|\n+|\Z)", re.DOTALL)
-
-
 _LONGEST = CHUNK_SIZE // 2
 """Characters of a sentence that are kept together; in Chinese each may be a token."""
 _CUT = re.compile(rf".{{1,{_LONGEST}}}(?=\s|\Z)\s*|.{{1,{_LONGEST}}}", re.DOTALL)
@@ -34,10 +32,7 @@ class Section(NamedTuple):
 
 
 def size(text: str) -> int:
-    """Estimate the number of tokens: four characters are one, a Chinese character is one.
-
-    An estimate of our own, so that chunks do not change with somebody's tokenizer.
-    """
+    """Estimate the number of tokens: four characters are one, a Chinese character is one."""
     wide = len(_WIDE.findall(text))
     return wide + math.ceil((len(text) - wide) / 4)
 
@@ -121,22 +116,18 @@ def nodes(file_name: str, text: str) -> "list[TextNode]":
     from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
     split = splitter()
-    parts = [
-        Section(section.headings, piece)
-        for section in sections(text)
-        for piece in (
-            [section.text] if size(section.text) <= CHUNK_SIZE else split.split_text(section.text)
-        )
-    ]
+    parts: list[Section] = []
+    for section in sections(text):
+        fits = size(section.text) <= CHUNK_SIZE
+        pieces = [section.text] if fits else split.split_text(section.text)
+        parts += [Section(section.headings, piece) for piece in pieces]
     if not parts:
         return []
     title = parts[0].headings[0] if parts[0].headings else PurePosixPath(file_name).stem
     source = RelatedNodeInfo(node_id=_digest(file_name), metadata={"file_name": file_name})
     result: list[TextNode] = []
     for chunk in _even(parts):
-        paths = dict.fromkeys(
-            " / ".join(name for name in part.headings if name != title) for part in chunk
-        )
+        paths = [" / ".join(name for name in part.headings if name != title) for part in chunk]
         body = "\n\n".join(part.text for part in chunk)
         node = TextNode(
             id_=_digest(file_name, str(len(result)), body),
@@ -144,7 +135,7 @@ def nodes(file_name: str, text: str) -> "list[TextNode]":
             metadata={
                 "file_name": file_name,
                 "title": title,
-                "section": "; ".join(path for path in paths if path),
+                "section": "; ".join(filter(None, dict.fromkeys(paths))),
             },
             # The model is told where it reads; the headings are in the text already.
             excluded_llm_metadata_keys=["title", "section"],

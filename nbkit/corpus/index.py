@@ -18,10 +18,7 @@ _SEVERAL_ANSWERS = (ResponseMode.ACCUMULATE, ResponseMode.COMPACT_ACCUMULATE)
 
 
 class LeanIndex(VectorStoreIndex):
-    """LlamaIndex's vector index; its query engines give the same answers for less CPU.
-
-    A synthesizer, a prompt helper or prompts of your own are used as they are.
-    """
+    """LlamaIndex's vector index; its query engines give the same answers for less CPU."""
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
         """Make a query engine; takes what LlamaIndex's `as_query_engine` takes.
@@ -29,11 +26,9 @@ class LeanIndex(VectorStoreIndex):
         Raises CorpusError for a response mode that does not exist, or that cannot stream.
         """
         llm = resolve_llm(llm) if llm else Settings.llm
-        if kwargs.get("response_synthesizer") is None:
-            mode = _mode(kwargs)
-            if mode in _WITHOUT_LLM:
-                # LlamaIndex forgets the LLM here, looks for OpenAI's, and wants a key for it.
-                kwargs["response_synthesizer"] = _WITHOUT_LLM[mode](llm=llm)
+        if kwargs.get("response_synthesizer") is None and (mode := _mode(kwargs)) in _WITHOUT_LLM:
+            # LlamaIndex forgets the LLM here, looks for OpenAI's, and wants a key for it.
+            kwargs["response_synthesizer"] = _WITHOUT_LLM[mode](llm=llm)
         return lean_engine(super().as_query_engine(llm=llm, **kwargs), kwargs)
 
 

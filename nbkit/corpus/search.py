@@ -1,9 +1,8 @@
 """From chunks to a vector index: every paragraph can be found, the chunk around it is given.
 
-Short passages are found better than long chunks, but long chunks answer better. So a chunk has a
-vector for each of its paragraphs and one for its headings, and its score is that of the best. Each
-vector is a weighted mean of the passage's and the chunk's embedding, so the score is the same mean
-of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
+A chunk has a vector for each of its paragraphs and one for its headings, and its score is that of
+the best. Each vector is a weighted mean of the passage's and the chunk's embedding, so the score is
+the same mean of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
 """
 
 import contextlib
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
 CHUNK_SHARE = 1 / 3
 
 _WORTH_A_BAR = 200
+"""Texts. Fewer take no time, and a bar leaves an empty widget in the saved notebook."""
 
 
 class PassageStore(FaissVectorStore):
     """A FAISS store in which a node may have several vectors; it is found by the best of them.
 
-    `faiss_index` is an `IndexIDMap`, an id for each node. Searching is exact, and takes about as
-    long as reading all vectors from memory.
+    `faiss_index` is an `IndexIDMap`, an id for each node. Searching is exact.
     """
 
     def __init__(self, faiss_index: Any) -> None:
@@ -56,9 +55,9 @@ class PassageStore(FaissVectorStore):
         """Find the `similarity_top_k` nodes with the best vectors, best first."""
         wanted = query.similarity_top_k
         best: dict[str, float] = {}
-        # A node has several vectors, and the best may all belong to one node.
-        width = 4 * wanted
+        width = wanted
         while True:
+            width *= 4  # the best vectors may all belong to one node
             wider = VectorStoreQuery(
                 query_embedding=query.query_embedding,
                 similarity_top_k=min(width, self.client.ntotal),
@@ -70,7 +69,6 @@ class PassageStore(FaissVectorStore):
                 best.setdefault(node, float(score))
             if len(best) >= wanted or width >= self.client.ntotal:
                 break
-            width *= 4
         top = list(best.items())[:wanted]
         return VectorStoreQueryResult(
             ids=[node for node, _ in top], similarities=[score for _, score in top]
@@ -88,23 +86,11 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def check_embedding(embed_model: BaseEmbedding | None) -> BaseEmbedding:
-    """The embedding to use. Raises `CorpusError` for anything else."""
-    if embed_model is None:
-        return OfflineEmbedding()
-    if not isinstance(embed_model, BaseEmbedding):
-        raise reading.CorpusError(
-            f"embed_model is a {type(embed_model).__name__}",
-            "give a LlamaIndex embedding, or leave it out to stay offline.",
-        )
-    return embed_model
-
-
 def warm(model: BaseEmbedding) -> None:
     """Load what the first query would otherwise wait for; asks no service."""
     if isinstance(model, OfflineEmbedding):
         model.warm()
-    # It comes with LlamaIndex; only an odd TIKTOKEN_CACHE_DIR makes it look elsewhere.
+    # The tokenizer comes with LlamaIndex; only an odd TIKTOKEN_CACHE_DIR makes it look elsewhere.
     with contextlib.suppress(OSError):
         get_tokenizer()("warm")
 
@@ -142,22 +128,9 @@ def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Vector
     return index
 
 
-def _embed(texts: Sequence[str], model: BaseEmbedding) -> "NDArray[np.float32]":
-    from tqdm.auto import tqdm
-
-    rows: list[list[float]] = []
-    step = model.embed_batch_size
-    # A bar leaves an empty widget in the saved notebook: not for the second the handbook takes.
-    short = len(texts) < _WORTH_A_BAR
-    with tqdm(
-        total=len(texts), desc="Embedding", unit="text", delay=1, leave=False, disable=short
-    ) as bar:
-        for start in range(0, len(texts), step):
-            batch = list(texts[start : start + step])
-            rows += model.get_text_embedding_batch(batch)
-            bar.update(len(batch))
-    vectors = np.array(rows, dtype=np.float32)
-    unit: NDArray[np.float32] = vectors / np.maximum(
-        np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
-    )
+def _embed(texts: list[str], model: BaseEmbedding) -> "NDArray[np.float32]":
+    many = len(texts) >= _WORTH_A_BAR
+    vectors = np.array(model.get_text_embedding_batch(texts, show_progress=many), dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(norms, 1e-12)
     return unit

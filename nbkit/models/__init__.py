@@ -77,17 +77,25 @@ def connect(
             "use connect() for the free simulated model, "
             '"openai", or the address of a server such as "http://localhost:8000/v1".',
         )
-    from nbkit.models.server_settings import check_key, check_settings
+    from nbkit.models import providers
+    from nbkit.models.server_settings import check_address, check_key, check_settings
     from nbkit.wording import shown_address
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
     settings = check_settings(given, shown_address(spec))
     if spec == "openai":
-        return _openai(model, settings)
-    from nbkit.models.providers import compatible_llm
-
+        if "OPENAI_API_KEY" not in os.environ:
+            raise MissingKeyError(
+                "OpenAI needs an API key and OPENAI_API_KEY is not set",
+                "set it before starting "
+                "Jupyter, or use connect() without a provider for the free simulated model.",
+            )
+        key = check_key(os.environ["OPENAI_API_KEY"], "OPENAI_API_KEY")
+        address = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        spec = check_address(address, "OPENAI_BASE_URL")
+        return providers.compatible_llm(spec, model, key, **settings)
     key = check_key(os.environ.get("NBKIT_API_KEY", "none"), "NBKIT_API_KEY")
-    return compatible_llm(spec, model, key, **settings)
+    return providers.compatible_llm(spec, model, key, **settings)
 
 
 def _simulated(
@@ -95,16 +103,12 @@ def _simulated(
 ) -> "LLM":
     from nbkit.simulator import named
 
-    settings = dict(latency)
-    settings["speed"] = _default_speed() if speed is None else speed
-    if settings["speed"] is None:
-        del settings["speed"]
-    if seed is not None:
-        settings["seed"] = seed
-    chosen = named(profile or "default").change(settings)
+    chosen = {"speed": _default_speed() if speed is None else speed, "seed": seed}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    changed = named(profile or "default").change({**latency, **given})
     from nbkit.models.providers import simulated
 
-    return simulated(chosen)
+    return simulated(changed)
 
 
 def _default_speed() -> float | None:
@@ -121,17 +125,3 @@ def _default_speed() -> float | None:
             "set it to 1 for the stated speeds, 0 for no waiting, or remove it.",
         )
     return speed
-
-
-def _openai(model: str | None, settings: dict[str, Any]) -> "LLM":
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    if not key:
-        raise MissingKeyError(
-            "OpenAI needs an API key and OPENAI_API_KEY is not set",
-            "set it before starting "
-            "Jupyter, or use connect() without a provider for the free simulated model.",
-        )
-    from nbkit.models.providers import openai_llm
-    from nbkit.models.server_settings import check_key
-
-    return openai_llm(model, check_key(key, "OPENAI_API_KEY"), **settings)

@@ -1,12 +1,11 @@
-"""HTTP clients for LLMs: fast, safe across event loops, and plain about a server that is gone.
+"""HTTP clients for LLMs: fast, safe across event loops, and clear about a server that is gone.
 
-The only module that imports httpx for the openai client; others take it from here. openai 3 stands
-on another package, and then this is what has to change.
+The only module that imports httpx for the openai client; others take it from here.
 """
 
 import asyncio
 import atexit
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import aiohttp
@@ -16,78 +15,29 @@ from httpx_aiohttp import AiohttpTransport
 
 from nbkit.models.errors import NoServerError
 from nbkit.models.proxies import proxy_for
-from nbkit.models.stream_options import asks_for_usage, refuses_usage, without_usage
-
-REFUSALS = (400, 422)
-"""HTTP statuses of a request whose fields the server does not take."""
 
 
 class UnreachableError(NoServerError, openai.APIConnectionError):
-    """Nobody answers at the model's address any more.
+    """Nobody answers at the model's address any more; what retries connections retries this."""
 
-    Also an `openai.APIConnectionError`, so that whatever retries those retries this.
-    """
-
-    def __init__(
-        self, request: httpx.Request, advice: str, proxy: httpx.Proxy | None = None
-    ) -> None:
+    def __init__(self, request: httpx.Request, advice: str, proxy: httpx.Proxy | None) -> None:
         through = f" through the proxy {proxy.url.host}" if proxy else ""
-        openai.APIConnectionError.__init__(
-            self,
-            message=f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}",
-            request=request,
-        )
+        message = f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}"
+        openai.APIConnectionError.__init__(self, message=message, request=request)
         self.advice = advice
-
-
-class _UsageAsked:
-    """Sends requests without `stream_options` once the server has refused one with them."""
-
-    _refused = False
-
-    def fit(self, request: httpx.Request) -> httpx.Request:
-        """The request as this server takes it."""
-        if not (self._refused and asks_for_usage(request.content)):
-            return request
-        return self._without(request)
-
-    def again(self, request: httpx.Request, status: int, answer: bytes) -> httpx.Request | None:
-        """The request to send in place of one that was refused, if that may help."""
-        if not (asks_for_usage(request.content) and refuses_usage(status, answer)):
-            return None
-        return self._without(request)
-
-    def hear(self, status: int) -> None:
-        """Remember how a request without `stream_options` went."""
-        self._refused = self._refused or status < 400
-
-    @staticmethod
-    def _without(request: httpx.Request) -> httpx.Request:
-        headers = request.headers.copy()
-        del headers["content-length"]
-        content = without_usage(request.content)
-        return httpx.Request(
-            request.method,
-            request.url,
-            headers=headers,
-            content=content,
-            extensions=request.extensions,
-        )
 
 
 class LoopSafeTransport(httpx.AsyncBaseTransport):
     """One aiohttp connection pool for each event loop that uses it, closed along with the loop.
 
-    A pool belongs to the loop it was made in: kept in a client across two `asyncio.run()`, the
-    stock transports fail on sockets of the first, after the server has got the request, and the
-    SDK's retry sends it twice. aiohttp because it takes about 12 ms CPU a query where httpx's
-    own pool takes 20 at 1,000 concurrent requests.
+    A pool kept across two `asyncio.run()` fails on sockets of the first loop, after the server has
+    got the request. aiohttp takes about 12 ms CPU a query where httpx's own pool takes 20 at 1,000
+    concurrent requests.
     """
 
     def __init__(self, base_url: str, advice: str) -> None:
         self._advice = advice
         self._proxy = _proxy(base_url)
-        self._usage = _UsageAsked()
         self._pools: dict[
             asyncio.AbstractEventLoop, tuple[AiohttpTransport, AsyncGenerator[None, None]]
         ] = {}
@@ -95,52 +45,31 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send through the pool of the running loop."""
-        request = self._usage.fit(request)
-        response = await self._send(request)
-        if response.status_code in REFUSALS:
-            again = self._usage.again(request, response.status_code, await response.aread())
-            if again is not None:
-                response = await self._send(again)
-                self._usage.hear(response.status_code)
-        return response
-
-    async def _send(self, request: httpx.Request) -> httpx.Response:
         pool = await self._pool()
         try:
-            response = await pool.handle_async_request(request)
+            return await pool.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                raise UnreachableError(request, self._advice, self._proxy) from error.__cause__
-            raise _truthful(error) from error.__cause__
-        if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _Body(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        """Close the pool of the running loop."""
-        entry = self._pools.get(asyncio.get_running_loop())
-        if entry is not None:
-            await entry[1].aclose()
+            cause = error.__cause__
+            if isinstance(cause, aiohttp.ClientConnectorError):
+                raise UnreachableError(request, self._advice, self._proxy) from cause
+            if isinstance(error, httpx.ConnectTimeout) and not isinstance(cause, TimeoutError):
+                # httpx-aiohttp calls every lost connection a timeout.
+                raise httpx.RemoteProtocolError("the server closed the connection") from cause
+            raise
 
     async def _pool(self) -> AiohttpTransport:
         loop = asyncio.get_running_loop()
-        entry = self._pools.get(loop)
-        if entry is not None:
-            return entry[0]
-        for other in list(self._pools):
-            if other.is_closed():
-                _forget(other, self._pools.pop(other)[0])
-        pool = AiohttpTransport(
-            verify=True,
-            trust_env=True,  # for SSL_CERT_FILE; proxies are ours
-            limits=openai.DEFAULT_CONNECTION_LIMITS,
-            proxy=self._proxy,
-        )
-        # asyncio.run() closes the loop's async generators before the loop: a place to tidy up.
-        keeper = self._keep(loop, pool)
-        self._pools[loop] = pool, keeper
-        await anext(keeper)
-        return pool
+        if loop not in self._pools:
+            for other in list(self._pools):
+                if other.is_closed():
+                    _forget(other, self._pools.pop(other)[0])
+            limits = openai.DEFAULT_CONNECTION_LIMITS
+            pool = AiohttpTransport(trust_env=True, limits=limits, proxy=self._proxy)
+            # asyncio.run() closes its async generators before the loop, and so this pool.
+            keeper = self._keep(loop, pool)
+            self._pools[loop] = pool, keeper
+            await anext(keeper)
+        return self._pools[loop][0]
 
     async def _keep(
         self, loop: asyncio.AbstractEventLoop, pool: AiohttpTransport
@@ -162,40 +91,14 @@ class PlainTransport(httpx.HTTPTransport):
     def __init__(self, base_url: str, advice: str) -> None:
         self._advice = advice
         self._proxy = _proxy(base_url)
-        self._usage = _UsageAsked()
         super().__init__(limits=openai.DEFAULT_CONNECTION_LIMITS, proxy=self._proxy)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send, or say that nobody answers."""
-        request = self._usage.fit(request)
-        response = self._send(request)
-        if response.status_code in REFUSALS:
-            again = self._usage.again(request, response.status_code, response.read())
-            if again is not None:
-                response = self._send(again)
-                self._usage.hear(response.status_code)
-        return response
-
-    def _send(self, request: httpx.Request) -> httpx.Response:
         try:
             return super().handle_request(request)
         except httpx.ConnectError:
             raise UnreachableError(request, self._advice, self._proxy) from None
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._stream:
-                yield chunk
-        except httpx.ConnectTimeout as error:
-            raise _truthful(error) from error.__cause__
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def async_client(base_url: str, advice: str) -> httpx.AsyncClient:
@@ -213,13 +116,6 @@ def sync_client(base_url: str, advice: str) -> httpx.Client:
     return openai.DefaultHttpxClient(transport=transport, trust_env=False)
 
 
-def _truthful(error: httpx.TransportError) -> httpx.TransportError:
-    """Undo httpx-aiohttp's reading of every lost connection as a timeout."""
-    if not isinstance(error, httpx.ConnectTimeout) or isinstance(error.__cause__, TimeoutError):
-        return error
-    return httpx.RemoteProtocolError(str(error) or "the server closed the connection")
-
-
 def _proxy(base_url: str) -> httpx.Proxy | None:
     address = proxy_for(base_url)
     return httpx.Proxy(address) if address else None
@@ -227,7 +123,7 @@ def _proxy(base_url: str) -> httpx.Proxy | None:
 
 def _forget(loop: asyncio.AbstractEventLoop, pool: AiohttpTransport) -> None:
     """Close a pool whose loop does not run any more, without complaints on stderr."""
-    session = pool.client
+    session = getattr(pool, "client", None)
     if loop.is_running() or not isinstance(session, aiohttp.ClientSession):
         return
     if not loop.is_closed():

@@ -6,27 +6,30 @@ library still has the parts it needs; elsewhere the library's own code runs.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 from llama_index.core import PromptHelper, Settings
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, SelectorPromptTemplate
+from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 
 from nbkit.models.replies import whole_reply
 from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
-# --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens, each time
-# in a new thread, and into copying prompts.
+_ClientT = TypeVar("_ClientT", openai.OpenAI, openai.AsyncOpenAI)
+
+# --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens in new
+# threads.
 
 
 def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQueryEngine:
-    """The engine that LlamaIndex made with these settings, with cheaper parts inside.
+    """The engine that LlamaIndex made with these settings, with a cheaper prompt helper inside.
 
-    A synthesizer, a prompt helper or prompts of your own stay as they are.
+    A synthesizer or a prompt helper of your own stays as it is.
     """
     parts = getattr(engine, "_response_synthesizer", None)
     if parts is None or settings.get("response_synthesizer") is not None or not engine_fits():
@@ -34,32 +37,22 @@ def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQue
     helper = getattr(parts, "_prompt_helper", None)
     if type(helper) is PromptHelper and helper is not getattr(Settings, "_prompt_helper", helper):
         parts._prompt_helper = _lean_helper(helper)
-    parts.update_prompts(
-        {
-            name: _shared(prompt)
-            for name, prompt in parts.get_prompts().items()
-            if type(prompt) is SelectorPromptTemplate and settings.get(name) is None
-        }
-    )
     return engine
 
 
 @cache
 def engine_fits() -> bool:
-    """Whether LlamaIndex has what the shortcuts use, and both give the same; tried once."""
+    """Whether LlamaIndex has what the shortcut uses, and both give the same; tried once."""
     texts = ["Words to pack. " * 90, " more "]
     chat = ChatPromptTemplate([ChatMessage(role="user", content="{context_str} {query_str}")])
-    prompt = SelectorPromptTemplate(chat, [(lambda _: True, chat)])
     try:
         for window in (2_000, 500):
             theirs = PromptHelper(context_window=window)
-            ours = _lean_helper(theirs)
-            if ours.repack(chat, texts) != theirs.repack(chat, texts):
+            if _lean_helper(theirs).repack(chat, texts) != theirs.repack(chat, texts):
                 return False
-        first, second = (one.partial_format(query_str="q") for one in (prompt, _shared(prompt)))
-        return bool(first.format(context_str="c") == second.format(context_str="c"))
     except Exception:  # noqa: BLE001 — whatever has changed, LlamaIndex's own code still runs
         return False
+    return True
 
 
 class LeanPromptHelper(PromptHelper):
@@ -100,64 +93,52 @@ def _lean_helper(helper: PromptHelper) -> PromptHelper:
     return lean
 
 
-class _SharedPrompt(SelectorPromptTemplate):
-    """A prompt that is filled in without copying its messages, which nobody changes."""
-
-    def partial_format(self, **kwargs: Any) -> "_SharedPrompt":
-        def filled(prompt: BasePromptTemplate) -> BasePromptTemplate:
-            return prompt.model_copy(update={"kwargs": {**prompt.kwargs, **kwargs}})
-
-        return self.model_copy(
-            update={
-                "default_template": filled(self.default_template),
-                "conditionals": [
-                    (when, filled(prompt)) for when, prompt in self.conditionals or ()
-                ],
-                "kwargs": {**self.kwargs, **kwargs},
-            }
-        )
-
-
-def _shared(prompt: SelectorPromptTemplate) -> _SharedPrompt:
-    return _SharedPrompt.model_construct(**dict(prompt))
-
-
 # --- The openai SDK's clients: they build an answer field by field in Python, 0.13 ms for a chunk;
 # pydantic's compiled validation gives an equal object in 0.005 ms. Replies of servers that differ
 # from OpenAI's are accepted too, see `nbkit.models.replies`.
 
 
-def lean_client(client: openai.OpenAI) -> openai.OpenAI:
+def lean_client(client: _ClientT) -> _ClientT:
     """The client with a cheaper `chat.completions.create`; all else in it stays as it is.
 
-    Errors of a call are the SDK's, and those of `nbkit.models.replies`.
+    A server that refuses `stream_options` is asked again without. Errors of a call are the SDK's,
+    and those of `nbkit.models.replies`.
     """
-    if not client_fits(client):
-        return client
-    completions: Any = client.chat.completions
-    raw = completions.with_raw_response.create
+    if client_fits(client):
+        lean = _async_create if isinstance(client, openai.AsyncOpenAI) else _create
+        completions: Any = client.chat.completions
+        completions.create = lean(completions.with_raw_response.create)
+    return client
+
+
+def _create(raw: Callable[..., Any]) -> Callable[..., Any]:
+    usage = _UsageAsked()
 
     def create(**request: Any) -> Any:
-        reply = raw(**_plain_request(request))
+        request = usage.fitted(_plain_request(request))
+        try:
+            reply = raw(**request)
+        except openai.APIStatusError as error:
+            reply = raw(**usage.without(request, error))
+            usage.refused = True
         return _read(reply, Chunks if request.get("stream") else None)
 
-    completions.create = create
-    return client
+    return create
 
 
-def lean_async_client(client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
-    """The same as `lean_client`, for callers that await."""
-    if not client_fits(client):
-        return client
-    completions: Any = client.chat.completions
-    raw = completions.with_raw_response.create
+def _async_create(raw: Callable[..., Any]) -> Callable[..., Any]:
+    usage = _UsageAsked()
 
     async def create(**request: Any) -> Any:
-        reply = await raw(**_plain_request(request))
+        request = usage.fitted(_plain_request(request))
+        try:
+            reply = await raw(**request)
+        except openai.APIStatusError as error:
+            reply = await raw(**usage.without(request, error))
+            usage.refused = True
         return _read(reply, AsyncChunks if request.get("stream") else None)
 
-    completions.create = create
-    return client
+    return create
 
 
 def client_fits(client: openai.OpenAI | openai.AsyncOpenAI) -> bool:
@@ -173,6 +154,31 @@ def client_fits(client: openai.OpenAI | openai.AsyncOpenAI) -> bool:
         )
     except (AttributeError, TypeError, ValueError):
         return False
+
+
+class _UsageAsked:
+    """Leaves out `stream_options` once a server has refused a request with it."""
+
+    refused = False
+
+    def fitted(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The request as this server takes it."""
+        return {**request, "stream_options": openai.omit} if self.refused else request
+
+    def without(self, request: dict[str, Any], error: openai.APIStatusError) -> dict[str, Any]:
+        """The request to send instead of the one refused; raises what has another cause."""
+        refused = error.status_code in (400, 422) and _UNKNOWN_FIELD.search(error.response.text)
+        if not refused or self.refused or "stream_options" not in request:
+            raise error
+        return {**request, "stream_options": openai.omit}
+
+
+_UNKNOWN_FIELD = re.compile(
+    r"stream_options|include_usage|extra inputs|extra_forbidden|additional propert"
+    r"|(?:unknown|unrecogni[sz]ed|unexpected|unsupported) (?:\w+ )?"
+    r"(?:field|parameter|argument|propert|key|name)",
+    re.IGNORECASE,
+)
 
 
 def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None) -> Any:

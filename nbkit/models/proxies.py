@@ -16,15 +16,14 @@ def proxy_for(base_url: str) -> str | None:
     """
     server = urlsplit(base_url)
     host = server.hostname or ""
-    if is_loopback(host) or urllib.request.proxy_bypass(host):
+    if _is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     name = server.scheme if proxies.get(server.scheme) else "all"
     address = proxies.get(name)
     if not address:
         return None
-    proxy = urlsplit(address)
-    if proxy.scheme not in ("http", "https") or not _has_host(address):
+    if not is_http_address(address):
         # Without the address itself: it may hold a password.
         raise ConnectError(
             f"{name.upper()}_PROXY is no http:// address, and {host} cannot be asked through "
@@ -34,20 +33,21 @@ def proxy_for(base_url: str) -> str | None:
     return address
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host.rstrip(".").lower() == "localhost" or host.lower().endswith(".localhost"):
+def is_http_address(text: str) -> bool:
+    """Whether this is the address of a server, `http://host` or `https://host` at least."""
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0 and not any(map(str.isspace, text))
+    except ValueError:
+        return False
+    return named and parts.scheme in ("http", "https")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        address = ipaddress.ip_address(host.strip("[]"))
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def _has_host(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

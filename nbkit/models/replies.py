@@ -1,4 +1,4 @@
-"""What a chat endpoint sends with HTTP 200, read as chunks, or said in one sentence."""
+"""What a chat endpoint sends with HTTP 200: read as chunks, or explained in one sentence."""
 
 import json
 import re
@@ -13,24 +13,17 @@ from nbkit.models import shapes
 from nbkit.models.http import httpx
 from nbkit.models.sse import Event, EventParser
 
-_MOST_BYTES = 8_000_000
-"""The most of a body that is no event stream that is kept."""
-
 
 class NotAReplyError(ConnectError):
     """A server answered with HTTP 200, but with nothing of OpenAI's chat protocol."""
 
 
 class CutReplyError(ConnectError, httpx.RemoteProtocolError):
-    """An answer that came to an end in the middle of a piece: a lost connection."""
+    """An answer that was empty or ended in the middle of a piece: a lost connection."""
 
     def __init__(self, happened: str, advice: str, request: httpx.Request) -> None:
         httpx.RemoteProtocolError.__init__(self, f"{happened} — {advice}", request=request)
         self.advice = advice
-
-
-class EmptyReplyError(NotAReplyError, httpx.RemoteProtocolError):
-    """A server answered with HTTP 200 and an empty body."""
 
 
 class ReplyReader:
@@ -42,41 +35,39 @@ class ReplyReader:
     a body of another kind, and CutReplyError for one that was cut off.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, request: httpx.Request) -> None:
         self.finished = False
         """The server has said how the answer ended; what follows is usage at most."""
         self.done = False
         """`[DONE]` has come: nothing follows."""
-        self._request = response.request
-        self._events = EventParser()
+        self._request = request
         self._body = b""
-        """All so far, until it is known to be an event stream."""
-        self._is_events = False
-        self._stranger: Any = None
-        self._any = False
+        """All bytes, until they are known to be an event stream."""
+        self._events: EventParser | None = None
+        self._foreign: Any = None
+        """The first event that is no part of an answer."""
+        self._begun = False
 
     def feed(self, piece: bytes) -> Iterator[ChatCompletionChunk]:
-        """Take the next bytes; gives the chunks that are complete with them."""
-        if not self._is_events:
-            self._body += piece[: _MOST_BYTES - len(self._body)]
+        """The chunks that are complete with these bytes."""
+        if self._events is None:
+            self._body += piece
             if self._body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"", b"{", b"[", b"<"):
-                return  # a document; what an event stream begins with is none of these
-            piece, self._is_events = self._body, True
+                return  # a document: an event stream begins with none of these
+            piece, self._events = self._body, EventParser()
         for event in self._events.feed(piece):
-            yield from self._hear(event)
+            yield from self._chunks(event)
 
     def end(self) -> Iterator[ChatCompletionChunk]:
-        """Hear that the body has ended, in good order or after `finished`."""
-        if self._is_events and not self.done:
-            for event in self._events.end():
-                yield from self._hear(event)
-        if not self._any and not self.done:
+        """The chunks that are complete with the end of the body."""
+        for event in self._events.end() if self._events else ():
+            yield from self._chunks(event)
+        if not self._begun and not self.done:
             yield self._whole()
         elif self.done and not self.finished:
-            # It has said that it is done, though not why.
             yield shapes.chunk({"choices": [{"delta": {}, "finish_reason": "stop"}]})
 
-    def _hear(self, event: Event) -> Iterator[ChatCompletionChunk]:
+    def _chunks(self, event: Event) -> Iterator[ChatCompletionChunk]:
         data = event.data.strip()
         if not data or self.done:
             return
@@ -86,20 +77,20 @@ class ReplyReader:
         try:
             parsed = json.loads(data)
         except ValueError:
-            yield from self._hear_broken(event)
+            yield from self._broken(event)
             return
         if error := shapes.error_in(parsed, event.name):
             raise openai.APIError(error[0], self._request, body=error[1])
-        if shapes.has_answer(parsed):
+        if isinstance(parsed, dict) and parsed.keys() & {"choices", "usage"}:
             yield self._chunk(parsed)
         else:
-            self._stranger = self._stranger or parsed
+            self._foreign = self._foreign or parsed
 
-    def _hear_broken(self, event: Event) -> Iterator[ChatCompletionChunk]:
+    def _broken(self, event: Event) -> Iterator[ChatCompletionChunk]:
         lines = event.data.splitlines()
         if len(lines) > 1:  # some servers leave out the empty line between two events
             for line in lines:
-                yield from self._hear(Event(line, event.name))
+                yield from self._chunks(Event(line, event.name))
         elif event.name == "error":
             raise openai.APIError(event.data, self._request, body=event.data)
         elif not self.finished:
@@ -110,56 +101,50 @@ class ReplyReader:
         if chunk.choices:
             choice = chunk.choices[0]
             self.finished = self.finished or bool(choice.finish_reason)
-            if not self._any and choice.delta.content is None and not choice.delta.tool_calls:
+            if not self._begun and choice.delta.content is None and not choice.delta.tool_calls:
                 # LlamaIndex drops a first chunk without content, whatever else is in it.
                 choice.delta.content = ""
-        self._any = True
+        self._begun = True
         return chunk
 
     def _whole(self) -> ChatCompletionChunk:
-        if self._is_events and self._stranger is None:
-            text = self._body.decode("utf-8", "replace")
-            events = any(line.startswith((":", "data", "event")) for line in text.splitlines())
-            raise not_a_reply(self._request, "" if events else text)
-        if self._is_events:
-            raise not_a_reply(self._request, json.dumps(self._stranger, ensure_ascii=False))
-        whole = whole_reply(self._body.decode("utf-8-sig", "replace"), self._request)
+        body = self._body.decode("utf-8-sig", "replace")
+        if self._foreign is not None:
+            body = json.dumps(self._foreign, ensure_ascii=False)
+        elif self._events and body.startswith((":", "data", "event")):
+            body = ""
+        whole = whole_reply(body, self._request)
         self.finished = True
         return shapes.as_chunk(whole)
 
 
-def whole_reply(body: Any, request: httpx.Request) -> ChatCompletion:
-    """The answer in one piece that `body`, JSON as text or parsed, holds.
-
-    Raises as `ReplyReader` does.
-    """
-    data = body
-    if isinstance(body, str):
-        try:
-            data = json.loads(body)
-        except ValueError:
-            raise not_a_reply(request, body) from None
+def whole_reply(body: str, request: httpx.Request) -> ChatCompletion:
+    """The answer in one piece that a body holds. Raises as `ReplyReader` does."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        raise _not_a_reply(request, body.strip()) from None
     if error := shapes.error_in(data):
         raise openai.APIError(error[0], request, body=error[1])
     if isinstance(data, dict) and data.get("choices"):
         found = shapes.completion(data)
         if found.choices:
             return found
-    raise not_a_reply(request, json.dumps(data, ensure_ascii=False))
+    raise _not_a_reply(request, json.dumps(data, ensure_ascii=False))
 
 
-def not_a_reply(request: httpx.Request, body: str) -> Exception:
-    """Say what a server sent in an answer's place, and what to change."""
+def _not_a_reply(request: httpx.Request, body: str) -> Exception:
+    """The error that says what a server sent in an answer's place, and what to change."""
     address = str(request.url.copy_with(userinfo=b"", query=None))
     address = address.removesuffix("/chat/completions")
-    body = body.strip()
     check = "check the address"
     if not re.search(r"/v\d", address):
         check += f', which usually ends in /v1: connect("{address}/v1")'
     if not body:
-        return EmptyReplyError(
+        return CutReplyError(
             f"{address} sent an empty answer (HTTP 200)",
             f"ask again; if it stays so, {check} and look into the server's log.",
+            request,
         )
     if body.startswith("<"):
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
@@ -168,7 +153,7 @@ def not_a_reply(request: httpx.Request, body: str) -> Exception:
             f"{address} sent a web page{named} instead of an answer",
             f"{check}, or sign in there first.",
         )
-    if body.startswith("{") and not _is_json(body):
+    if body.startswith("{") and body.count("{") > body.count("}"):
         return _cut(request, body)
     if body.startswith(("data:", "event:")):
         return NotAReplyError(
@@ -178,15 +163,6 @@ def not_a_reply(request: httpx.Request, body: str) -> Exception:
     return NotAReplyError(
         f"{address} does not answer in OpenAI's chat protocol: it sent {body[:80]!r}", f"{check}."
     )
-
-
-def _is_json(text: str) -> bool:
-    """Tell whether this is JSON, or lines of it."""
-    try:
-        json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _cut(request: httpx.Request, data: str) -> CutReplyError:

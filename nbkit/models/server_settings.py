@@ -1,49 +1,38 @@
 """The settings and keys that `connect` takes for a real server, checked before anything is sent."""
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from nbkit.errors import ConnectError
 from nbkit.models.errors import MissingKeyError
+from nbkit.models.proxies import is_http_address
 from nbkit.simulator import SETTINGS as SIMULATED
 from nbkit.simulator.errors import ProfileError
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
-
-def _is_seconds(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and value > 0
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _is_temperature(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2
-
-
 def _are_headers(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(name, str)
-        and isinstance(text, str)
-        and _HEADER_NAME.fullmatch(name)
-        and _PRINTABLE.fullmatch(text)
-        for name, text in value.items()
+        isinstance(text, str) and text.isascii() and text.isprintable()
+        for pair in value.items()
+        for text in pair
     )
 
 
 # LlamaIndex's own names for them.
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "timeout": (_is_seconds, "a number of seconds above 0"),
+    "timeout": (lambda value: _is_number(value) and value > 0, "a number of seconds above 0"),
     "context_window": (_is_count, "a whole number of tokens above 0"),
     "max_tokens": (_is_count, "a whole number of tokens above 0"),
-    "temperature": (_is_temperature, "a number from 0 to 2"),
+    "temperature": (lambda value: _is_number(value) and 0 <= value <= 2, "a number from 0 to 2"),
     "default_headers": (_are_headers, "a dict of header names and texts in plain ASCII"),
 }
 
@@ -67,9 +56,9 @@ def check_settings(settings: Mapping[str, Any], server: str) -> dict[str, Any]:
     return given
 
 
-def check_key(key: str | None, variable: str) -> str:
+def check_key(key: str, variable: str) -> str:
     """The key without white space around it. Raises ConnectError for one that cannot be."""
-    key = (key or "").strip()
+    key = key.strip()
     if not key:
         raise MissingKeyError(
             f"{variable} is empty", "set it to the key of the server, or remove it to use none."
@@ -77,35 +66,17 @@ def check_key(key: str | None, variable: str) -> str:
     for place, character in enumerate(key, 1):
         if not "!" <= character <= "~" or character in "\"'`":
             raise ConnectError(
-                f"{variable} has {_named(character)} in it (character {place} of {len(key)}), "
+                f"{variable} has {character!r} in it (character {place} of {len(key)}), "
                 "which no API key has",
-                "copy the key again from where you got it, without quotes and in one line.",
+                "copy the key again from where you got it, without quotes or spaces, in one line.",
             )
     return key
-
-
-def _named(character: str) -> str:
-    if character in "\r\n":
-        return "a line break"
-    if character.isspace():
-        return "a space"
-    if character in "\"'`“”‘’«»„‚":
-        return "a quote mark"
-    if character in "‐‑‒–—―−":
-        return "a typographic dash"
-    return "a character that is not ASCII" if character > "~" else "a control character"
 
 
 def check_address(address: str, name: str) -> str:
     """An address without a slash at its end. Raises ConnectError for one that is none."""
     address = address.strip().rstrip("/")
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        good = good and not re.search(r"\s", address)
-    except ValueError:
-        good = False
-    if not good:
+    if not is_http_address(address):
         raise ConnectError(
             f"{name} is no address of a server",
             'write it as http://host:port/v1, for example "http://localhost:8000/v1".',

@@ -1,42 +1,26 @@
 """OpenAI's chunks and answers out of JSON that only resembles them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-_NOT_YET = (None, "", "null")
-"""What some servers send as finish reason while there is none."""
+_Reply = TypeVar("_Reply", ChatCompletion, ChatCompletionChunk)
 _TEXTS = ("message", "msg", "detail", "status_msg", "error_msg")
 
 
 def chunk(data: dict[str, Any]) -> ChatCompletionChunk:
     """One chunk of a stream.
 
-    Read here though they bend the protocol: `choices` or `delta` missing or null, content as a
-    list of parts, a whole `message` in place of `delta`, tool calls without index, usage without
-    a total.
+    Accepted: `choices` or `delta` missing or null, content as a list of parts, a whole `message`
+    in place of `delta`, tool calls without index, usage without a total.
     """
-    try:
-        return ChatCompletionChunk.model_validate(data)
-    except pydantic.ValidationError:
-        data = _straight(data, "delta", "chat.completion.chunk")
-    try:
-        return ChatCompletionChunk.model_validate(data)
-    except pydantic.ValidationError:
-        return ChatCompletionChunk.construct(**data)
+    return _lenient(ChatCompletionChunk, data, "delta")
 
 
 def completion(data: dict[str, Any]) -> ChatCompletion:
     """An answer in one piece, read as leniently as a chunk."""
-    try:
-        return ChatCompletion.model_validate(data)
-    except pydantic.ValidationError:
-        data = _straight(data, "message", "chat.completion")
-    try:
-        return ChatCompletion.model_validate(data)
-    except pydantic.ValidationError:
-        return ChatCompletion.construct(**data)
+    return _lenient(ChatCompletion, data, "message")
 
 
 def as_chunk(whole: ChatCompletion) -> ChatCompletionChunk:
@@ -46,43 +30,47 @@ def as_chunk(whole: ChatCompletion) -> ChatCompletionChunk:
     return chunk({**data, "object": "chat.completion.chunk", "choices": choices})
 
 
-def has_answer(data: Any) -> bool:
-    """Tell whether this is part of an answer in OpenAI's protocol at all."""
-    return isinstance(data, dict) and ("choices" in data or "usage" in data)
-
-
 def error_in(data: Any, event: str = "") -> tuple[str, Any] | None:
     """The error that a server sent in an answer's place: its words, and what holds them."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):
         return (str(data), data) if event == "error" else None
-    if error := data.get("error"):
-        return _words(error) or "the server reported an error", error
     base = data.get("base_resp")  # MiniMax
-    if isinstance(base, dict) and base.get("status_code"):
-        return _words(base) or "the server reported an error", base
-    told = event == "error" or "code" in data or "detail" in data or "error_code" in data
+    failed = isinstance(base, dict) and base.get("status_code")
+    if error := data.get("error") or (base if failed else None):
+        return _words(error) or "the server reported an error", error
+    told = event == "error" or data.keys() & {"code", "detail", "error_code"}
     if told and "choices" not in data and (words := _words(data)):
         return words, data
     return None
 
 
 def _words(error: Any) -> str:
-    if isinstance(error, str):
-        return error
-    found = [error[name] for name in _TEXTS if error.get(name)] if isinstance(error, dict) else []
-    return str(found[0]) if found else ""
+    if isinstance(error, dict):
+        return next((str(error[name]) for name in _TEXTS if error.get(name)), "")
+    return error if isinstance(error, str) else ""
 
 
-def _straight(data: dict[str, Any], part: str, kind: str) -> dict[str, Any]:
+def _lenient(kind: type[_Reply], data: dict[str, Any], part: str) -> _Reply:
+    try:
+        return kind.model_validate(data)
+    except pydantic.ValidationError:
+        data = _completed(data, part)
+    try:
+        return kind.model_validate(data)
+    except pydantic.ValidationError:
+        return kind.construct(**data)
+
+
+def _completed(data: dict[str, Any], part: str) -> dict[str, Any]:
     choices = data.get("choices")
     return {
         "id": "",
         "created": 0,
         "model": "",
-        **{name: value for name, value in data.items() if value is not None},
-        "object": kind,
+        **_without_nulls(data),
+        "object": "chat.completion" if part == "message" else "chat.completion.chunk",
         "usage": _usage(data.get("usage")),
         "choices": [
             _choice(one, index, part)
@@ -104,32 +92,26 @@ def _choice(choice: dict[str, Any], index: int, part: str) -> dict[str, Any]:
         message["tool_calls"] = [
             {"index": number, **call} for number, call in enumerate(calls) if isinstance(call, dict)
         ]
-    if part == "message":
+    whole = part == "message"
+    if whole:
         message["role"] = "assistant"
     reason = choice.get("finish_reason")
-    if reason in _NOT_YET:
-        reason = "stop" if part == "message" else None  # what is in one piece is whole
-    return {
-        "index": index,
-        **{name: value for name, value in choice.items() if value is not None},
-        part: message,
-        "finish_reason": reason,
-    }
+    if reason in (None, "", "null"):
+        reason = "stop" if whole else None
+    return {"index": index, **_without_nulls(choice), part: message, "finish_reason": reason}
 
 
 def _text(content: Any, kind: str) -> str | None:
     """The text of a message, which may be a string, a part, or a list of parts of one `kind`."""
     if content is None or isinstance(content, str):
         return content
+    if isinstance(content, dict):
+        return _text(content.get(kind), "text") or ""
     if isinstance(content, list):
-        return "".join(_part(one, kind) for one in content)
-    return _part(content, kind)
-
-
-def _part(part: Any, kind: str) -> str:
-    if isinstance(part, dict):
-        return _text(part.get(kind), "text") or ""
-    return str(part) if kind == "text" else ""
+        return "".join(
+            (_text(one, kind) or "") for one in content if kind == "text" or isinstance(one, dict)
+        )
+    return str(content)
 
 
 def _usage(usage: Any) -> dict[str, Any] | None:
@@ -139,9 +121,9 @@ def _usage(usage: Any) -> dict[str, Any] | None:
     answered = usage.get("completion_tokens", usage.get("output_tokens"))
     if not isinstance(asked, int) or not isinstance(answered, int):
         return None
-    return {
-        "total_tokens": asked + answered,
-        **usage,
-        "prompt_tokens": asked,
-        "completion_tokens": answered,
-    }
+    counted = {"prompt_tokens": asked, "completion_tokens": answered}
+    return {"total_tokens": asked + answered, **usage, **counted}
+
+
+def _without_nulls(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}

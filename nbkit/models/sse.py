@@ -1,9 +1,8 @@
 """Server-sent events out of bytes that arrive in any pieces."""
 
-from collections.abc import Iterable
+import codecs
+import io
 from typing import NamedTuple
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
@@ -14,63 +13,34 @@ class Event(NamedTuple):
 
 
 class EventParser:
-    r"""Finds the events in an event stream (WHATWG HTML, section 9.2.6).
+    """Finds the events in an event stream (WHATWG HTML, section 9.2.6).
 
-    Lines end in \n, \r or \r\n, comments and unknown fields are left out, and so are events
-    without data (`retry:` or `id:` alone), which change nothing for somebody who never reconnects.
+    Comments, unknown fields and events without data (`retry:` or `id:` alone) are left out.
     """
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._begun = False
-        self._after_return = False
-        self._data: list[bytes] = []
-        self._name = b""
+        utf8 = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+        self._rest = ""
+        self._data: list[str] = []
+        self._name = ""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Take the next bytes; gives the events that are complete with them."""
-        text = self._rest + piece
-        if self._after_return and text:
-            # The \r was taken for a whole line end; its \n is no second one.
-            text = text.removeprefix(b"\n")
-            self._after_return = False
-        if not self._begun:
-            if len(text) < len(_BOM) and _BOM.startswith(text):
-                self._rest = text
-                return []
-            text = text.removeprefix(_BOM)
-            self._begun = True
-        lines = text.splitlines(keepends=True)
-        self._rest = b""
-        if lines and not lines[-1].endswith((b"\n", b"\r")):
-            self._rest = lines.pop()
-        elif lines:
-            self._after_return = lines[-1].endswith(b"\r")
-        return self._events(line.rstrip(b"\r\n") for line in lines)
-
-    def end(self) -> list[Event]:
-        """What the body ended in the middle of, if it did.
-
-        The standard drops it; but some servers leave out the last empty line.
-        """
-        rest, self._rest = self._rest, b""
-        return self._events((rest, b""))
-
-    def _events(self, lines: Iterable[bytes]) -> list[Event]:
+        """The events that are complete with these bytes."""
+        *lines, self._rest = (self._rest + self._decoder.decode(piece)).split("\n")
         events = []
         for line in lines:
-            if line:
-                self._field(line)
-                continue
-            if self._data:
-                data = b"\n".join(self._data).decode("utf-8", "replace")
-                events.append(Event(data, self._name.decode("utf-8", "replace")))
-            self._data, self._name = [], b""
+            field, _, value = line.partition(":")
+            if field == "data":
+                self._data.append(value.removeprefix(" "))
+            elif field == "event":
+                self._name = value.removeprefix(" ")
+            elif not line:
+                if self._data:
+                    events.append(Event("\n".join(self._data), self._name))
+                self._data, self._name = [], ""
         return events
 
-    def _field(self, line: bytes) -> None:
-        field, _, value = line.partition(b":")
-        if field == b"data":
-            self._data.append(value.removeprefix(b" "))
-        elif field == b"event":
-            self._name = value.removeprefix(b" ")
+    def end(self) -> list[Event]:
+        """The event that the body ended in: the standard drops it, but some servers need it."""
+        return self.feed(b"\n\n")

@@ -1,10 +1,8 @@
 """The chunks of one streamed answer, read off its HTTP response."""
 
 import asyncio
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import nullcontext
 
 from openai.types.chat import ChatCompletionChunk
 
@@ -25,11 +23,20 @@ class AsyncChunks:
         self.response = response
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        reader = ReplyReader(self.response)
+        reader = ReplyReader(self.response.request)
         pieces = self.response.aiter_bytes()
         until = None
         try:
-            while not reader.done and (piece := await _next(pieces, until)) is not None:
+            while not reader.done:
+                try:
+                    async with nullcontext() if until is None else asyncio.timeout_at(until):
+                        piece = await anext(pieces, b"")
+                except (TimeoutError, httpx.TransportError):
+                    if not reader.finished:
+                        raise
+                    piece = b""
+                if not piece:
+                    break
                 for chunk in reader.feed(piece):
                     yield chunk
                 if reader.finished and until is None:
@@ -44,57 +51,27 @@ class AsyncChunks:
         await self.response.aclose()
 
 
-async def _next(pieces: AsyncIterator[bytes], until: float | None) -> bytes | None:
-    """The next bytes, or `None` at the end; with `until` whatever is wrong is the end."""
-    if until is None:
-        return await anext(pieces, None)
-    try:
-        async with asyncio.timeout_at(until):
-            return await anext(pieces, None)
-    except (TimeoutError, httpx.TransportError):
-        return None
-
-
 class Chunks:
-    """`AsyncChunks` for callers that block."""
+    """`AsyncChunks` for callers that block; an open end is waited for until the read times out."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
-        reader = ReplyReader(self.response)
-        pieces = self.response.iter_bytes()
-        hang_up: threading.Timer | None = None
+        reader = ReplyReader(self.response.request)
         try:
-            while not reader.done:
-                try:
-                    piece = next(pieces, None)
-                except (httpx.TransportError, OSError):
-                    if not reader.finished:
-                        raise
-                    break
-                if piece is None:
-                    break
+            for piece in self.response.iter_bytes():
                 yield from reader.feed(piece)
-                if reader.finished and hang_up is None:
-                    hang_up = threading.Timer(GRACE, _hang_up, (self.response,))
-                    hang_up.daemon = True
-                    hang_up.start()
+                if reader.done:
+                    break
+        except httpx.TransportError:
+            if not reader.finished:
+                raise
+        else:
             yield from reader.end()
         finally:
-            if hang_up is not None:
-                hang_up.cancel()
             self.response.close()
 
     def close(self) -> None:
         """Close the connection."""
         self.response.close()
-
-
-def _hang_up(response: httpx.Response) -> None:
-    """End a read that waits in another thread, which closing the response would not."""
-    stream = response.extensions.get("network_stream")
-    waiting = stream.get_extra_info("socket") if stream is not None else None
-    if isinstance(waiting, socket.socket):
-        with suppress(OSError):
-            waiting.shutdown(socket.SHUT_RDWR)
