@@ -150,6 +150,13 @@ def read_rows(answers: Any) -> list[Row]:
     return rows
 
 
+def read_groups(answers: Any) -> dict[str, Any]:
+    """What is one curve each: the values of a dict, or everything under ""."""
+    if isinstance(answers, Mapping) and not answers:
+        raise NotMeasured("There are no answers to draw", "pass at least one.")
+    return dict(answers) if isinstance(answers, Mapping) else {"": answers}
+
+
 def _is_one(item: Any) -> bool:
     # Arrays have a method of that name.
     return isinstance(item, Trace) or isinstance(getattr(item, "trace", "none"), Trace | None)

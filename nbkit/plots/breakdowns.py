@@ -8,17 +8,16 @@ from matplotlib.axes import Axes
 
 from nbkit.metrics.load_point import read_points
 from nbkit.metrics.percentiles import enough_for
-from nbkit.metrics.requests import NotMeasured, Row
-from nbkit.plots.reading import PlotError, read_groups, read_rows
+from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
 from nbkit.plots.style import (
     BLUE,
     ORANGE,
     VERMILION,
     duration,
-    grid,
-    legend_below,
+    name_rows,
     one_line,
     styled_axes,
+    write,
 )
 
 _PHASES: dict[str, dict[str, Any]] = {
@@ -56,9 +55,9 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
         for name, chosen in _ranked(rows)
     ]
     if not bars:
-        raise PlotError("Not one complete answer with text here", "see the errors, then ask again.")
+        raise NotMeasured("Not one complete answer with text here", "see the errors, ask again.")
     if len(bars) > _MOST_ROWS:
-        raise PlotError(
+        raise NotMeasured(
             f"{len(bars)} bars are too many to read",
             'pass fewer: `plots.breakdown(experiment.requests_of("label", at=4))`.',
         )
@@ -67,34 +66,26 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     if all(phases[0] <= _LEAST * sum(phases) for _, phases in bars):
         looks = looks[1:]
         bars = [(name, [late + early, *rest]) for name, (late, early, *rest) in bars]
-    with styled_axes(ax, height=2.6 + 0.5 * len(bars), texts=labels) as ax:
+    title, height = "What is the waiting made of?", 2.6 + 0.5 * len(bars)
+    with styled_axes(
+        ax, title, "seconds since the question", grid="x", height=height, texts=labels
+    ) as ax:
         for place, (_, phases) in enumerate(bars):
             left = 0.0
             for (phase, look), seconds in zip(looks, phases, strict=True):
                 name = None if place else phase
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
-            ax.annotate(
-                duration(left), (left, place), (8, 0), textcoords="offset points", va="center"
-            )
-        ax.set_yticks(range(len(bars)), labels, parse_math=False)
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylim(len(bars) - 0.5, -0.5)
+            write(ax, duration(left), (left, place), (8, 0))
+        name_rows(ax, labels)
         ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))
-        ax.set_xlabel("seconds since the question")
-        ax.set_title("What is the waiting made of, usually and when it is slow?")
-        grid(ax, "x")
-        legend_below(ax)
     return ax
 
 
 def _groups(measured: Any) -> dict[str, list[Row]]:
     """Rows by label; those of an experiment by label and load."""
     if hasattr(measured, "points"):
-        try:
-            points = read_points(measured)
-        except NotMeasured as error:
-            raise PlotError(str(error)) from None
+        points = read_points(measured)
         several = len({point.load for point in points}) > 1
         return {
             f"{one_line(point.label)}, {point.load:g}" if several else point.label: point.rows
@@ -109,10 +100,8 @@ def _ranked(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     n = len(counting)
     if not n:
         return []
-    found = [(f"p50 (n = {n})", _band(counting, 50))]
-    if n >= enough_for(95):
-        found.append(("p95", _band(counting, 95)))
-    return found
+    usual = (f"p50 (n = {n})", _band(counting, 50))
+    return [usual, ("p95", _band(counting, 95))] if n >= enough_for(95) else [usual]
 
 
 def _end_to_end(row: Row) -> float:
@@ -127,8 +116,8 @@ def _band(rows: list[Row], percent: float) -> list[Row]:
 
 
 def _mean_phases(rows: list[Row]) -> list[float]:
-    parts = np.array([_phases(row) for row in rows])
-    return [float(mean) for mean in parts.mean(axis=0)]
+    means: list[float] = np.mean([_phases(row) for row in rows], axis=0).tolist()
+    return means
 
 
 def _phases(row: Row) -> tuple[float, float, float, float]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from nbkit.metrics.percentiles import enough_for, percentile, values_of
-from nbkit.metrics.requests import Row
-from nbkit.plots.reading import PlotError, is_number, read_groups, read_rows
-from nbkit.plots.style import (
-    DASHES,
-    GREY,
-    SERIES,
-    grid,
-    legend_below,
-    one_line,
-    styled_axes,
-)
+from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
+from nbkit.plots.style import GREY, one_line, series, styled_axes
 
 _METRICS = {
     "ttft": ("seconds until the first token", "How many had their first token by when?"),
@@ -43,38 +35,30 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     Taught in notebook 08.
     """
     if metric not in _METRICS:
-        raise PlotError(
-            f"There is no metric {metric!r} to draw", f"choose one of {list(_METRICS)}."
-        )
+        raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(_METRICS)}.")
     curves = {
         label: _measurements(label, group, metric) for label, group in read_groups(measured).items()
     }
     if not any(values for values, _ in curves.values()):
-        raise PlotError(f"None of these has a {metric}", "pass answers that have text.")
+        raise NotMeasured(f"None of these has a {metric}", "pass answers that have text.")
     labels = [_legend(label, _sample(len(values), out)) for label, (values, out) in curves.items()]
-    with styled_axes(ax, texts=labels) as ax:
-        right = max(max(values) for values, _ in curves.values() if values)
+    right = 1.05 * max(max(values) for values, _ in curves.values() if values)
+    xlabel, title = _METRICS[metric]
+    ylabel = "share of gaps" if metric == "gaps" else "share of answers"
+    with styled_axes(ax, title, xlabel, ylabel, texts=labels) as ax:
         for place, (label, (values, _)) in enumerate(zip(labels, curves.values(), strict=True)):
             shares = [count / max(len(values), 1) for count in range(len(values) + 1)]
             ax.step(
-                [0, *sorted(values), 1.05 * right],
+                [0, *sorted(values), right],
                 [*shares, shares[-1]],
                 where="post",
-                color=SERIES[place % len(SERIES)],
-                linestyle=DASHES[place % len(DASHES)],
-                linewidth=2.5,
                 label=label,
+                **series(place),
             )
         ax.axhline(0.5, color=GREY, linewidth=1.5, zorder=1)
-        ax.set_xlim(0, 1.05 * right)
+        ax.set_xlim(0, right)
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
-        words, title = _METRICS[metric]
-        ax.set_xlabel(words)
-        ax.set_ylabel("share of gaps" if metric == "gaps" else "share of answers")
-        ax.set_title(title)
-        grid(ax, "both")
-        legend_below(ax)
     return ax
 
 
@@ -96,15 +80,19 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
         found[label] = [max(gap, _SHORTEST_GAP) for gap in pooled]
     everything = [gap for pooled in found.values() for gap in pooled]
     if not everything:
-        raise PlotError(
+        raise NotMeasured(
             "No answer here has two chunks, so there are no gaps", "stream the answers."
         )
-    low, high = math.log10(min(everything)) - 0.1, math.log10(max(everything)) + 0.1
-    bins = np.logspace(low, high, 50)
+    bins = np.geomspace(0.8 * min(everything), 1.25 * max(everything), 50)
     labels = [_legend(label, _figures(pooled)) for label, pooled in found.items()]
-    with styled_axes(ax, texts=labels) as ax:
+    title, xlabel = (
+        "Does the text flow evenly, or in bursts?",
+        "time between one chunk and the next",
+    )
+    with styled_axes(ax, title, xlabel, "share of gaps", grid="x", texts=labels) as ax:
         for place, (label, pooled) in enumerate(zip(labels, found.values(), strict=True)):
-            colour, dash = SERIES[place % len(SERIES)], DASHES[place % len(DASHES)]
+            look = {**series(place), "linewidth": 2}
+            colour = look.pop("color")
             ax.hist(
                 pooled,
                 bins=bins,  # type: ignore[arg-type]
@@ -112,12 +100,11 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
                 histtype="stepfilled",
                 facecolor=(colour, 0.25),
                 edgecolor=colour,
-                linestyle=dash,
-                linewidth=2,
                 label=label,
+                **look,
             )
             for name, value in _percentiles(pooled).items():
-                ax.axvline(value, color=colour, linewidth=2, linestyle=dash)
+                ax.axvline(value, color=colour, **look)
                 ax.annotate(
                     name,
                     (value, 1),
@@ -132,11 +119,6 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.margins(y=0.15)
-        ax.set_xlabel("time between one chunk and the next")
-        ax.set_ylabel("share of gaps")
-        ax.set_title("Does the text flow evenly, or in fits and starts?")
-        grid(ax, "x")
-        legend_below(ax)
     return ax
 
 
@@ -144,9 +126,9 @@ def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int
     """The values of what counts, and how many were left out."""
     if isinstance(group, Iterable) and not isinstance(group, str | bytes):
         group = list(group)
-        if group and all(is_number(one) for one in group):
+        if group and all(isinstance(one, Real) for one in group):
             if not all(0 <= float(one) < math.inf for one in group):
-                raise PlotError(f"{label!r} has a value that is no duration", "leave it out.")
+                raise NotMeasured(f"{label!r} has a value that is no duration", "leave it out.")
             return [float(one) for one in group], 0
     return _of_rows(read_rows(group), metric)
 

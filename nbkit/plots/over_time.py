@@ -8,22 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
 
-from nbkit.metrics.requests import Row
-from nbkit.plots.reading import PlotError, read_rows
+from nbkit.metrics.requests import NotMeasured, Row, read_rows
 from nbkit.plots.style import (
     BLUE,
-    DASHES,
     GREY,
     ORANGE,
-    SERIES,
     VERMILION,
     duration,
-    grid,
     label_colour,
-    legend_below,
+    name_rows,
     one_line,
+    series,
     sign,
     styled_axes,
+    write,
 )
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
@@ -56,26 +54,26 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     bands = _bands(blocks)
     zero = min(_begin(row, row.trace) for row in rows if row.trace)
     few = len(rows) <= _LABELLED_ROWS
-    height = min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5
+    right = max(_end(row.trace) for row in rows if row.trace) - zero
     labels = [_row_label(row) for row in rows]
-    with styled_axes(ax, height=height, texts=labels) as ax:
+    with styled_axes(
+        ax,
+        "Where does the time go?",
+        "seconds since the first request",
+        "" if few else f"{len(rows)} requests",
+        grid="x",
+        height=min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5,
+        texts=labels,
+    ) as ax:
         _draw_phases(ax, rows, zero, thickness=0.62 if few else 1.0)
         _draw_signs(ax, rows, zero, size=130 if few else 55)
-        right = max(_end(row.trace) for row in rows if row.trace) - zero
         _draw_bands(ax, bands, zero, right)
+        name_rows(ax, labels)
         if few:
             _say_what_is_missing(ax, rows, zero)
-            ax.set_yticks(range(len(rows)), labels, parse_math=False)
         else:
             ax.set_yticks([])
-            ax.set_ylabel(f"{len(rows)} requests")
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlim(-0.025 * right, 1.03 * right or 1)
-        ax.set_xlabel("seconds since the first request")
-        ax.set_title("Where does the time go?")
-        grid(ax, "x")
-        legend_below(ax)
     return ax
 
 
@@ -93,31 +91,23 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     rows = read_rows(answers)
     labels = [f"{one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
     named = len(rows) <= _NAMED_CURVES
-    with styled_axes(ax, texts=labels) as ax:
+    title, xlabel = "When could you start reading?", "seconds since the question"
+    with styled_axes(ax, title, xlabel, "characters received", texts=labels) as ax:
         for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
             trace = row.trace or Trace(start=0.0)
+            if named:
+                look = {**series(place), "label": label}
+            else:
+                told = None if place else count(len(rows), "answer")
+                look = {"color": BLUE, "linewidth": 1, "alpha": 0.5, "label": told}
             times = [0.0, *(arrival - trace.start for arrival in trace.arrivals)]
-            ax.step(
-                times,
-                [0, *accumulate(trace.sizes)],
-                where="post",
-                color=SERIES[place] if named else BLUE,
-                linestyle=DASHES[place % len(DASHES)] if named else "-",
-                linewidth=2.5 if named else 1,
-                alpha=1 if named else 0.5,
-                label=label if named else None if place else count(len(rows), "answer"),
-            )
+            ax.step(times, [0, *accumulate(trace.sizes)], where="post", **look)
             if named and trace.arrivals:
                 marks = [(times[1], trace.sizes[0], "o"), (times[-1], sum(trace.sizes), "s")]
-                for x, y, marker in marks:
-                    ax.plot(x, y, marker, markersize=10, color=SERIES[place], markeredgecolor="w")
+                for x, y, sign_of in marks:
+                    ax.plot(x, y, sign_of, markersize=10, color=look["color"], markeredgecolor="w")
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
-        ax.set_xlabel("seconds since the question")
-        ax.set_ylabel("characters received")
-        ax.set_title("When could you start reading?")
-        grid(ax, "both")
-        legend_below(ax)
     return ax
 
 
@@ -162,13 +152,8 @@ def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> No
 def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
     halo = [withStroke(linewidth=3, foreground=ax.get_facecolor())]
     look: dict[str, Any] = {"s": size, "linewidths": 0.8, "zorder": 4, "clip_on": False}
-    drawn = {
-        **look,
-        "s": 2 * size,
-        "linewidths": 0,
-        "color": label_colour(ax),
-        "path_effects": halo,
-    }
+    ink = label_colour(ax)
+    drawn = {**look, "s": 2 * size, "linewidths": 0, "color": ink, "path_effects": halo}
     signs: dict[str, dict[str, Any]] = {
         "stopped": {**look, "marker": "s", "color": "black", "edgecolors": "white"},
         "failed": {**look, "marker": "X", "color": VERMILION, "edgecolors": "black"},
@@ -188,7 +173,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
             starts = row.attempt_starts[1:] or (row.trace.start,)
             retries += [(start - zero, place) for start in starts]
     if stalls:
-        ax.hlines(*zip(*stalls, strict=True), color=label_colour(ax), linewidth=1.5)
+        ax.hlines(*zip(*stalls, strict=True), color=ink, linewidth=1.5)
     for state, points in ends.items():
         ax.scatter(*zip(*points, strict=True), label=state, **signs[state])
     if retries:
@@ -201,10 +186,9 @@ def _bands(blocks: Any) -> list[tuple[float, float]]:
     try:
         return [(block.start, block.end) for block in blocks.blocks]
     except (AttributeError, TypeError):
-        raise PlotError(
+        raise NotMeasured(
             f"Got {type(blocks).__name__} as `blocks`",
-            "pass what a watch on the event loop "
-            "returned: an object whose `.blocks` have `.start` and `.end`.",
+            "pass what `nbkit.watch_loop()` returned: its `.blocks` have `.start` and `.end`.",
         ) from None
 
 
@@ -230,7 +214,7 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
             continue
         words = "not timed" if row.trace is None else "no text"
         where = 0 if row.trace is None else _end(row.trace) - zero
-        ax.annotate(words, (where, place), (12, 0), textcoords="offset points", va="center")
+        write(ax, words, (where, place), (12, 0))
 
 
 def _row_label(row: Row) -> str:
