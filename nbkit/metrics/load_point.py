@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nbkit.metrics.percentiles import Spread, Summary, values_of
+from nbkit.metrics.percentiles import Spread, values_of
 from nbkit.metrics.requests import NotMeasured, Row, windows_of
 from nbkit.metrics.slo import SLO, Goodput, judged
 
@@ -78,11 +78,7 @@ class LoadPoint:
 
     def spread(self, metric: str) -> Spread:
         """The percentiles of a metric."""
-        return Spread(values_of(self.rows, metric))
-
-    def summary(self) -> Summary:
-        """All metrics, with notes on what is missing."""
-        return Summary(self.rows)
+        return values_of(self.rows, metric)
 
     def goodput(self, slo: SLO) -> Goodput:
         """How many of the requests met an objective."""

@@ -25,10 +25,7 @@ METRICS = {
 
 
 def enough_for(percent: float) -> int:
-    """How many measurements a percentile needs: one beyond it is to be expected, at the least.
-
-    10 for p90, 20 for p95, 100 for p99; the median of one is what it is.
-    """
+    """How many measurements a percentile needs, so that one lies beyond it: 100 for p99, say."""
     return 1 if percent <= 50 else math.ceil(100 / (100 - percent) - 1e-9)
 
 
@@ -39,28 +36,28 @@ def percentile(values: Sequence[float] | Floats, percent: float) -> float | None
     return float(np.percentile(values, percent))
 
 
-class Spread:
+class Spread(Sample):
     """How one metric spreads over requests; seconds. Taught in notebook 08."""
 
-    def __init__(self, measured: Sample) -> None:
-        self._sample = measured
-        self.n = len(measured.values)
+    @property
+    def n(self) -> int:
         """Measurements that the figures rest on: requests, or gaps pooled over requests."""
+        return len(self.values)
 
     @property
     def p50(self) -> float | None:
         """The median; `None` if there is nothing."""
-        return percentile(self._sample.values, 50)
+        return percentile(self.values, 50)
 
     @property
     def p90(self) -> float | None:
         """`None` below 10 measurements."""
-        return percentile(self._sample.values, 90)
+        return percentile(self.values, 90)
 
     @property
     def p99(self) -> float | None:
         """`None` below 100 measurements."""
-        return percentile(self._sample.values, 99)
+        return percentile(self.values, 99)
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -69,12 +66,7 @@ class Spread:
         Of other questions like these, too; where requests wait for each other, of these alone:
         others, with longer answers, would make a longer queue.
         """
-        return median_interval(self._sample)
-
-    @property
-    def lacks(self) -> str | None:
-        """Why there is no interval, in words; `None` if there is one."""
-        return self._sample.lacks
+        return median_interval(self)
 
     def __repr__(self) -> str:
         figures = {name: getattr(self, name) for name in ("p50", "p90", "p99")}
@@ -85,7 +77,7 @@ class Spread:
         return f"<Spread {' · '.join([*told, f'n = {self.n}'])}>"
 
 
-def values_of(rows: Sequence[Row], metric: str) -> Sample:
+def values_of(rows: Sequence[Row], metric: str) -> Spread:
     """A metric of the rows that count, each value with the question it belongs to.
 
     Gaps belong to their answer. Raises `NotMeasured` for an unknown metric.
@@ -101,7 +93,7 @@ def values_of(rows: Sequence[Row], metric: str) -> Sample:
         values += found
         groups += [id(row) if metric == "gaps" else row.question] * len(found)
     together = 1 if metric == "gaps" else in_flight_together(counting)
-    return Sample(values, None if None in groups else groups, together=together)
+    return Spread(values, None if None in groups else groups, together=together)
 
 
 class Summary:
@@ -114,7 +106,7 @@ class Summary:
         self.asked = len(rows)
         self.n = sum(row.counts for row in rows)
         """Complete answers with text, after the ramp of a run: what the figures rest on."""
-        self.spreads = {metric: Spread(values_of(rows, metric)) for metric in METRICS}
+        self.spreads = {metric: values_of(rows, metric) for metric in METRICS}
         self.notes = list(_notes(rows))
         """What a reader must know about the figures, in sentences."""
 
@@ -126,19 +118,12 @@ class Summary:
         import pandas as pd
 
         rows = {
-            metric: {
-                "n": spread.n,
-                "p50": spread.p50,
-                "low": spread.interval and spread.interval.low,
-                "high": spread.interval and spread.interval.high,
-                "p90": spread.p90,
-                "p99": spread.p99,
-            }
-            for metric, spread in self.spreads.items()
+            metric: [one.n, one.p50, *(one.interval or (None, None)), one.p90, one.p99]
+            for metric, one in self.spreads.items()
         }
-        table = pd.DataFrame.from_dict(rows, orient="index")
-        figures = {name: "Float64" for name in table.columns if name != "n"}
-        return table.astype(figures | {"n": "int64"})
+        names = ["n", "p50", "low", "high", "p90", "p99"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+        return table.astype({**dict.fromkeys(names, "Float64"), "n": "int64"})
 
     def __repr__(self) -> str:
         return "\n".join([self.table().to_string(float_format="{:.4f}".format), *self.notes])
@@ -149,13 +134,12 @@ class Summary:
 
 
 def summary(answers: Any) -> Summary:
-    """Give p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
+    """The p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
 
     `answers` are Answers, outcomes or Traces of one kind, in a list. The population is all requests
-    like these: other questions of the kind, or, where one question was asked again and again, that
-    question. Only complete answers with text are in the figures, and of an experiment only those
-    after the ramp; how many are not, and why, is told beside them. A percentile that n
-    is too small for is refused: p90 below 10 measurements, p99 below 100.
+    like these: other questions of the kind, or the one question asked again and again. Only
+    complete answers with text are in the figures, of an experiment only those after the ramp; how
+    many are not, and why, is told beside them. p90 is refused below 10 measurements, p99 below 100.
 
     Raises `NotMeasured` for anything else, and if no answer is complete.
 

@@ -62,14 +62,10 @@ class SLO:
         if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
                 "The server did not report how many tokens it streamed, so TPOT is not known",
-                "ask "
-                'it for usage (`stream_options={"include_usage": True}`), or leave tpot out of the '
-                "SLO.",
+                'ask it for usage (`stream_options={"include_usage": True}`), or leave tpot out.',
             )
-        taken = {name: getattr(trace, name) for name in self.limits}
-        return all(
-            taken[name] is None or taken[name] <= limit for name, limit in self.limits.items()
-        )
+        taken = [(getattr(trace, name), limit) for name, limit in self.limits.items()]
+        return all(seconds is None or seconds <= limit for seconds, limit in taken)
 
     def __str__(self) -> str:
         names = {"ttft": "TTFT", "tpot": "TPOT", "end_to_end": "end-to-end"}
@@ -101,8 +97,7 @@ class Goodput:
     def interval(self) -> Interval | None:
         """The 95 % interval of the share, among all requests that meet such a load.
 
-        `None` where `lacks` says why. Where requests wait for each other, it is of these questions:
-        others, with longer answers, would make a longer queue.
+        `None` where `lacks` says why. Where requests wait for each other, it is of these questions.
         """
         return None if self.lacks else share_interval(self.met, self.n, self.dependence)
 
@@ -133,9 +128,8 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
     """The share and the rate of requests that met an objective.
 
     `answers` are those of one run: Answers, outcomes or Traces, a list of them or a dict by label.
-    Requests that failed count as not met; those the clock cannot be trusted for do not count, nor
-    does the ramp of an experiment's runs.
-    Y. Zhong et al., "DistServe" (2024), gave goodput this meaning for LLMs.
+    Requests that failed count as not met; those the machine slept through do not count, nor does
+    the ramp of an experiment's runs. After Y. Zhong et al., "DistServe" (2024).
 
     Raises `NotMeasured` for anything else, and where nothing can be judged.
 
