@@ -105,34 +105,24 @@ class ChatView:
 
     def write(self) -> None:
         """Write the transcript, in its place, into the notebook."""
-        self._transcript.update(settled_chat(self.turns, self._note), raw=True)
-
-    @property
-    def _note(self) -> str | None:
-        number = self.conversation.forgotten
-        if not number:
-            return None
-        return (
-            f"The model no longer sees the first {count(number, 'message')} of this conversation: "
-            "its memory has no room for more."
+        lost = count(self.conversation.forgotten, "message")
+        note = (
+            f"The model no longer sees the first {lost} of this conversation: its memory has no "
+            "room for more."
         )
+        bundle = settled_chat(self.turns, note if self.conversation.forgotten else None)
+        self._transcript.update(bundle, raw=True)
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Do what the page asks for; what goes wrong is said there."""
         try:
-            match message.get("type"):
-                case "say":
-                    self.say(str(message.get("text")))
-                case "stop":
-                    self.stop()
-                case "clear":
-                    self.clear()
-                case "end":
-                    self.end()
-        except NbkitError as error:
-            self.widget.notice(str(error))
+            if message.get("type") == "say":
+                self.say(str(message.get("text")))
+            elif (asked := message.get("type")) in ("stop", "clear", "end"):
+                getattr(self, asked)()
         except Exception as error:  # noqa: BLE001 - nobody else would see it
-            self.widget.notice(whole_characters(f"{type(error).__name__}: {error}"))
+            name = "" if isinstance(error, NbkitError) else f"{type(error).__name__}: "
+            self.widget.notice(whole_characters(f"{name}{error}"))
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()
@@ -155,9 +145,8 @@ def chat(engine: Any) -> ChatView:
     """Talk with any of LlamaIndex's chat engines: input box, live answers, Stop, sources, Clear.
 
     One turn at a time. After a stop or an error the engine's memory holds what the screen shows,
-    the partial answer marked; where it does not (a message too long for the model, early messages
-    for which it has no room, a disk that is full), the screen says so. Other cells can run
-    meanwhile; `await` the view to wait until the chat is ended.
+    the partial answer marked; where it does not, the screen says so. Other cells can run meanwhile;
+    `await` the view to wait until the chat is ended.
 
     Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
 

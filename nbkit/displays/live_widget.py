@@ -28,9 +28,9 @@ def script(*names: str) -> str:
 class LiveWidget(anywidget.AnyWidget):
     """Streams in the page, brought up to date by one message a frame for all of them.
 
-    Each update is an increment, so bytes stay linear in the text. A view is deaf until it is
-    mounted and messages can be lost, so everything is also in the `checkpoint` trait, renewed each
-    time the bytes sent have doubled, and a view that sees a gap asks for all of it.
+    A view gets nothing until it is mounted and messages can be lost, so everything is also in the
+    `checkpoint` trait, renewed each time the bytes sent have doubled, and a view that sees a gap
+    asks for all of it.
     """
 
     _esm = script("stream_cell.js", "grid.js")
@@ -67,8 +67,8 @@ class LiveWidget(anywidget.AnyWidget):
         self.cells[index].tell(**facts)
         self._touch(index)
 
-    def settle(self) -> None:
-        """Make way for static output; stay where a page loaded again would be left with nothing.
+    def make_way(self) -> None:
+        """Close for static output; stay where a page loaded again would be left with nothing.
 
         Such a page does not know the output by its display id, so that nothing can replace it.
         """
@@ -122,8 +122,7 @@ class LiveWidget(anywidget.AnyWidget):
         return round(time.perf_counter() - self._began, 2)
 
     def _whole(self) -> dict[str, Any]:
-        cells = [cell.whole() for cell in self.cells]
-        return {"t": self._clock(), "cells": cells}
+        return {"t": self._clock(), "cells": [cell.whole() for cell in self.cells]}
 
     def _hear(self, _widget: Any, message: Any, _buffers: Any) -> None:
         """Take a message of the page; some front ends deliver it in another thread."""
