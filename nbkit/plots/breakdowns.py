@@ -41,16 +41,16 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
 
     `measured` is an `Experiment` or its `points`, a list of answers, or a dict of such lists by
     label. Requests are ranked by end-to-end latency; a bar is the mean of those within 5 percentile
-    points of the 50th or 95th, so its parts add up to a latency that was really met (percentiles of
-    the parts would not). Below 20 requests there is no p95. By how much this
-    machine made requests of an open loop too late is a part of its own, from 1 % of a bar on.
+    points of the 50th or 95th, so its parts add up to a latency that was really met. Below 20
+    requests there is no p95. By how much this machine made requests of an open loop too late is a
+    part of its own, from 1 % of a bar on.
 
     Raises `PlotError` for anything else, and where nothing is complete.
 
     Taught in notebook 08.
     """
     bars = [
-        (f"{one_line(label)}  {name}".strip(), _mean_phases(chosen))
+        (f"{one_line(label)}  {name}".strip(), np.mean([_phases(row) for row in chosen], axis=0))
         for label, rows in _groups(measured).items()
         for name, chosen in _ranked(rows)
     ]
@@ -96,7 +96,10 @@ def _groups(measured: Any) -> dict[str, list[Row]]:
 
 def _ranked(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     """The rows about the median and about the 95th percentile, where there are enough."""
-    counting = sorted((row for row in rows if row.counts), key=_end_to_end)
+    counting = sorted(
+        (row for row in rows if row.counts),
+        key=lambda row: (row.trace and row.trace.end_to_end) or 0.0,
+    )
     n = len(counting)
     if not n:
         return []
@@ -104,20 +107,11 @@ def _ranked(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     return [usual, ("p95", _band(counting, 95))] if n >= enough_for(95) else [usual]
 
 
-def _end_to_end(row: Row) -> float:
-    return (row.trace and row.trace.end_to_end) or 0.0
-
-
 def _band(rows: list[Row], percent: float) -> list[Row]:
     n = len(rows)
     low = math.floor(n * (percent - _BAND) / 100)
     high = math.ceil(n * (percent + _BAND) / 100)
     return rows[low : max(high, low + 1)]
-
-
-def _mean_phases(rows: list[Row]) -> list[float]:
-    means: list[float] = np.mean([_phases(row) for row in rows], axis=0).tolist()
-    return means
 
 
 def _phases(row: Row) -> tuple[float, float, float, float]:

@@ -28,26 +28,21 @@ _IDEAL: dict[str, Any] = {"color": VERMILION, "linestyle": "--", "linewidth": 2.
 def compare(
     seconds: Mapping[str, Any],
     *,
-    baseline: str | None = None,
     ideal: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw how long each way took, as bars with the speed-up written on them.
 
     `seconds` gives a duration, or a list of repeated measurements, by label; a bar is their median,
-    its whisker runs from the fastest to the slowest. Speed-up = median of `baseline` (the first
-    entry unless named) / median. `ideal`, in seconds, is drawn as a line.
+    its whisker runs from the fastest to the slowest. Speed-up = median of the first entry / median.
+    `ideal`, in seconds, is drawn as a line.
 
-    Raises `PlotError` for durations that are not positive numbers, and for an unknown baseline.
+    Raises `PlotError` for durations that are not positive numbers.
 
     Taught in notebook 04.
     """
     runs = _runs(seconds)
-    baseline = next(iter(runs)) if baseline is None else baseline
-    if baseline not in runs:
-        raise NotMeasured(
-            f"There is no {baseline!r} to compare with", f"choose one of {list(runs)}."
-        )
+    first = median(next(iter(runs.values())))
     if ideal is not None:
         (ideal,) = _seconds("ideal", ideal)
     labels = [one_line(label) for label in runs]
@@ -57,17 +52,16 @@ def compare(
     with styled_axes(
         ax, "How much faster is it?", unit, grid="x", height=height, texts=labels
     ) as ax:
-        for place, (label, taken) in enumerate(runs.items()):
+        for place, taken in enumerate(runs.values()):
             middle = median(taken)
-            ax.barh(place, middle, 0.6, color=GREY if label == baseline else BLUE)
+            ax.barh(place, middle, 0.6, color=BLUE if place else GREY)
             if len(taken) > 1:
                 reach = [[middle - min(taken)], [max(taken) - middle]]
                 ax.errorbar(
                     middle, place, xerr=reach, color=label_colour(ax), capsize=6, linewidth=2
                 )
-            words = duration(middle)
-            if label != baseline:
-                words = f"{median(runs[baseline]) / middle:.1f} ×   {words}"
+            words = f"{first / middle:.1f} ×   " if place else ""
+            words += duration(middle)
             write(ax, words, (max(taken), place), (10, 0), fontsize=15)
         if ideal is not None:
             ax.axvline(ideal, label=f"ideal: {duration(ideal)}", **_IDEAL)
@@ -89,9 +83,8 @@ def speedup(
     `seconds` gives, for each number at once, how long the work took: a duration or a list of
     repeated measurements (their median is drawn, with a whisker from slowest to fastest).
     `sequential` is how long the same work took one request at a time: one duration, or one for each
-    number if the work grew with it. Speed-up = sequential / median; the ideal is as many times as
-    there are requests at once, up to `slots`, the number the model serves at once, where known.
-    Both axes are logarithmic, so that the ideal is a straight line.
+    number. Speed-up = sequential / median; the ideal is as many times as there are requests at
+    once, up to `slots`, the number the model serves at once, where known.
 
     Raises `PlotError` for numbers at once or slots below 1, and for durations that are missing or
     not above zero.

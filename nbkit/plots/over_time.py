@@ -34,28 +34,28 @@ _PHASES: dict[str, dict[str, Any]] = {
     "waiting for the first token": {"facecolor": ORANGE},
     "streaming": {"facecolor": BLUE},
 }
+_BLOCKED: dict[str, Any] = {"facecolor": (VERMILION, 0.3), "edgecolor": (VERMILION, 0.9)}
 
 
 def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axes:
     """Draw a row per request, from the moment it was put to its last chunk.
 
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
-    The x axis counts seconds since the first of them started. Each row shows the phases that are
-    known: queued or retrieving (until the model was called), waiting for the first token,
-    streaming. Signs mark what was stopped, failed, truncated or retried; a request without any
-    text says so. `blocks` is what a watch on the event loop found: an object whose `.blocks` have
-    `.start` and `.end` (readings of perf_counter); they are shaded across all rows.
+    Each row shows the phases that are known: queued or retrieving (until the model was called),
+    waiting for the first token, streaming. Signs mark what was stopped, failed, truncated or
+    retried. `blocks` is what `nbkit.watch_loop()` found, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
 
     Taught in notebook 04.
     """
     rows = read_rows(answers)
-    bands = _bands(blocks)
     zero = min(_begin(row, row.trace) for row in rows if row.trace)
     few = len(rows) <= _LABELLED_ROWS
     right = max(_end(row.trace) for row in rows if row.trace) - zero
-    labels = [_row_label(row) for row in rows]
+    bands = _bands(blocks, zero, right)
+    tried = [f" ({row.attempts} attempts)" if row.attempts > 1 else "" for row in rows]
+    labels = [one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
     with styled_axes(
         ax,
         "Where does the time go?",
@@ -67,7 +67,9 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     ) as ax:
         _draw_phases(ax, rows, zero, thickness=0.62 if few else 1.0)
         _draw_signs(ax, rows, zero, size=130 if few else 55)
-        _draw_bands(ax, bands, zero, right)
+        for place, (begin, end) in enumerate(bands):
+            label = None if place else "event loop blocked"
+            ax.axvspan(begin, end, hatch="\\\\", linewidth=0, zorder=3, label=label, **_BLOCKED)
         name_rows(ax, labels)
         if few:
             _say_what_is_missing(ax, rows, zero)
@@ -81,8 +83,7 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     """Draw how much text had arrived by when, as one step curve per answer.
 
     `answers` is an Answer or a Trace, a list of them, or a dict of them by label. The x axis counts
-    seconds since each answer's own start; the y axis characters. A circle marks the first token, a
-    square the last chunk. A blocking answer is a single jump: same end, different start.
+    seconds since each answer's own start. A circle marks the first token, a square the last chunk.
 
     Raises `PlotError` for anything else, and if none of them was timed in this process.
 
@@ -180,32 +181,19 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
         ax.scatter(*zip(*retries, strict=True), label="retried", marker=sign("↻"), **drawn)
 
 
-def _bands(blocks: Any) -> list[tuple[float, float]]:
+def _bands(blocks: Any, zero: float, right: float) -> list[tuple[float, float]]:
+    """When the event loop was blocked, as far as the figure shows."""
     if blocks is None:
         return []
     try:
-        return [(block.start, block.end) for block in blocks.blocks]
+        spans = [(block.start - zero, block.end - zero) for block in blocks.blocks]
     except (AttributeError, TypeError):
         raise NotMeasured(
             f"Got {type(blocks).__name__} as `blocks`",
             "pass what `nbkit.watch_loop()` returned: its `.blocks` have `.start` and `.end`.",
         ) from None
-
-
-def _draw_bands(ax: Axes, bands: list[tuple[float, float]], zero: float, right: float) -> None:
-    shown = [(max(begin - zero, 0), min(end - zero, right)) for begin, end in bands]
-    shown = [(begin, end) for begin, end in shown if end > begin]
-    for place, (begin, end) in enumerate(shown):
-        ax.axvspan(
-            begin,
-            end,
-            facecolor=(VERMILION, 0.3),
-            edgecolor=(VERMILION, 0.9),
-            hatch="\\\\",
-            linewidth=0,
-            zorder=3,
-            label=None if place else "event loop blocked",
-        )
+    shown = [(max(begin, 0), min(end, right)) for begin, end in spans]
+    return [(begin, end) for begin, end in shown if end > begin]
 
 
 def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
@@ -215,10 +203,6 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
         words = "not timed" if row.trace is None else "no text"
         where = 0 if row.trace is None else _end(row.trace) - zero
         write(ax, words, (where, place), (12, 0))
-
-
-def _row_label(row: Row) -> str:
-    return one_line(row.label) + (f" ({row.attempts} attempts)" if row.attempts > 1 else "")
 
 
 def _reading_times(trace: Trace | None) -> str:
