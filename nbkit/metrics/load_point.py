@@ -49,10 +49,7 @@ class LoadPoint:
 
     @property
     def throughput(self) -> float:
-        """Complete answers a second while the load was full, those partly within it by that part.
-
-        The vLLM benchmark divides all answers by all seconds, idle start and end included.
-        """
+        """Complete answers a second while the load was full; those partly within it, in part."""
         answers = sum(share for row, share in self._shares() if row.complete)
         return answers / self.seconds if self.seconds > 0 else 0.0
 
@@ -68,10 +65,7 @@ class LoadPoint:
 
     @property
     def in_flight(self) -> float:
-        """Requests in flight on average while the load was full: what each took of it / `seconds`.
-
-        Little's law (J. D. C. Little, "A proof for the queuing formula L = λW", 1961).
-        """
+        """Requests in flight on average while the load was full (Little's law, 1961)."""
         windows = windows_of(self.rows)
         taken = sum(window.taken(row) for window in windows for row in window.rows)
         return taken / self.seconds if self.seconds > 0 else 0.0
