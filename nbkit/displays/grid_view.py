@@ -19,7 +19,6 @@ class GridView(RunningView[dict[str, Answer]]):
     """A running display of several answers: `await` it for all of them by label, or `stop()` it.
 
     An answer that failed is in its place, with its `.error`, beside the others.
-
     Taught in notebook 05.
     """
 
@@ -64,7 +63,6 @@ def show_all(sources: Mapping[str, Any] | Iterable[Any], *, race: bool = False) 
     Stop of its own, and there is one for all. `await` the view for the answers, a dict by label.
 
     Raises `StreamMisused`, naming the right call, for an empty or wrong argument.
-
     Taught in notebook 05.
     """
     given = _labelled(sources)

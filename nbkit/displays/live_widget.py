@@ -68,10 +68,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._touch(index)
 
     def make_way(self) -> None:
-        """Close for static output; stay where a page loaded again would be left with nothing.
-
-        Such a page does not know the output by its display id, so that nothing can replace it.
-        """
+        """Close for static output; stay where a page was loaded again, which cannot replace it."""
         if self._mounted <= 1:
             self.close()
             return

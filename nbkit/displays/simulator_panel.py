@@ -142,9 +142,7 @@ def panel(llm: Any = None) -> Panel:
     profile in force in words. With ipykernel 6 sliders act once the running cell has ended.
 
     Raises NotSimulatedError for a real model, SimulatorError if the simulator is gone; once the
-    panel is up, such errors appear in it.
-
-    Taught in notebook 01.
+    panel is up, such errors appear in it. Taught in notebook 01.
     """
     llm = connect() if llm is None else llm
     if not isinstance(llm, SimulatedOpenAI):

@@ -14,7 +14,6 @@ class StreamView(RunningView[Answer]):
 
     Raises what the stream raises (`StreamBroken`, `AnswerTruncated`, `StreamMisused`) when it is
     awaited; the partial answer stays on the screen and in `.answer` either way.
-
     Taught in notebook 01.
     """
 
@@ -56,7 +55,6 @@ def show(source: Any) -> StreamView:
     notebook as plain output. Outside a notebook the text goes to standard output.
 
     Raises `StreamMisused`, naming the right call, where `nbkit.stream` would.
-
     Taught in notebook 01.
     """
     tokens = stream(source)

@@ -37,10 +37,7 @@ def _figure(value: float) -> str:
 
 @dataclass
 class Experiment:
-    """What `nbkit.measure` found: `table()`, `plot()`, `compare()`, `save()`.
-
-    Taught in notebook 08.
-    """
+    """What `nbkit.measure` found: table, figure, verdicts, file. Taught in notebook 08."""
 
     kind: Kind
     """What the loads are: requests kept in flight, or arrivals a second."""
@@ -59,10 +56,7 @@ class Experiment:
 
     @classmethod
     def latest(cls) -> "Experiment":
-        """The newest experiment of this process, also one that was stopped half-way.
-
-        Raises `ExperimentError` if there is none.
-        """
+        """The newest experiment of this process, also one stopped half-way; or `ExperimentError`."""
         if cls._latest is None:
             raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
         return cls._latest
@@ -88,10 +82,7 @@ class Experiment:
         return failures_of(self.results)
 
     def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
-        """The requests of a label, at a load, or both.
-
-        Raises `ExperimentError` for a label or a load that was not measured.
-        """
+        """The requests of a label, at a load, or both; `ExperimentError` if not measured."""
         if label is not None and label not in self.labels:
             raise ExperimentError(f"There is no {label!r} here", f"choose one of {self.labels}.")
         if at is not None and at not in self.loads:

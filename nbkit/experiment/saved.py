@@ -78,10 +78,7 @@ def _header(path: Path, line: str) -> dict[str, Any]:
 
 
 def _record(one: Measurement, text: bool) -> dict[str, Any]:
-    """One request, its text only if asked; without it, only the class of an error.
-
-    Server messages may quote the question or the documents.
-    """
+    """One request; without text only the class of an error, whose message may quote documents."""
     error = one.error
     if error is not None:
         error = without_keys(error) if text else error.split(":", 1)[0]

@@ -61,10 +61,9 @@ class Spread(Sample):
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the median; `None` where `lacks` says why.
+        """The 95 % interval of the median, of other questions like these too; `None` if it `lacks`.
 
-        Of other questions like these, too; where requests wait for each other, of these alone:
-        others, with longer answers, would make a longer queue.
+        Where requests wait for each other, of these alone: longer answers make a longer queue.
         """
         return median_interval(self)
 
@@ -97,10 +96,7 @@ def values_of(rows: Sequence[Row], metric: str) -> Spread:
 
 
 class Summary:
-    """What a list of requests says about latency: one `Spread` by metric, `summary["ttft"]`.
-
-    Taught in notebook 08.
-    """
+    """The latency of a list of requests: a `Spread` by metric. Taught in notebook 08."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.asked = len(rows)
@@ -141,9 +137,7 @@ def summary(answers: Any) -> Summary:
     complete answers with text are in the figures, of an experiment only those after the ramp; how
     many are not, and why, is told beside them. p90 is refused below 10 measurements, p99 below 100.
 
-    Raises `NotMeasured` for anything else, and if no answer is complete.
-
-    Taught in notebook 08.
+    Raises `NotMeasured` for anything else, and if no answer is complete. Taught in notebook 08.
     """
     rows = read_rows(answers)
     if not any(row.counts for row in rows):

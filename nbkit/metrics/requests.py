@@ -101,7 +101,8 @@ def end_of(row: Row) -> float:
     """The last moment that is known of a request (`time.perf_counter`); 0 if it was not timed."""
     if row.trace is None:
         return 0.0
-    known = (row.trace.start, row.trace.end, *row.trace.arrivals[-1:])
+    trace = row.trace
+    known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
     return max(moment for moment in known if moment is not None)
 
 

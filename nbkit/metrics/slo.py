@@ -31,9 +31,7 @@ class SLO:
     A request meets it if it is complete and within every limit given: `nbkit.SLO(ttft=0.5,
     tpot=0.05)` asks for a first token within half a second, then 20 tokens a second or more.
 
-    Raises `NotMeasured` without a limit, and for one that is no duration.
-
-    Taught in notebook 08.
+    Raises `NotMeasured` without a limit, and for one that is no duration. Taught in notebook 08.
     """
 
     ttft: float | None = None
@@ -54,10 +52,10 @@ class SLO:
         return {name: limit for name, limit in given.items() if limit is not None}
 
     def met_by(self, trace: Trace) -> bool:
-        """Tell whether a complete answer with this timing meets the objective.
+        """Whether a complete answer with this timing meets the objective.
 
-        Raises `NotMeasured` for a limit on TPOT where the server did not count tokens. An answer
-        in one piece, or of one token, has no TPOT: no reader waited between its tokens.
+        Raises `NotMeasured` for a limit on TPOT where the server did not count tokens; an answer
+        in one piece has none, and meets it.
         """
         if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
@@ -94,10 +92,7 @@ class Goodput:
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the share, among all requests that meet such a load.
-
-        `None` where `lacks` says why. Where requests wait for each other, it is of these questions.
-        """
+        """The 95 % interval of the share; `None` where `lacks` says why."""
         return None if self.lacks else share_interval(self.met, self.n, self.dependence)
 
     @property
@@ -130,9 +125,7 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
     Requests that failed count as not met; those the machine slept through do not count, nor does
     the ramp of an experiment's runs. After Y. Zhong et al., "DistServe" (2024).
 
-    Raises `NotMeasured` for anything else, and where nothing can be judged.
-
-    Taught in notebook 08.
+    Raises `NotMeasured` for anything else, and where nothing can be judged. Taught in notebook 08.
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(
@@ -167,16 +160,14 @@ def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
 
 
 def _dependence(rows: list[Row], met: list[bool], slo: SLO) -> float:
-    """Where all met it, or none did, the times themselves tell how alike requests are.
-
-    Neighbours twice as far away as for a median: so intervals held the truth in simulated loops.
-    """
+    """Where all met it, or none did, the times themselves tell how alike requests are."""
     series = [(met, rows)]
     for name in slo.limits:
         timed = [row for row in rows if row.counts and getattr(row.trace, name) is not None]
         if timed:
             values = np.array([getattr(row.trace, name) for row in timed])
             series.append(((values > np.median(values)).tolist(), timed))
+    # Twice as far away as for a median: so intervals held the truth in simulated closed loops.
     far = 2 * in_flight_together(rows)
     alike = max(dependence_of(np.array(high, dtype=float), far) for high, _ in series)
     return alike * max(repeats_of(high, list(map(_question, those))) for high, those in series)

@@ -45,9 +45,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     requests there is no p95. By how much this machine made requests of an open loop too late is a
     part of its own, from 1 % of a bar on.
 
-    Raises `PlotError` for anything else, and where nothing is complete.
-
-    Taught in notebook 08.
+    Raises `PlotError` for anything else, and where nothing is complete. Taught in notebook 08.
     """
     bars = [
         (f"{one_line(label)}  {name}".strip(), np.mean([_phases(row) for row in chosen], axis=0))

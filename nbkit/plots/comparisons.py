@@ -37,9 +37,7 @@ def compare(
     its whisker runs from the fastest to the slowest. Speed-up = median of the first entry / median.
     `ideal`, in seconds, is drawn as a line.
 
-    Raises `PlotError` for durations that are not positive numbers.
-
-    Taught in notebook 04.
+    Raises `PlotError` for durations that are not positive numbers. Taught in notebook 04.
     """
     runs = _runs(seconds)
     first = median(next(iter(runs.values())))
@@ -87,9 +85,7 @@ def speedup(
     once, up to `slots`, the number the model serves at once, where known.
 
     Raises `PlotError` for numbers at once or slots below 1, and for durations that are missing or
-    not above zero.
-
-    Taught in notebook 04.
+    not above zero. Taught in notebook 04.
     """
     runs = _runs(seconds)
     if not all(isinstance(n, Integral) and int(n) >= 1 for n in runs):

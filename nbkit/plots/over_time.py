@@ -1,14 +1,15 @@
 """Figures with time along the x axis: where it went, and when there was something to read."""
 
 from collections import defaultdict
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
-from nbkit.metrics.requests import NotMeasured, Row, read_rows
+from nbkit.metrics.requests import NotMeasured, Row, end_of, read_rows, start_of
 from nbkit.plots.style import (
     BLUE,
     GREY,
@@ -46,13 +47,12 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     retried. `blocks` is what `nbkit.watch_loop()` found, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
-
     Taught in notebook 04.
     """
     rows = read_rows(answers)
-    zero = min(_begin(row, row.trace) for row in rows if row.trace)
+    zero = min(_begin(row) for row in rows if row.trace)
     few = len(rows) <= _LABELLED_ROWS
-    right = max(_end(row.trace) for row in rows if row.trace) - zero
+    right = max(end_of(row) for row in rows if row.trace) - zero
     bands = _bands(blocks, zero, right)
     tried = [f" ({row.attempts} attempts)" if row.attempts > 1 else "" for row in rows]
     labels = [one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
@@ -86,7 +86,6 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     seconds since each answer's own start. A circle marks the first token, a square the last chunk.
 
     Raises `PlotError` for anything else, and if none of them was timed in this process.
-
     Taught in notebook 01.
     """
     rows = read_rows(answers)
@@ -112,23 +111,61 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _begin(row: Row, trace: Trace) -> float:
-    return min((trace.start, *row.attempt_starts))
+def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how many requests a batch allowed in flight under `max_concurrency="auto"`.
+
+    `run` is what `run_batch` returned, once awaited: an object whose `.steps` have `.time`
+    (readings of perf_counter) and `.limit`. The x axis counts seconds since the first step; signs
+    mark the cuts. `places`, how many the server works on at once, is drawn as a line if known.
+
+    Raises `PlotError` for anything else, and for a batch whose number was fixed.
+    Taught in notebook 06.
+    """
+    steps = list(getattr(run, "steps", ()))
+    if len(steps) < 2:
+        raise NotMeasured(
+            "This has no steps to draw", 'pass a batch that ran with max_concurrency="auto".'
+        )
+    times = [step.time - steps[0].time for step in steps]
+    limits = [step.limit for step in steps]
+    cuts = [
+        (time, before)
+        for time, (before, after) in zip(times[1:], pairwise(limits), strict=True)
+        if after < before
+    ]
+    with styled_axes(
+        ax,
+        "How many at once?",
+        "seconds since the start",
+        "requests in flight",
+        grid="y",
+        height=4.5,
+    ) as ax:
+        ax.step(times, limits, where="post", color=BLUE, linewidth=2.5, label="allowed in flight")
+        look: dict[str, Any] = {"color": VERMILION, "edgecolors": "black", "zorder": 4}
+        if cuts:
+            x, y = zip(*cuts, strict=True)
+            ax.scatter(x, y, s=110, marker="v", label="cut", **look)
+        if places is not None:
+            look = {"color": GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
+            ax.axhline(places, label="places there are", **look)
+        ax.set_xlim(left=0)
+        ax.set_ylim(0, 1.1 * max(*limits, places or 0))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
 
 
-def _end(trace: Trace) -> float:
-    """The last thing known to have happened."""
-    known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
-    return max(moment for moment in known if moment is not None)
+def _begin(row: Row) -> float:
+    return min((start_of(row), *row.attempt_starts))
 
 
 def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
     """When each phase of a request began and ended; phases that are not known are left out."""
-    first = trace.arrivals[0] if trace.arrivals else _end(trace)
+    first = trace.arrivals[0] if trace.arrivals else end_of(row)
     # An answer already made when it was wrapped had asked its model before the clock started.
     asked = min(max(trace.requested or trace.start, trace.start), first)
     spans = {
-        "earlier attempts": (_begin(row, trace), trace.start),
+        "earlier attempts": (_begin(row), trace.start),
         "queued or retrieving": (trace.start, asked),
         "waiting for the first token": (asked, first),
         "streaming": (first, trace.arrivals[-1] if trace.arrivals else first),
@@ -166,7 +203,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
         if row.trace is None:
             continue
         if row.state in signs:
-            end = _end(row.trace) - zero
+            end = end_of(row) - zero
             ends[row.state].append((end, place))
             if row.trace.arrivals:
                 stalls.append((place, row.trace.arrivals[-1] - zero, end))
@@ -201,7 +238,7 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
         if row.trace is not None and row.trace.arrivals:
             continue
         words = "not timed" if row.trace is None else "no text"
-        where = 0 if row.trace is None else _end(row.trace) - zero
+        where = 0 if row.trace is None else end_of(row) - zero
         write(ax, words, (where, place), (12, 0))
 
 
