@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from nbkit.displays.live_cell import COUNT_SECONDS, LiveCell
+from nbkit.displays.live_cell import LiveCell
 
 _STATIC = Path(__file__).parent / "static"
 _FIRST_CHECKPOINT = 128
@@ -50,7 +50,6 @@ class LiveWidget(anywidget.AnyWidget):
         self._frame = 1 / 25 if len(labels) <= 1 else 1 / 12
         self._stale: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._counting: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._sent, self._next_checkpoint = 0, _FIRST_CHECKPOINT
         self._mounted = 0
@@ -77,9 +76,8 @@ class LiveWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget, and the layout ipywidgets gave it, out of kernel and page."""
-        for timer in (self._timer, self._counting):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         layout = self.layout
         super().close()
         layout.close()
@@ -103,17 +101,8 @@ class LiveWidget(anywidget.AnyWidget):
         if self._sent >= self._next_checkpoint:
             self._next_checkpoint = 2 * self._sent
             self.checkpoint = self._whole()
-        if self._counting is None and any(cell.owes_count for cell in self.cells):
-            self._counting = self._loop.call_later(COUNT_SECONDS, self._count)
         now = time.perf_counter()
         self._due = begins + max(self._frame, _REST * (now - begins))
-
-    def _count(self) -> None:
-        """Tell the counts that are behind, in case nothing more comes for a while."""
-        self._counting = None
-        for index, cell in enumerate(self.cells):
-            if cell.owes_count:
-                self._touch(index)
 
     def _clock(self) -> float:
         return round(time.perf_counter() - self._began, 2)

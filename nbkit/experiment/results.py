@@ -56,7 +56,7 @@ class Experiment:
 
     @classmethod
     def latest(cls) -> "Experiment":
-        """The newest experiment of this process, also one stopped half-way; or `ExperimentError`."""
+        """The newest experiment of this process, also one that was stopped."""
         if cls._latest is None:
             raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
         return cls._latest
