@@ -63,7 +63,10 @@ def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
     row = {
         "label": point.label,
         point.kind: point.load,
-        **{name: getattr(point, name) for name in ("asked", "ramp", "n", "errors")},
+        "asked": len(point.rows),
+        "ramp": sum(row.complete and row.ramp for row in point.rows),
+        "n": point.n,
+        "errors": sum(not row.complete for row in point.rows),
         **{f"ttft_{name}": getattr(ttft, name) for name in ("p50", "p90", "p99")},
         "tpot_p50": tpot.p50,
         **{f"end_to_end_{name}": getattr(whole, name) for name in ("p50", "p90", "p99")},

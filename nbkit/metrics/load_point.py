@@ -23,24 +23,9 @@ class LoadPoint:
     rows: list[Row]
 
     @property
-    def asked(self) -> int:
-        """Requests that were made."""
-        return len(self.rows)
-
-    @property
     def n(self) -> int:
         """Complete answers with text, after the ramp: what latency figures rest on."""
         return sum(row.counts for row in self.rows)
-
-    @property
-    def ramp(self) -> int:
-        """Complete answers left out of the figures, because they met an idle server."""
-        return sum(row.complete and row.ramp for row in self.rows)
-
-    @property
-    def errors(self) -> int:
-        """Requests that are in no latency figure: failed, cut, without text, slept through."""
-        return self.asked - sum(row.complete for row in self.rows)
 
     @property
     def seconds(self) -> float:

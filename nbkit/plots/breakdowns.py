@@ -9,26 +9,17 @@ from matplotlib.axes import Axes
 from nbkit.metrics.load_point import read_points
 from nbkit.metrics.percentiles import enough_for
 from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
-from nbkit.plots.style import (
-    BLUE,
-    ORANGE,
-    VERMILION,
-    duration,
-    name_rows,
-    one_line,
-    styled_axes,
-    write,
-)
+from nbkit.plots import style
 
 _PHASES: dict[str, dict[str, Any]] = {
-    "made late, by this machine": {"facecolor": VERMILION},
+    "made late, by this machine": {"facecolor": style.VERMILION},
     "retrieval, and calls before the last": {
         "facecolor": "#E5E5E5",
         "hatch": "////",
         "edgecolor": "#888888",
     },
-    "wait for the first token": {"facecolor": ORANGE},
-    "streaming": {"facecolor": BLUE},
+    "wait for the first token": {"facecolor": style.ORANGE},
+    "streaming": {"facecolor": style.BLUE},
 }
 _BAND = 5.0
 """Percentile points to either side of the one that is drawn."""
@@ -48,7 +39,10 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     Raises `PlotError` for anything else, and where nothing is complete. Taught in notebook 08.
     """
     bars = [
-        (f"{one_line(label)}  {name}".strip(), np.mean([_phases(row) for row in chosen], axis=0))
+        (
+            f"{style.one_line(label)}  {name}".strip(),
+            np.mean([_phases(row) for row in chosen], axis=0),
+        )
         for label, rows in _groups(measured).items()
         for name, chosen in _ranked(rows)
     ]
@@ -65,7 +59,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
         looks = looks[1:]
         bars = [(name, [late + early, *rest]) for name, (late, early, *rest) in bars]
     title, height = "What is the waiting made of?", 2.6 + 0.5 * len(bars)
-    with styled_axes(
+    with style.styled_axes(
         ax, title, "seconds since the question", grid="x", height=height, texts=labels
     ) as ax:
         for place, (_, phases) in enumerate(bars):
@@ -74,8 +68,8 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
                 name = None if place else phase
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
-            write(ax, duration(left), (left, place), (8, 0))
-        name_rows(ax, labels)
+            style.write(ax, style.duration(left), (left, place), (8, 0))
+        style.name_rows(ax, labels)
         ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))
     return ax
 
@@ -86,7 +80,7 @@ def _groups(measured: Any) -> dict[str, list[Row]]:
         points = read_points(measured)
         several = len({point.load for point in points}) > 1
         return {
-            f"{one_line(point.label)}, {point.load:g}" if several else point.label: point.rows
+            f"{style.one_line(point.label)}, {point.load:g}" if several else point.label: point.rows
             for point in points
         }
     return {str(label): read_rows(group) for label, group in read_groups(measured).items()}

@@ -10,19 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from nbkit.metrics.requests import NotMeasured
-from nbkit.plots.style import (
-    BLUE,
-    GREY,
-    VERMILION,
-    duration,
-    label_colour,
-    name_rows,
-    one_line,
-    styled_axes,
-    write,
-)
+from nbkit.plots import style
 
-_IDEAL: dict[str, Any] = {"color": VERMILION, "linestyle": "--", "linewidth": 2.5}
+_IDEAL: dict[str, Any] = {"color": style.VERMILION, "linestyle": "--", "linewidth": 2.5}
 
 
 def compare(
@@ -43,27 +33,27 @@ def compare(
     first = median(next(iter(runs.values())))
     if ideal is not None:
         (ideal,) = _seconds("ideal", ideal)
-    labels = [one_line(label) for label in runs]
+    labels = [style.one_line(label) for label in runs]
     several = any(len(taken) > 1 for taken in runs.values())
     unit = "seconds" + (" (median; whisker: fastest to slowest)" if several else "")
     height = 2.2 + 0.7 * len(runs)
-    with styled_axes(
+    with style.styled_axes(
         ax, "How much faster is it?", unit, grid="x", height=height, texts=labels
     ) as ax:
         for place, taken in enumerate(runs.values()):
             middle = median(taken)
-            ax.barh(place, middle, 0.6, color=BLUE if place else GREY)
+            ax.barh(place, middle, 0.6, color=style.BLUE if place else style.GREY)
             if len(taken) > 1:
                 reach = [[middle - min(taken)], [max(taken) - middle]]
                 ax.errorbar(
-                    middle, place, xerr=reach, color=label_colour(ax), capsize=6, linewidth=2
+                    middle, place, xerr=reach, color=style.label_colour(ax), capsize=6, linewidth=2
                 )
             words = f"{first / middle:.1f} ×   " if place else ""
-            words += duration(middle)
-            write(ax, words, (max(taken), place), (10, 0), fontsize=15)
+            words += style.duration(middle)
+            style.write(ax, words, (max(taken), place), (10, 0), fontsize=15)
         if ideal is not None:
-            ax.axvline(ideal, label=f"ideal: {duration(ideal)}", **_IDEAL)
-        name_rows(ax, labels)
+            ax.axvline(ideal, label=f"ideal: {style.duration(ideal)}", **_IDEAL)
+        style.name_rows(ax, labels)
         # Room for what is written at the end of the longest bar.
         ax.set_xlim(0, 1.25 * max(ideal or 0, *(max(taken) for taken in runs.values())))
     return ax
@@ -103,7 +93,7 @@ def speedup(
     corners = sorted({1, limit, *numbers})
     ideal = "ideal" if slots is None else f"ideal, with {slots} slots at the model"
     title = "Where does asking more at once stop helping?"
-    with styled_axes(
+    with style.styled_axes(
         ax, title, "requests at once", "times as fast as one at a time", height=6
     ) as ax:
         ax.plot(corners, [min(n, limit) for n in corners], label=ideal, **_IDEAL)
@@ -112,14 +102,14 @@ def speedup(
             list(faster.values()),
             yerr=reach if any(len(taken) > 1 for taken in runs.values()) else None,
             fmt="o-",
-            color=BLUE,
+            color=style.BLUE,
             linewidth=2.5,
             markersize=10,
             capsize=6,
             label="measured",
         )
         for n, value in faster.items():
-            write(ax, f"{value:.1f} ×", (n, value), (10, -10), va="top")
+            style.write(ax, f"{value:.1f} ×", (n, value), (10, -10), va="top")
         ax.margins(0.1)
         ax.set_xscale("log", base=2)
         ax.set_yscale("log", base=2)

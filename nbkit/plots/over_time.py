@@ -10,32 +10,22 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from nbkit.metrics.requests import NotMeasured, Row, end_of, read_rows, start_of
-from nbkit.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    VERMILION,
-    duration,
-    label_colour,
-    name_rows,
-    one_line,
-    series,
-    sign,
-    styled_axes,
-    write,
-)
+from nbkit.plots import style
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
 _LABELLED_ROWS = 24
 _NAMED_CURVES = 7
 _PHASES: dict[str, dict[str, Any]] = {
-    "earlier attempts": {"facecolor": "white", "hatch": "xxxx", "edgecolor": GREY},
+    "earlier attempts": {"facecolor": "white", "hatch": "xxxx", "edgecolor": style.GREY},
     "queued or retrieving": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
-    "waiting for the first token": {"facecolor": ORANGE},
-    "streaming": {"facecolor": BLUE},
+    "waiting for the first token": {"facecolor": style.ORANGE},
+    "streaming": {"facecolor": style.BLUE},
 }
-_BLOCKED: dict[str, Any] = {"facecolor": (VERMILION, 0.3), "edgecolor": (VERMILION, 0.9)}
+_BLOCKED: dict[str, Any] = {
+    "facecolor": (style.VERMILION, 0.3),
+    "edgecolor": (style.VERMILION, 0.9),
+}
 
 
 def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axes:
@@ -55,8 +45,8 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     right = max(end_of(row) for row in rows if row.trace) - zero
     bands = _bands(blocks, zero, right)
     tried = [f" ({row.attempts} attempts)" if row.attempts > 1 else "" for row in rows]
-    labels = [one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
-    with styled_axes(
+    labels = [style.one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
+    with style.styled_axes(
         ax,
         "Where does the time go?",
         "seconds since the first request",
@@ -70,7 +60,7 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
         for place, (begin, end) in enumerate(bands):
             label = None if place else "event loop blocked"
             ax.axvspan(begin, end, hatch="\\\\", linewidth=0, zorder=3, label=label, **_BLOCKED)
-        name_rows(ax, labels)
+        style.name_rows(ax, labels)
         if few:
             _say_what_is_missing(ax, rows, zero)
         else:
@@ -89,17 +79,17 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     Taught in notebook 01.
     """
     rows = read_rows(answers)
-    labels = [f"{one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
+    labels = [f"{style.one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
     named = len(rows) <= _NAMED_CURVES
     title, xlabel = "When could you start reading?", "seconds since the question"
-    with styled_axes(ax, title, xlabel, "characters received", texts=labels) as ax:
+    with style.styled_axes(ax, title, xlabel, "characters received", texts=labels) as ax:
         for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
             trace = row.trace or Trace(start=0.0)
             if named:
-                look = {**series(place), "label": label}
+                look = {**style.series(place), "label": label}
             else:
                 told = None if place else count(len(rows), "answer")
-                look = {"color": BLUE, "linewidth": 1, "alpha": 0.5, "label": told}
+                look = {"color": style.BLUE, "linewidth": 1, "alpha": 0.5, "label": told}
             times = [0.0, *(arrival - trace.start for arrival in trace.arrivals)]
             ax.step(times, [0, *accumulate(trace.sizes)], where="post", **look)
             if named and trace.arrivals:
@@ -133,7 +123,7 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
         for time, (before, after) in zip(times[1:], pairwise(limits), strict=True)
         if after < before
     ]
-    with styled_axes(
+    with style.styled_axes(
         ax,
         "How many at once?",
         "seconds since the start",
@@ -141,13 +131,15 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
         grid="y",
         height=4.5,
     ) as ax:
-        ax.step(times, limits, where="post", color=BLUE, linewidth=2.5, label="allowed in flight")
-        look: dict[str, Any] = {"color": VERMILION, "edgecolors": "black", "zorder": 4}
+        ax.step(
+            times, limits, where="post", color=style.BLUE, linewidth=2.5, label="allowed in flight"
+        )
+        look: dict[str, Any] = {"color": style.VERMILION, "edgecolors": "black", "zorder": 4}
         if cuts:
             x, y = zip(*cuts, strict=True)
             ax.scatter(x, y, s=110, marker="v", label="cut", **look)
         if places is not None:
-            look = {"color": GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
+            look = {"color": style.GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
             ax.axhline(places, label="places there are", **look)
         ax.set_xlim(left=0)
         ax.set_ylim(0, 1.1 * max(*limits, places or 0))
@@ -190,12 +182,12 @@ def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> No
 def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
     halo = [withStroke(linewidth=3, foreground=ax.get_facecolor())]
     look: dict[str, Any] = {"s": size, "linewidths": 0.8, "zorder": 4, "clip_on": False}
-    ink = label_colour(ax)
+    ink = style.label_colour(ax)
     drawn = {**look, "s": 2 * size, "linewidths": 0, "color": ink, "path_effects": halo}
     signs: dict[str, dict[str, Any]] = {
         "stopped": {**look, "marker": "s", "color": "black", "edgecolors": "white"},
-        "failed": {**look, "marker": "X", "color": VERMILION, "edgecolors": "black"},
-        "truncated": {**drawn, "marker": sign("✂")},
+        "failed": {**look, "marker": "X", "color": style.VERMILION, "edgecolors": "black"},
+        "truncated": {**drawn, "marker": style.sign("✂")},
     }
     ends = defaultdict(list)
     retries, stalls = [], []
@@ -215,7 +207,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
     for state, points in ends.items():
         ax.scatter(*zip(*points, strict=True), label=state, **signs[state])
     if retries:
-        ax.scatter(*zip(*retries, strict=True), label="retried", marker=sign("↻"), **drawn)
+        ax.scatter(*zip(*retries, strict=True), label="retried", marker=style.sign("↻"), **drawn)
 
 
 def _bands(blocks: Any, zero: float, right: float) -> list[tuple[float, float]]:
@@ -239,7 +231,7 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
             continue
         words = "not timed" if row.trace is None else "no text"
         where = 0 if row.trace is None else end_of(row) - zero
-        write(ax, words, (where, place), (12, 0))
+        style.write(ax, words, (where, place), (12, 0))
 
 
 def _reading_times(trace: Trace | None) -> str:
@@ -247,4 +239,4 @@ def _reading_times(trace: Trace | None) -> str:
         return "not timed"
     if trace.ttft is None or trace.end_to_end is None:
         return trace.caption
-    return f"first text {duration(trace.ttft)}, all {duration(trace.end_to_end)}"
+    return f"first text {style.duration(trace.ttft)}, all {style.duration(trace.end_to_end)}"
