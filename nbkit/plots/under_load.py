@@ -1,11 +1,12 @@
 """Figures of what load does: where more stops paying, and how much of it keeps a promise."""
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from nbkit.metrics.intervals import Interval
 from nbkit.metrics.load_point import UNITS, LoadPoint, read_points
 from nbkit.metrics.percentiles import METRICS
 from nbkit.metrics.requests import NotMeasured
@@ -33,17 +34,15 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     ]
     with styled_axes(ax, title, "complete answers a second", ylabel, height=6, texts=labels) as ax:
         for place, (label, curve) in enumerate(zip(labels, curves.values(), strict=True)):
-            across = [point.throughput for point in curve]
-            spreads = [point.spread(metric) for point in curve]
-            up = [spread.p50 or 0.0 for spread in spreads]
-            ends = [spread.interval or (y, y) for spread, y in zip(spreads, up, strict=True)]
-            _curve(ax, place, across, up, ends, label)
-            for point, x, y in zip(curve, across, up, strict=True):
+            spreads = [(point.throughput, point.spread(metric)) for point in curve]
+            spots = [(x, spread.p50 or 0.0, spread.interval) for x, spread in spreads]
+            _curve(ax, place, spots, label)
+            for point, (x, y, _) in zip(curve, spots, strict=True):
                 # Curves often lie upon each other: every other one is labelled on its other side.
                 _beside(ax, f"{point.load:g}", x, y, right=place % 2 == 0, above=place % 2 == 1)
             if (at := knee_of(curve, metric)) is not None:
-                here, colour = curve.index(at), series(place)["color"]
-                ax.plot(across[here], up[here], "o", ms=24, mfc="none", mec=colour, mew=3)
+                (x, y, _), colour = spots[curve.index(at)], series(place)["color"]
+                ax.plot(x, y, "o", ms=24, mfc="none", mec=colour, mew=3)
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
         ax.margins(0.1)
@@ -79,11 +78,10 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
             told = None if place else "all complete answers"
             everything = [point.throughput for point, _ in mine]
             ax.plot(across, everything, ".:", color=GREY, linewidth=2, label=told)
-            up = [good.rate for _, good in mine]
-            ends = [good.rate_interval or (good.rate, good.rate) for _, good in mine]
             told = f"{one_line(name)}: within the promise ({_sizes([good.n for _, good in mine])})"
-            _curve(ax, place, across, up, ends, told)
-            for x, (_, good), y in zip(across, mine, up, strict=True):
+            spots = [(point.load, good.rate, good.rate_interval) for point, good in mine]
+            _curve(ax, place, spots, told)
+            for (_, good), (x, y, _) in zip(mine, spots, strict=True):
                 _beside(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
         ax.set_ylim(bottom=0)
         ax.margins(x=0.1)
@@ -103,18 +101,14 @@ def knee_of(curve: list[LoadPoint], metric: str = "end_to_end") -> LoadPoint | N
 
 
 def _curve(
-    ax: Axes,
-    place: int,
-    across: list[float],
-    up: list[float],
-    ends: Sequence[Sequence[float]],
-    label: str,
+    ax: Axes, place: int, spots: list[tuple[float, float, Interval | None]], label: str
 ) -> None:
     """Draw points with a whisker each, joined by a line."""
-    below = [max(y - low, 0.0) for y, (low, _) in zip(up, ends, strict=True)]
-    above = [max(high - y, 0.0) for y, (_, high) in zip(up, ends, strict=True)]
+    x, y, intervals = zip(*spots, strict=True)
+    ends = [interval or (at, at) for at, interval in zip(y, intervals, strict=True)]
+    low, high = np.transpose(ends)
     look = {**series(place), "marker": "o", "markersize": 9, "capsize": 5, "label": label}
-    ax.errorbar(across, up, yerr=[below, above], **look)
+    ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), **look)
 
 
 def _beside(ax: Axes, words: str, x: float, y: float, *, right: bool, above: bool) -> None:
