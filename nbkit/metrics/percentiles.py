@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbkit.metrics.intervals import FEWEST, Floats, Interval, Sample, median_interval
-from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows, start_of
+from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows
 from nbkit.wording import count
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def values_of(rows: Sequence[Row], metric: str) -> Spread:
         raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(METRICS)}.")
     values: list[float] = []
     groups: list[Hashable] = []
-    counting = sorted((row for row in rows if row.counts), key=start_of)
+    counting = sorted((row for row in rows if row.counts), key=lambda row: row.start)
     for row in counting:
         found = getattr(row.trace, metric)
         found = [] if found is None else found if metric == "gaps" else [found]

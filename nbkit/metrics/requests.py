@@ -48,6 +48,20 @@ class Row:
         trace = self.trace
         return self.state == "done" and bool(trace and trace.arrivals and not trace.suspended)
 
+    @property
+    def start(self) -> float:
+        """When its clock started (`time.perf_counter`); 0 if it was not timed."""
+        return self.trace.start if self.trace else 0.0
+
+    @property
+    def end(self) -> float:
+        """The last moment that is known of it (`time.perf_counter`); 0 if it was not timed."""
+        if self.trace is None:
+            return 0.0
+        trace = self.trace
+        known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
+        return max(moment for moment in known if moment is not None)
+
 
 class Window(NamedTuple):
     """The time of one run for which rates are given; readings of `time.perf_counter`."""
@@ -64,12 +78,12 @@ class Window(NamedTuple):
 
     def taken(self, row: Row) -> float:
         """How many seconds of it a request took."""
-        return max(min(end_of(row), self.end) - max(start_of(row), self.begin), 0.0)
+        return max(min(row.end, self.end) - max(row.start, self.begin), 0.0)
 
     def share(self, row: Row) -> float:
         """What share of a request belongs to it, 0 to 1."""
-        whole = end_of(row) - start_of(row)
-        return self.taken(row) / whole if whole > 0 else float(self.begin <= end_of(row))
+        whole = row.end - row.start
+        return self.taken(row) / whole if whole > 0 else float(self.begin <= row.end)
 
 
 def windows_of(rows: Sequence[Row]) -> list[Window]:
@@ -84,34 +98,20 @@ def windows_of(rows: Sequence[Row]) -> list[Window]:
             runs.setdefault((row.origin, row.repetition), []).append(row)
     windows = []
     for run in runs.values():
-        steady = [start_of(row) for row in run if not row.ramp]
+        steady = [row.start for row in run if not row.ramp]
         if not steady or len(steady) == len(run):
-            windows.append(Window(min(map(start_of, run)), max(map(end_of, run)), run))
+            windows.append(Window(min(row.start for row in run), max(row.end for row in run), run))
         else:
             windows.append(Window(min(steady), max(steady), run))
     return windows
-
-
-def start_of(row: Row) -> float:
-    """When a request's clock started (`time.perf_counter`); 0 if it was not timed."""
-    return row.trace.start if row.trace else 0.0
-
-
-def end_of(row: Row) -> float:
-    """The last moment that is known of a request (`time.perf_counter`); 0 if it was not timed."""
-    if row.trace is None:
-        return 0.0
-    trace = row.trace
-    known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
-    return max(moment for moment in known if moment is not None)
 
 
 def in_flight_together(rows: Sequence[Row]) -> int:
     """Tell how many requests were in flight when one began, itself included, on average."""
     if not rows:
         return 1
-    starts = sorted(map(start_of, rows))
-    ended = np.searchsorted(np.sort([end_of(row) for row in rows]), starts, side="right")
+    starts = sorted(row.start for row in rows)
+    ended = np.searchsorted(np.sort([row.end for row in rows]), starts, side="right")
     return round(float(np.mean(np.arange(1, len(starts) + 1) - ended)))
 
 

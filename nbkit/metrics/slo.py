@@ -13,14 +13,7 @@ from nbkit.metrics.intervals import (
     share_interval,
     too_few_questions,
 )
-from nbkit.metrics.requests import (
-    NotMeasured,
-    Row,
-    in_flight_together,
-    read_rows,
-    start_of,
-    windows_of,
-)
+from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows, windows_of
 from nbkit.streaming.trace import Trace
 
 
@@ -139,7 +132,7 @@ def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
     known = [row for row in rows if row.trace and not row.trace.suspended]
     if not known:
         raise NotMeasured("The clock was not running steadily for any of these", "measure again.")
-    steady = sorted((row for row in known if not row.ramp), key=start_of)
+    steady = sorted((row for row in known if not row.ramp), key=lambda row: row.start)
     if not steady:
         raise NotMeasured(
             "All of these are the first of their run, which met an idle server",

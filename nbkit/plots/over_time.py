@@ -9,7 +9,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from nbkit.metrics.requests import NotMeasured, Row, end_of, read_rows, start_of
+from nbkit.metrics.requests import NotMeasured, Row, read_rows
 from nbkit.plots import style
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
@@ -42,7 +42,7 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     rows = read_rows(answers)
     zero = min(_begin(row) for row in rows if row.trace)
     few = len(rows) <= _LABELLED_ROWS
-    right = max(end_of(row) for row in rows if row.trace) - zero
+    right = max(row.end for row in rows if row.trace) - zero
     bands = _bands(blocks, zero, right)
     tried = [f" ({row.attempts} attempts)" if row.attempts > 1 else "" for row in rows]
     labels = [style.one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
@@ -148,12 +148,12 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
 
 
 def _begin(row: Row) -> float:
-    return min((start_of(row), *row.attempt_starts))
+    return min((row.start, *row.attempt_starts))
 
 
 def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
     """When each phase of a request began and ended; phases that are not known are left out."""
-    first = trace.arrivals[0] if trace.arrivals else end_of(row)
+    first = trace.arrivals[0] if trace.arrivals else row.end
     # An answer already made when it was wrapped had asked its model before the clock started.
     asked = min(max(trace.requested or trace.start, trace.start), first)
     spans = {
@@ -195,7 +195,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
         if row.trace is None:
             continue
         if row.state in signs:
-            end = end_of(row) - zero
+            end = row.end - zero
             ends[row.state].append((end, place))
             if row.trace.arrivals:
                 stalls.append((place, row.trace.arrivals[-1] - zero, end))
@@ -230,7 +230,7 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
         if row.trace is not None and row.trace.arrivals:
             continue
         words = "not timed" if row.trace is None else "no text"
-        where = 0 if row.trace is None else end_of(row) - zero
+        where = 0 if row.trace is None else row.end - zero
         style.write(ax, words, (where, place), (12, 0))
 
 
