@@ -181,12 +181,11 @@ def dependence_of(values: Floats, together: int) -> float:
     variance = float(signs @ signs)
     if not variance:
         return 1.0
-    along = 0.0
-    for lag in range(1, min(together, len(values) - 1) + 1):
-        alike = float(signs[lag:] @ signs[:-lag]) / variance
-        # Signs about the sample's own median seem a little less alike than they are.
-        along += (1 - lag / (together + 1)) * (alike + 1 / len(values))
-    return max(1.0, 1 + 2 * along)
+    lags = np.arange(1, min(together, len(values) - 1) + 1)
+    alike = np.array([signs[lag:] @ signs[:-lag] for lag in lags]) / variance
+    # Signs about the sample's own median seem a little less alike than they are.
+    along = (1 - lags / (together + 1)) @ (alike + 1 / len(values))
+    return max(1.0, 1 + 2 * float(along))
 
 
 def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
@@ -195,13 +194,11 @@ def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
     The design effect of cluster samples (L. Kish, "Survey sampling", 1965).
     """
     n, share = len(hits), sum(hits) / len(hits)
-    members: dict[Hashable, list[bool]] = {}
-    for hit, group in zip(hits, groups, strict=True):
-        members.setdefault(group, []).append(hit)
-    if len(members) in (1, n) or share in (0, 1):
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    if len(places) in (1, n) or share in (0, 1):
         return 1.0
-    off = [sum(mine) - share * len(mine) for mine in members.values()]
-    spread = sum(one**2 for one in off) * len(members) / (len(members) - 1)
+    off = np.bincount([places[group] for group in groups], np.array(hits) - share)
+    spread = float(off @ off) * len(places) / (len(places) - 1)
     return max(1.0, spread / (n * share * (1 - share)))
 
 

@@ -150,14 +150,14 @@ def summary(answers: Any) -> Summary:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """Say what is not in the figures, and which figures n is too small for."""
-    timed = [row for row in rows if row.trace is not None]
-    suspended = sum(row.trace.suspended for row in timed if row.trace)
+    timed = [(row, row.trace) for row in rows if row.trace is not None]
+    suspended = sum(trace.suspended for _, trace in timed)
     failed = sum(row.state != "done" for row in rows)
-    silent = sum(row.state == "done" and not row.trace.arrivals for row in timed if row.trace)
+    silent = sum(row.state == "done" and not trace.arrivals for row, trace in timed)
     ramp = sum(row.complete and row.ramp for row in rows)
     counted = sum(row.counts for row in rows)
     lacks = values_of(rows, "ttft").lacks
-    models = sorted({row.trace.model for row in timed if row.trace and row.trace.model})
+    models = sorted({trace.model for _, trace in timed if trace.model})
     origins = list(dict.fromkeys(row.origin for row in rows if row.origin))
     said = {
         f"{count(failed, 'request')} not complete, and not in these figures.": failed,

@@ -83,7 +83,12 @@ def speedup(
     if slots is not None and slots < 1:
         raise NotMeasured(f"A model with {slots} slots answers nobody", "pass at least one slot.")
     numbers = sorted(runs)
-    alone = {n: _alone(sequential, n) for n in numbers}
+    given = sequential if isinstance(sequential, Mapping) else dict.fromkeys(numbers, sequential)
+    if missing := [n for n in numbers if n not in given]:
+        raise NotMeasured(
+            f"`sequential` has no duration for {missing[0]}", "give one for each number at once."
+        )
+    alone = {n: median(_seconds("sequential", given[n])) for n in numbers}
     faster = {n: alone[n] / median(runs[n]) for n in numbers}
     reach = [
         [value - alone[n] / max(runs[n]) for n, value in faster.items()],
@@ -97,17 +102,10 @@ def speedup(
         ax, title, "requests at once", "times as fast as one at a time", height=6
     ) as ax:
         ax.plot(corners, [min(n, limit) for n in corners], label=ideal, **_IDEAL)
-        ax.errorbar(
-            numbers,
-            list(faster.values()),
-            yerr=reach if any(len(taken) > 1 for taken in runs.values()) else None,
-            fmt="o-",
-            color=style.BLUE,
-            linewidth=2.5,
-            markersize=10,
-            capsize=6,
-            label="measured",
-        )
+        several = any(len(taken) > 1 for taken in runs.values())
+        look = {**style.series(0), "marker": "o", "markersize": 10, "capsize": 6}
+        ups, spread = list(faster.values()), reach if several else None
+        ax.errorbar(numbers, ups, yerr=spread, label="measured", **look)
         for n, value in faster.items():
             style.write(ax, f"{value:.1f} ×", (n, value), (10, -10), va="top")
         ax.margins(0.1)
@@ -141,13 +139,3 @@ def _seconds(label: Any, value: Any) -> list[float]:
         if not 0 < float(one) < math.inf:
             raise NotMeasured(f"{label!r} took {one} s", "pass durations above zero.")
     return [float(one) for one in seconds]
-
-
-def _alone(sequential: Any, n: int) -> float:
-    if isinstance(sequential, Mapping):
-        if n not in sequential:
-            raise NotMeasured(
-                f"`sequential` has no duration for {n}", "give one for each number at once."
-            )
-        sequential = sequential[n]
-    return median(_seconds("sequential", sequential))
