@@ -25,13 +25,6 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert first.before_call == pytest.approx(0.1)
 
 
-def test_an_older_file_counts_from_the_planned_arrival_too(tmp_path: Path) -> None:
-    """Format 1 had the clock start where a late request was sent: reading it sets that right."""
-    path = experiment([measurement(late=0.1)]).save(tmp_path / "run.jsonl")
-    path.write_text(path.read_text("utf-8").replace('_experiment":2', '_experiment":1'), "utf-8")
-    assert Experiment.load(path).results[0].trace.ttft == pytest.approx(0.6)
-
-
 def test_where_it_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~` is the home folder; a name of no file, or one that cannot be written, is a sentence."""
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -80,14 +73,14 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
         ('{"nbkit_journal":1}\n', "no experiment that nbkit saved"),
         (
             '{"nbkit_experiment":99}\n',
-            r"newer nbkit \(format 99, this one reads 2\) — update nbkit",
+            r"another nbkit \(format 99, this one reads 3\) — load it with that one",
         ),
         ('{"nbkit_experiment":"x"}\n', "no experiment that nbkit saved"),
-        ('{"nbkit_experiment":1}\n', "no experiment that nbkit saved"),
+        ('{"nbkit_experiment":3}\n', "no experiment that nbkit saved"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, message: str) -> None:
-    """Other files, and those of a newer version, are refused in words."""
+    """Other files, and those of another version, are refused in words."""
     path = tmp_path / "run.jsonl"
     path.write_text(content, "utf-8")
     with pytest.raises(ExperimentError, match=message):
@@ -104,13 +97,3 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         Experiment.load(path)
     with pytest.raises(ExperimentError, match="There is no file"):
         Experiment.load(tmp_path / "other.jsonl")
-
-
-def test_files_from_before_reasoning_was_counted(tmp_path: Path) -> None:
-    """A file without the count of reasoning tokens loads as before; with it, it comes back."""
-    one = measurement()
-    one.trace.reasoning_tokens = 2
-    path = experiment([one]).save(tmp_path / "run.jsonl")
-    assert Experiment.load(path).results[0].trace.tpot == pytest.approx(one.trace.tpot)
-    path.write_text(path.read_text("utf-8").replace('"reasoning_tokens":2,', ""), "utf-8")
-    assert Experiment.load(path).results[0].trace.reasoning_tokens == 0

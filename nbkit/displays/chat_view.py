@@ -50,9 +50,7 @@ class ChatView:
     """A chat on the screen: type into it, or `await chat.say("...")`; `end()` closes it.
 
     Awaiting the view itself waits until the chat is ended, by `end()` or by its End button. The
-    transcript is static output, kept in the notebook file turn by turn.
-
-    Taught in notebook 02.
+    transcript is static output, kept in the notebook file turn by turn. Taught in notebook 02.
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -97,7 +95,7 @@ class ChatView:
         self.write()
         html = f'<div data-nbkit="{self.widget.key}">(chat ended)</div>'
         self._slot.update({"text/plain": "(chat ended)", "text/html": html}, raw=True)
-        self.widget.settle("(chat ended)")
+        self.widget.make_way("(chat ended)")
 
     def add(self, message: str, answer: Answer) -> None:
         """Add a finished turn to the transcript."""
@@ -110,36 +108,25 @@ class ChatView:
 
     def _written(self) -> Bundle:
         """The transcript as static output; the page sees in it how many turns it holds."""
-        bundle = settled_chat(self.turns, self._note)
+        lost = count(self.conversation.forgotten, "message")
+        note = (
+            f"The model no longer sees the first {lost} of this conversation: its memory has no "
+            "room for more."
+        )
+        bundle = settled_chat(self.turns, note if self.conversation.forgotten else None)
         mark = f'data-nbkit="{self.widget.key}-turns" data-turns="{self.widget.finished}"'
         return {**bundle, "text/html": f"<div {mark}>{bundle['text/html']}</div>"}
-
-    @property
-    def _note(self) -> str | None:
-        number = self.conversation.forgotten
-        if not number:
-            return None
-        return (
-            f"The model no longer sees the first {count(number, 'message')} of this conversation: "
-            "its memory has no room for more."
-        )
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Do what the page asks for; what goes wrong is said there."""
         try:
-            match message.get("type"):
-                case "say":
-                    self.say(str(message.get("text")))
-                case "stop":
-                    self.stop()
-                case "clear":
-                    self.clear()
-                case "end":
-                    self.end()
-        except NbkitError as error:
-            self.widget.notice(str(error))
+            if message.get("type") == "say":
+                self.say(str(message.get("text")))
+            elif (asked := message.get("type")) in ("stop", "clear", "end"):
+                getattr(self, asked)()
         except Exception as error:  # noqa: BLE001 - nobody else would see it
-            self.widget.notice(whole_characters(f"{type(error).__name__}: {error}"))
+            name = "" if isinstance(error, NbkitError) else f"{type(error).__name__}: "
+            self.widget.notice(whole_characters(f"{name}{error}"))
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()
@@ -162,12 +149,10 @@ def chat(engine: Any) -> ChatView:
     """Talk with any of LlamaIndex's chat engines: input box, live answers, Stop, sources, Clear.
 
     One turn at a time. After a stop or an error the engine's memory holds what the screen shows,
-    the partial answer marked; where it does not (a message too long for the model, early messages
-    for which it has no room, a disk that is full), the screen says so. Other cells can run
-    meanwhile; `await` the view to wait until the chat is ended.
+    the partial answer marked; where it does not, the screen says so. Other cells can run meanwhile;
+    `await` the view to wait until the chat is ended.
 
     Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
-
     Taught in notebook 02.
     """
     conversation = Conversation(engine)

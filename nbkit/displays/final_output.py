@@ -1,8 +1,6 @@
-"""The static output a finished answer leaves in the notebook file.
+"""The static output a finished answer leaves in the notebook file; it needs no kernel."""
 
-It needs no kernel and no widget: it survives saving, reopening, GitHub and nbconvert.
-"""
-
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -19,8 +17,7 @@ _MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
 _FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
 _TABLE = "width: 100%; font-size: 1em"
 _CELL = "text-align: left; vertical-align: top; line-height: 1.5"
-# JupyterLab would set "$5 and $10" as mathematics, and `\href{javascript:...}` in a question or an
-# excerpt as a link that runs; these classes tell MathJax to leave all of it.
+# MathJax would set "$5 and $10" as mathematics, and `\href{javascript:...}` as a link that runs.
 _SETTLED = "nbkit-settled tex2jax_ignore mathjax_ignore"
 
 
@@ -49,9 +46,8 @@ def settled(answer: Answer) -> Bundle:
     # No script may run here, so no button: one click selects it all.
     copy = f'<pre style="user-select: all; white-space: pre-wrap">{escape(text)}</pre>'
     html = _html(answer) + (_folded("Markdown to copy", copy) if text else "")
-    sources = [
-        f"- `{row['name'].replace('`', '')}` {row['score']}" for row in source_rows(answer.sources)
-    ]
+    rows = source_rows(answer.sources)
+    sources = [f"- `{row['name'].replace('`', '')}` {row['score']}" for row in rows]
     return {
         "text/html": f'<div class="{_SETTLED}" style="{_FRAME}">{html}</div>',
         "text/markdown": "\n\n".join([without_html(text), _slanted(line), *sources]),
@@ -60,10 +56,10 @@ def settled(answer: Answer) -> Bundle:
 
 
 def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle:
-    """Several answers in one table; of a race, in the order in which they ended."""
+    """Several answers in one table; of a race, whole ones first, by how long they took."""
     rows = list(answers.items())
     if race:
-        rows.sort(key=lambda row: _finish(row[1]))
+        rows.sort(key=lambda row: (row[1].state != "done", row[1].trace.end_to_end or math.inf))
     longest = max((answer.trace.end_to_end or 0.0 for answer in answers.values()), default=0.0)
     cells = [
         f'<tr><th scope="row" style="{_CELL}; width: 20%">{escape(name)}</th>'
@@ -76,18 +72,17 @@ def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle
 
 def settled_chat(turns: Sequence[tuple[str, Answer]], note: str | None = None) -> Bundle:
     """A transcript: a note on it, what was said, and each answer with its caption and sources."""
-    parts = [f"<p><em>{escape(note)}</em></p>"] if note else []
-    parts += [
+    parts = [
         f'<p style="margin: 0.8em 0 0.3em"><strong>{escape(said)}</strong></p>'
         f'<div style="{_FRAME}">{_html(answer)}</div>'
         for said, answer in turns
     ]
-    text = _as_text(turns)
-    return {
-        "text/html": f'<div class="{_SETTLED}">{"".join(parts)}</div>',
-        "text/markdown": "\n\n".join([*([_slanted(note)] if note else []), text["text/markdown"]]),
-        "text/plain": "\n\n".join([*([note] if note else []), text["text/plain"]]),
-    }
+    bundle = {"text/html": "".join(parts), **_as_text(turns)}
+    if note:
+        bundle["text/html"] = f"<p><em>{escape(note)}</em></p>{bundle['text/html']}"
+        bundle["text/markdown"] = f"{_slanted(note)}\n\n{bundle['text/markdown']}"
+        bundle["text/plain"] = f"{note}\n\n{bundle['text/plain']}"
+    return {**bundle, "text/html": f'<div class="{_SETTLED}">{bundle["text/html"]}</div>'}
 
 
 def _as_text(named: Sequence[tuple[str, Answer]]) -> Bundle:
@@ -102,12 +97,6 @@ def _as_text(named: Sequence[tuple[str, Answer]]) -> Bundle:
     }
 
 
-def _finish(answer: Answer) -> tuple[bool, float]:
-    """Sort key of a race: whoever gave a whole answer, by how long it took."""
-    took = answer.trace.end_to_end
-    return (answer.state != "done", float("inf") if took is None else took)
-
-
 def _shown(text: str) -> str:
     if len(text) <= SHOWN:
         return text
@@ -120,14 +109,12 @@ def _slanted(line: str) -> str:
 
 def _html(answer: Answer) -> str:
     status = "<br>".join(escape(part) for part in caption(answer).splitlines())
-    sources = ""
-    if rows := source_rows(answer.sources):
-        items = "".join(
-            f"<li><code>{escape(row['name'])}</code> {row['score']}<br>"
-            f"{escape(row['excerpt'])}</li>"
-            for row in rows
-        )
-        sources = _folded(count(len(rows), "source"), f"<ol>{items}</ol>")
+    items = [
+        f"<li><code>{escape(row['name'])}</code> {row['score']}<br>{escape(row['excerpt'])}</li>"
+        for row in source_rows(answer.sources)
+    ]
+    sources = f"<ol>{''.join(items)}</ol>"
+    sources = _folded(count(len(items), "source"), sources) if items else ""
     return (
         f'<div class="nbkit-text">{to_html(_shown(answer.text))}</div>'
         f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{sources}'

@@ -19,24 +19,22 @@ class GridView(RunningView[dict[str, Answer]]):
     """A running display of several answers: `await` it for all of them by label, or `stop()` it.
 
     An answer that failed is in its place, with its `.error`, beside the others.
-
     Taught in notebook 05.
     """
 
     def __init__(self, streams: Mapping[str, TokenStream], *, race: bool = False) -> None:
         self.streams = dict(streams)
         self._race = race
-        self._screen = open_screen([*self.streams], self._hear, race=race)
+        self._screen = open_screen(
+            [*self.streams], lambda message: self.stop(message.get("index")), race=race
+        )
         super().__init__(self._show())
 
     @property
     def answers(self) -> dict[str, Answer]:
         """The answers that have settled so far, by label."""
-        return {
-            label: tokens.answer
-            for label, tokens in self.streams.items()
-            if tokens.answer is not None
-        }
+        ended = {label: tokens.answer for label, tokens in self.streams.items()}
+        return {label: answer for label, answer in ended.items() if answer is not None}
 
     def stop(self, which: int | str | None = None) -> None:
         """End all of them, or one, given by label or number; what has arrived is kept."""
@@ -44,16 +42,9 @@ class GridView(RunningView[dict[str, Answer]]):
             if which is None or which in (number, label):
                 tokens.cancel()
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        self.stop(message.get("index"))
-
     async def _show(self) -> None:
-        await asyncio.gather(
-            *(
-                follow(tokens, self._screen, number)
-                for number, tokens in enumerate(self.streams.values())
-            )
-        )
+        numbered = enumerate(self.streams.values())
+        await asyncio.gather(*(follow(tokens, self._screen, place) for place, tokens in numbered))
         self._screen.settle(settled_grid(self.answers, race=self._race))
 
     def _result(self) -> dict[str, Answer]:
@@ -68,13 +59,10 @@ def show_all(sources: Mapping[str, Any] | Iterable[Any], *, race: bool = False) 
     """Show several answers side by side while they stream, all started at once.
 
     `sources` maps labels to whatever `nbkit.stream` takes; without labels they are numbered from
-    "1". `race=True` adds a lane for each on one clock and the order in which they ended: blocking
-    against streaming, one model against another. Each has a Stop of its own, and there is one for
-    all. `await` the view for the answers, a dict by label in the order given.
+    "1". `race=True` adds a lane for each on one clock and the order in which they ended. Each has a
+    Stop of its own, and there is one for all. `await` the view for the answers, a dict by label.
 
-    Raises `StreamMisused`, naming the right call, for an empty or wrong argument; coroutines that
-    were given are closed then.
-
+    Raises `StreamMisused`, naming the right call, for an empty or wrong argument.
     Taught in notebook 05.
     """
     given = _labelled(sources)

@@ -1,14 +1,11 @@
 """What the page knows of one stream, and the smallest message that brings it up to date."""
 
-import time
 from typing import Any
 
 from nbkit.displays.markdown import GrowingMarkdown
 
 SHOWN = 100_000
 """Characters of an answer that are put on a screen; the rest is in `Answer.text`."""
-COUNT_SECONDS = 0.25
-"""Seconds between two updates of the chunk count."""
 
 
 class LiveCell:
@@ -27,8 +24,6 @@ class LiveCell:
         self._arrived: list[str] = []
         self._room = SHOWN
         self._chunks = 0
-        self._told = 0
-        self._count_due = 0.0
         self._markdown = GrowingMarkdown()
         self._version = 0
         self._finished = 0
@@ -37,6 +32,7 @@ class LiveCell:
     def add(self, chunk: str) -> None:
         """Take a chunk for the next update."""
         self._chunks += 1
+        self._news["chunks"] = self._chunks
         if len(chunk) > self._room and "shown" not in self._facts:
             self._news["shown"] = SHOWN
         if self._room > 0:
@@ -48,11 +44,6 @@ class LiveCell:
         """Whether its stream is over."""
         return "caption" in self._facts or "caption" in self._news
 
-    @property
-    def owes_count(self) -> bool:
-        """More chunks have come than were sent to the page."""
-        return self._told != self._chunks
-
     def tell(self, **facts: Any) -> None:
         """Take facts for the next update: state, ttft, sources, caption, ..."""
         self._news.update(facts)
@@ -62,9 +53,6 @@ class LiveCell:
         if self._arrived:
             self._markdown.add("".join(self._arrived))
             self._arrived.clear()
-        if self.owes_count and (now := time.monotonic()) >= self._count_due:
-            self._count_due = now + COUNT_SECONDS
-            self._told = self._news["chunks"] = self._chunks
         self._facts.update(self._news)
         news, self._news = self._news, {}
         self._version += 1

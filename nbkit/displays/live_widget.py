@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import anywidget
 import traitlets
 
-from nbkit.displays.live_cell import COUNT_SECONDS, LiveCell
+from nbkit.displays.live_cell import LiveCell
 from nbkit.loops.kernel import Place, this_place
 
 _STATIC = Path(__file__).parent / "static"
@@ -51,9 +51,9 @@ class _Page(NamedTuple):
 class LiveWidget(anywidget.AnyWidget):
     """Streams in the page, brought up to date by one message a frame for all of them.
 
-    Each update is an increment, so bytes stay linear in the text. A view is deaf until it is
-    mounted and messages can be lost, so everything is also in the `checkpoint` trait, renewed each
-    time the bytes sent have doubled, and a view that sees a gap asks for all of it.
+    A view gets nothing until it is mounted and messages can be lost, so everything is also in the
+    `checkpoint` trait, renewed each time the bytes sent have doubled, and a view that sees a gap
+    asks for all of it.
     """
 
     _esm = script("stream_cell.js", "grid.js")
@@ -76,7 +76,6 @@ class LiveWidget(anywidget.AnyWidget):
         self._frame = 1 / 25 if len(labels) <= 1 else 1 / 12
         self._stale: dict[int, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._counting: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._sent, self._next_checkpoint = 0, _FIRST_CHECKPOINT
         self._place = this_place()
@@ -102,7 +101,7 @@ class LiveWidget(anywidget.AnyWidget):
         """Whether a page has it."""
         return bool(self._pages)
 
-    def settle(self, text: str) -> None:
+    def make_way(self, text: str) -> None:
         """Let the page look for the static output that has been sent to take this place.
 
         `text` is what the widget shows where there are no widgets.
@@ -128,9 +127,8 @@ class LiveWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget, and the layout ipywidgets gave it, out of kernel and page."""
-        for timer in (self._timer, self._counting):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         _open.discard(self)
         layout = self.layout
         super().close()
@@ -155,24 +153,14 @@ class LiveWidget(anywidget.AnyWidget):
         if self._sent >= self._next_checkpoint:
             self._next_checkpoint = 2 * self._sent
             self.checkpoint = self._whole()
-        if self._counting is None and any(cell.owes_count for cell in self.cells):
-            self._counting = self._loop.call_later(COUNT_SECONDS, self._count)
         now = time.perf_counter()
         self._due = begins + max(self._frame, _REST * (now - begins))
-
-    def _count(self) -> None:
-        """Tell the counts that are behind, in case nothing more comes for a while."""
-        self._counting = None
-        for index, cell in enumerate(self.cells):
-            if cell.owes_count:
-                self._touch(index)
 
     def _clock(self) -> float:
         return round(time.perf_counter() - self._began, 2)
 
     def _whole(self) -> dict[str, Any]:
-        cells = [cell.whole() for cell in self.cells]
-        return {"t": self._clock(), "cells": cells}
+        return {"t": self._clock(), "cells": [cell.whole() for cell in self.cells]}
 
     def _hear(self, _widget: Any, message: Any, _buffers: Any) -> None:
         """Take a message of the page; some front ends deliver it in another thread."""

@@ -29,11 +29,10 @@ _PLAIN = "\x01"
 _IMAGE = re.compile(r'<img [^>]*?alt="([^"]*)"[^>]*>')
 # A pair of dollars is mathematics by pandoc's rule (no space just inside, no digit just after) if
 # it holds a sign of TeX between: "$3 and ¥7, 人民币$" holds none. `$$` always is.
-_TEX = re.compile(
-    r"(?<![\\$])(?:\$\$[^$]+\$\$"
-    r"|\$(?=[^\s$])[^$`\n]*[\\^_{][^$`\n]*(?<=[^\s\\])\$)(?![\d$])"
+_TEX_OR_MONEY = re.compile(
+    r"((?<![\\$])(?:\$\$[^$]+\$\$"
+    r"|\$(?=[^\s$])[^$`\n]*[\\^_{][^$`\n]*(?<=[^\s\\])\$)(?![\d$]))|(?<!\\)\$"
 )
-_MONEY = re.compile(r"(?<!\\)\$")
 _DOLLAR = "\ufdd0"
 """Stands for a dollar that is money while Markdown is parsed; Unicode keeps it for such uses."""
 _MATH = re.compile(r'<span data-math-style="(inline|display)"[^>]*>([^<]*)</span>')
@@ -48,16 +47,15 @@ def to_html(text: str) -> str:
     """Markdown as sanitised HTML: no raw HTML, no images, links only to http(s) and mail.
 
     CommonMark with tables and strikethrough; mathematics stays text; emphasis also closes next to
-    Chinese punctuation, where plain CommonMark leaves the asterisks standing.
+    Chinese punctuation.
     """
     return _clean(_parsed(text))
 
 
 def without_html(text: str) -> str:
-    """Markdown that shows what was said, and in which no front end finds anything to act on.
+    """Markdown in which no front end finds anything to act on: code stays letter for letter.
 
-    HTML, images and links to elsewhere than http(s) and mail become text; code stays letter for
-    letter.
+    HTML, images and links to elsewhere than http(s) and mail become text.
     """
     text = _encodable(text)
     blocks = _ADDRESS_AND_CODE.search(text) is not None
@@ -76,7 +74,7 @@ def without_html(text: str) -> str:
 def _inert(markdown: str) -> str:
     """Put out of effect all that `_as_text` will change, without moving a character.
 
-    A tag or a link hides the backticks within it: once it is text, they may begin or end code.
+    The backticks inside a tag or a link begin no code; once it is text, they may.
     """
     links = _OTHER_LINK.sub(f"]{_PLAIN}", markdown)
     return _LESS_THAN.sub(lambda found: found[0][:-1] + _PLAIN, links).replace("![", f"!{_PLAIN}")
@@ -122,8 +120,7 @@ def _code_in(text: str, *, only_blocks: bool = False) -> list[tuple[int, int]]:
 class GrowingMarkdown:
     """Markdown that is still being written: finished blocks are rendered once and then frozen.
 
-    Later text can change a block no more once another block has begun on a complete line, so only
-    the last one, the open block, is rendered again as it grows: the work stays linear.
+    A block is finished once another has begun on a complete line: no later text can change it.
     """
 
     def __init__(self) -> None:
@@ -165,19 +162,9 @@ def _parsed(text: str) -> str:
 def _rendered(text: str) -> str:
     # Each `\\(` and `\\[` is searched for to the end of the text each time: quadratic time.
     latex = text.count("\\(") + text.count("\\[") < _MOST_LATEX
-    html: str = comrak.render_markdown(_money_aside(text), **_options(latex))
-    return html.replace(_DOLLAR, "$").replace(quote(_DOLLAR), "$") if "$" in text else html
-
-
-def _money_aside(text: str) -> str:
-    """Put dollars that are no mathematics out of the parser's sight; no line moves."""
-    if "$" not in text:
-        return text
-    done, parts = 0, []
-    for math in _TEX.finditer(text):
-        parts += [_MONEY.sub(_DOLLAR, text[done : math.start()]), math[0]]
-        done = math.end()
-    return "".join([*parts, _MONEY.sub(_DOLLAR, text[done:])])
+    aside = _TEX_OR_MONEY.sub(lambda found: found[1] or _DOLLAR, text)
+    html: str = comrak.render_markdown(aside, **_options(latex))
+    return html.replace(_DOLLAR, "$").replace(quote(_DOLLAR), "$")
 
 
 def _encodable(text: str) -> str:
@@ -191,10 +178,7 @@ def _as_typed(math: re.Match[str]) -> str:
 
 
 def _shallow(html: str) -> str:
-    """HTML without the tags nested too deep: the sanitiser's time grows with the depth squared.
-
-    Unguarded, 60 kB of nested emphasis held the kernel for half a minute.
-    """
+    """HTML without the tags nested too deep: the sanitiser's time grows with the depth squared."""
     if html.count("<") < _DEEPEST:
         return html
     depth = 0

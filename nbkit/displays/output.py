@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from nbkit.displays.final_output import Bundle, caption, source_rows
 from nbkit.displays.live_widget import Hear, LiveWidget
@@ -13,55 +13,30 @@ from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
 
 
-class Screen(Protocol):
-    """What a view needs of the place where it shows its streams, identified by their index."""
-
-    def add(self, index: int, chunk: str, **facts: Any) -> None:
-        """Show a chunk of one stream, and facts that came with it."""
-
-    def tell(self, index: int, **facts: Any) -> None:
-        """Show facts about one stream."""
-
-    def settle(self, bundle: Bundle) -> None:
-        """Leave static output in place of what was live."""
-
-    def repeat(self) -> None:
-        """Make sure that the cell which waited has the static output."""
-
-
-class CellOutput:
+class CellOutput(LiveWidget):
     """A cell's output: a live widget, replaced by static output when its streams settle."""
 
     def __init__(self, labels: Sequence[str], hear: Hear, *, race: bool = False) -> None:
         from IPython.display import display
 
-        self._place = this_place()
-        self._settled: Bundle = {}
-        self._live = LiveWidget(labels, hear, race=race)
-        self._slot: Any = display(self._live, display_id=True)  # type: ignore[no-untyped-call]
-
-    def add(self, index: int, chunk: str, **facts: Any) -> None:
-        """Show a chunk now, or in the next frame."""
-        self._live.add(index, chunk, **facts)
-
-    def tell(self, index: int, **facts: Any) -> None:
-        """Show facts now, or in the next frame."""
-        self._live.tell(index, **facts)
+        super().__init__(labels, hear, race=race)
+        self._bundle: Bundle = {}
+        self._slot: Any = display(self, display_id=True)  # type: ignore[no-untyped-call]
 
     def settle(self, bundle: Bundle) -> None:
         """Replace the widget by output that needs no kernel."""
-        html = f'<div data-nbkit="{self._live.key}">{bundle["text/html"]}</div>'
-        self._settled = {**bundle, "text/html": html}
-        self._slot.update(self._settled, raw=True)
-        self._live.settle(bundle["text/plain"])
-        if not self._live.is_seen:
+        html = f'<div data-nbkit="{self.key}">{bundle["text/html"]}</div>'
+        self._bundle = {**bundle, "text/html": html}
+        self._slot.update(self._bundle, raw=True)
+        self.make_way(bundle["text/plain"])
+        if not self.is_seen:
             _unseen.add(self)
 
     def repeat(self) -> None:
         """Send it again if a later cell runs: nbclient reads the running cell's output only."""
         _unseen.discard(self)
         if this_place() != self._place:
-            self._slot.update(self._settled, raw=True)
+            self._slot.update(self._bundle, raw=True)
 
 
 _unseen: set[CellOutput] = set()
@@ -106,13 +81,13 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> Screen:
-    """Return the place where this process can show streams."""
+def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> CellOutput | Terminal:
+    """Where this process can show streams."""
     in_cell = kernel_shell() is not None and has_widgets()
     return CellOutput(labels, hear, race=race) if in_cell else Terminal(labels)
 
 
-async def follow(tokens: TokenStream, screen: Screen, index: int) -> Answer | None:
+async def follow(tokens: TokenStream, screen: LiveWidget | Terminal, index: int) -> Answer | None:
     """Show one stream to its end; returns its answer, `None` only if it could not settle."""
     trace = tokens.trace
 
@@ -135,7 +110,6 @@ async def follow(tokens: TokenStream, screen: Screen, index: int) -> Answer | No
     finally:
         announcing.cancel()
         if tokens.answer is not None:
-            took = trace.end_to_end
-            line = caption(tokens.answer)
-            screen.tell(index, state=tokens.answer.state, caption=line, took=took)
+            settled = {"state": tokens.answer.state, "caption": caption(tokens.answer)}
+            screen.tell(index, took=trace.end_to_end, **settled)
     return tokens.answer

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from tqdm.auto import tqdm
 
 _FRAME_SECONDS = 0.1
-_LOOK: dict[str, Any] = {"unit": "item", "mininterval": 0, "miniters": 1}
 Progress = bool | Callable[[int, int | None, object], None]
 
 
@@ -33,16 +32,14 @@ def shown(progress: Progress, total: int | None) -> Iterator[Hear]:
 
 
 def _calling(call: Callable[[int, int | None, object], None], total: int | None) -> Hear:
-    done = 0
-    broken = False
+    done, broken = 0, False
 
     def hear(item: object, *, failed: bool, retried: bool) -> None:
         nonlocal done, broken
         done += 1
-        if broken:
-            return
         try:
-            call(done, total, item)
+            if not broken:
+                call(done, total, item)
         except Exception as error:  # noqa: BLE001 - a display must not cost the answers
             broken = True
             warnings.warn(
@@ -57,20 +54,18 @@ def _bar(total: int | None) -> Iterator[Hear]:
     bar, slot = _put_up(total)
     loop = asyncio.get_running_loop()
     counts = {"failed": 0, "retried": 0}
-    unpainted = 0
     painting: asyncio.TimerHandle | None = None
 
     def paint() -> None:
-        nonlocal unpainted, painting
-        bar.set_postfix(counts, refresh=False)
-        bar.update(unpainted)
-        unpainted, painting = 0, None
+        nonlocal painting
+        painting = None
+        bar.set_postfix(counts)
 
     def hear(item: object, *, failed: bool, retried: bool) -> None:
-        nonlocal unpainted, painting
+        nonlocal painting
         counts["failed"] += failed
         counts["retried"] += retried
-        unpainted += 1
+        bar.n += 1
         # tqdm's own throttle drops the last of a burst until there is another update.
         painting = painting or loop.call_later(_FRAME_SECONDS, paint)
 
@@ -89,8 +84,8 @@ def _bar(total: int | None) -> Iterator[Hear]:
 def _put_up(total: int | None) -> tuple[Any, Any]:
     """Show a bar; in a notebook, where it is a widget, also give the place it was put in."""
     if all(cls.__module__ != "tqdm.notebook" for cls in tqdm.__mro__):
-        return tqdm(total=total, **_LOOK), None
+        return tqdm(total=total, unit="item"), None
     from IPython.display import display
 
-    bar = tqdm(total=total, display=False, **_LOOK)
+    bar = tqdm(total=total, display=False, unit="item")
     return bar, display(bar.container, display_id=True)  # type: ignore[no-untyped-call]

@@ -14,7 +14,6 @@ class StreamView(RunningView[Answer]):
 
     Raises what the stream raises (`StreamBroken`, `AnswerTruncated`, `StreamMisused`) when it is
     awaited; the partial answer stays on the screen and in `.answer` either way.
-
     Taught in notebook 01.
     """
 
@@ -53,11 +52,9 @@ def show(source: Any) -> StreamView:
 
     Takes whatever `nbkit.stream` takes, and starts reading at once: `await` the view to wait for
     the `Answer`, or leave it running and use the next cell. The finished answer stays in the
-    notebook as plain output. Running the cell again stops the view that still streams in it.
-    Outside a notebook the text goes to standard output.
+    notebook as plain output. Outside a notebook the text goes to standard output.
 
     Raises `StreamMisused`, naming the right call, where `nbkit.stream` would.
-
     Taught in notebook 01.
     """
     tokens = stream(source)

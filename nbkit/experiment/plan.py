@@ -63,10 +63,7 @@ def plan_of(
 def warm_up_of(
     runs: list[Run], questions: list[str], warmup: bool | int
 ) -> list[tuple[Target, str]]:
-    """Give who is asked which question before anything counts: all that will be asked, or so many.
-
-    A server that has read a prompt before is quicker with it; whoever asks first would pay for all.
-    """
+    """Who is asked which question before anything counts: all that will be asked, or so many."""
     asked: dict[Target, dict[str, None]] = {}
     for run in runs:
         once = dict.fromkeys(questions[place] for place in run.order)

@@ -17,7 +17,6 @@ from nbkit.experiment.table import (
 )
 from nbkit.experiment.verdicts import Comparison, compared
 from nbkit.metrics.load_point import Kind, LoadPoint
-from nbkit.metrics.percentiles import METRICS
 from nbkit.metrics.requests import read_rows
 from nbkit.metrics.slo import SLO
 from nbkit.wording import count
@@ -38,10 +37,7 @@ def _figure(value: float) -> str:
 
 @dataclass
 class Experiment:
-    """What `nbkit.measure` found: `table()`, `plot()`, `compare()`, `save()`.
-
-    Taught in notebook 08.
-    """
+    """What `nbkit.measure` found: table, figure, verdicts, file. Taught in notebook 08."""
 
     kind: Kind
     """What the loads are: requests kept in flight, or arrivals a second."""
@@ -58,17 +54,9 @@ class Experiment:
 
     _latest: ClassVar["Experiment | None"] = None
 
-    @staticmethod
-    def begin(experiment: "Experiment") -> None:
-        """Make an experiment the one that `latest` gives."""
-        Experiment._latest = experiment
-
     @classmethod
     def latest(cls) -> "Experiment":
-        """The newest experiment of this process, also one that was stopped half-way.
-
-        Raises `ExperimentError` if there is none.
-        """
+        """The newest experiment of this process, also one that was stopped."""
         if cls._latest is None:
             raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
         return cls._latest
@@ -94,10 +82,7 @@ class Experiment:
         return failures_of(self.results)
 
     def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
-        """The requests of a label, at a load, or both.
-
-        Raises `ExperimentError` for a label or a load that was not measured.
-        """
+        """The requests of a label, at a load, or both; `ExperimentError` if not measured."""
         if label is not None and label not in self.labels:
             raise ExperimentError(f"There is no {label!r} here", f"choose one of {self.labels}.")
         if at is not None and at not in self.loads:
@@ -121,13 +106,12 @@ class Experiment:
     def table(self, slo: SLO | None = None) -> "pd.DataFrame":
         """One row per label and load; times in seconds, rates per second.
 
-        `asked` requests; `ramp` of them met an idle server and are left out, `n` others are
-        complete (all latency figures are of these), `errors` are the rest. Median, p90 and p99 of
-        TTFT and end-to-end latency, median TPOT; `throughput` in answers a second, `tokens_per_s`
-        and the requests `in_flight` on average, while the load was full. With an SLO also
-        `slo_share`, the share that met it of `slo_n` requests (errors are among these), and
-        `goodput`, how many a second did. What n is too small for (p90 below 10, p99 below 100) or
-        the server did not report is <NA>, and where that is so in all rows, the column is left out.
+        Of the `asked` requests `ramp` met an idle server and are left out, `n` others are complete
+        (all latency figures are of these), `errors` are the rest. `throughput`, `tokens_per_s` and
+        the mean number `in_flight` are of the time while the load was full. With an SLO also
+        `slo_share`, the share of `slo_n` requests (errors included) that met it, and `goodput`, how
+        many a second did. What n is too small for or the server did not report is <NA>; a column
+        without any figure is left out.
         """
         import pandas as pd
 
@@ -143,15 +127,11 @@ class Experiment:
 
         `metric` is "ttft", "tpot", "gaps" or "end_to_end". If several loads were measured, `at`
         names one; a pair of loads compares a at the first with b at the second. The verdict rests
-        on the 95 % interval of the ratio, question by question where both were asked the same, see
-        `nbkit.metrics.intervals.ratio_interval`.
+        on the 95 % interval of the ratio (`nbkit.metrics.intervals.ratio_interval`).
 
-        Raises `ExperimentError` for labels, metrics and loads that were not measured.
+        Raises `ExperimentError` for labels and loads that were not measured, `NotMeasured` for
+        unknown metrics and for sides without figures.
         """
-        if metric not in METRICS:
-            raise ExperimentError(
-                f"There is no metric {metric!r}", f"choose one of {list(METRICS)}."
-            )
         if at is None and len(self.loads) > 1:
             raise ExperimentError(
                 f"{self.kind.capitalize()} was {listed(self.loads)}",
@@ -159,20 +139,16 @@ class Experiment:
             )
         loads = at if isinstance(at, tuple) else (at, at)
         sides = [self.requests_of(label, load) for label, load in zip((a, b), loads, strict=True)]
-        names = [
-            label if loads[0] == loads[1] else f"{label} at {load:g}"
-            for label, load in zip((a, b), loads, strict=True)
-        ]
+        names = [a, b] if loads[0] == loads[1] else [f"{a} at {loads[0]:g}", f"{b} at {loads[1]:g}"]
         return compared(names, [read_rows(side) if side else [] for side in sides], metric)
 
     def plot(
         self, *, metric: str | None = None, slo: SLO | None = None, ax: "Axes | None" = None
     ) -> "Axes":
-        """Draw the figure that fits what was measured.
+        """Draw what fits what was measured.
 
-        With `slo`, goodput against load (`plots.slo`); several loads, throughput against latency
-        with the knee marked (`plots.knee`); several labels, or a metric, how many had reached it by
-        when (`plots.ecdf`); otherwise what the waiting was made of (`plots.breakdown`).
+        `plots.slo` with `slo`, `plots.knee` of several loads, `plots.ecdf` of several labels or of
+        a metric, otherwise `plots.breakdown`.
         """
         from nbkit import plots
 
@@ -188,22 +164,21 @@ class Experiment:
     def save(self, path: str | Path, *, text: bool = False) -> Path:
         """Write it to a file of JSON lines: parameters, versions and machine, then the requests.
 
-        No key is written, and unless `text=True` neither are questions, answers, nor what servers
-        said about errors. A file of that name is replaced as a whole.
+        No key is written, and unless `text=True` no question, answer or server message either. A
+        file of that name is replaced as a whole.
 
         Raises `ExperimentError` if it cannot be written.
         """
-        header = {name: getattr(self, name) for name in ("kind", "planned", "parameters")}
-        header["environment"] = self.environment
-        if text:
-            header["questions"] = self.questions
+        names = ("kind", "planned", "parameters", "environment")
+        header = {name: getattr(self, name) for name in names}
+        header["questions"] = self.questions if text else None
         return write(file_path(path, ExperimentError), header, self.results, text=text)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote; a line torn off at its end is left out.
 
-        Raises `ExperimentError` for a file of something else, or of a newer version.
+        Raises `ExperimentError` for a file of something else, or of another version.
         """
         header, results = read(file_path(path, ExperimentError))
         return cls(**header, results=results)

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbkit.displays.progress import Hear, Progress, shown
@@ -24,7 +23,7 @@ from nbkit.experiment.results import Experiment
 from nbkit.experiment.targets import Target, Timed, targets_of
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.answer import Answer
-from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError, StreamMisused
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError
 from nbkit.streaming.stream import stream
 
 _MOST_THREADS = 256
@@ -48,36 +47,29 @@ async def measure(
     """Ask the same questions of one or several engines at one or several loads, and time it all.
 
     `against` is a query engine, a chat engine (each question begins a conversation of its own), an
-    LLM, or a function of a question that returns any answer `nbkit.stream` reads, async or
-    blocking; or a dict of these by label. An engine that answers in one piece has a single chunk:
-    its TTFT is its end-to-end latency.
+    LLM, or a function of a question that returns what `nbkit.stream` reads, async or blocking; or
+    a dict of these by label.
 
-    - `max_concurrency`: closed loop, so many requests in flight, each followed by the next at once.
-      Shows what the server can do; a slow one is asked less. The first requests of a run, as many
-      as are in flight, meet an idle server: they are in no figure. One at a time unless said
-      otherwise.
-    - `requests_per_second`: open loop instead, so many arrivals on average, whatever the server
-      does: a Poisson process (exponential times between arrivals). Shows what users would meet:
-      latency counts from the planned arrival, also where this machine asked later (G. Tene,
-      "coordinated omission"); `Measurement.sent` tells when.
-    - `requests`: how many at each load; the questions, over again as needed. Unless given: every
-      question once, or in as many rounds as make at least ten times `max_concurrency`.
+    - `max_concurrency`: closed loop, so many requests in flight (1 unless given), each followed by
+      the next at once. The first of a run, as many as are in flight, meet an idle server and are in
+      no figure.
+    - `requests_per_second`: open loop instead, so many arrivals on average (a Poisson process),
+      however slow the server is. Latency counts from the planned arrival, also where this machine
+      asked later (G. Tene, "coordinated omission").
+    - `requests`: how many at each load. Unless given: every question once, or in as many rounds as
+      make ten times `max_concurrency`.
     - `repeat`: how often the whole is done.
-    - `warmup`: before anything counts, ask everybody every question once, up to 8 at a time:
-      servers are quicker with a prompt they have seen, so whoever came first would pay. A number
-      asks so many of each; False none, where each request costs or all are warm.
+    - `warmup`: before anything counts, ask everybody every question once, since servers are quicker
+      with a prompt they have seen; a number asks so many of each, False none.
     - `timeout`: seconds for one answer; after that it is stopped and counts as an error.
     - `progress`: a bar, warm-up included; or a function of (done, total, question); or False.
 
-    In each repetition every label is measured at every load once, in random order, so that drift
-    hits all alike; questions, order and arrivals are drawn from `seed`. A request that fails is a
-    result: counted, and in no latency figure. Stopped half-way, what has ended is in
-    `nbkit.Experiment.latest()`.
+    In each repetition every label is measured at every load once, in random order; questions, order
+    and arrivals are drawn from `seed`. A request that fails is a result: counted, and in no latency
+    figure. Stopped half-way, what has ended is in `nbkit.Experiment.latest()`.
 
-    Raises `ExperimentError` before anything is asked, and `StreamMisused` if what comes back is no
-    answer.
-
-    Taught in notebook 08.
+    Raises `ExperimentError` before anything is asked; `StreamMisused` if what is asked gives no
+    answer. Taught in notebook 08.
     """
     asked = read_questions(questions)
     targets = targets_of(against)
@@ -101,7 +93,7 @@ async def measure(
         environment=environment(),
         questions=asked,
     )
-    Experiment.begin(experiment)
+    Experiment._latest = experiment
     width = int(max(loads)) if kind == "concurrency" else _MOST_THREADS
     threads = ThreadPoolExecutor(min(width, _MOST_THREADS), thread_name_prefix="nbkit-measure")
     try:
@@ -110,7 +102,7 @@ async def measure(
             shown(progress, len(warming) + experiment.planned) as hear,
         ):
             runner = _Runner(asked, threads, timeout, experiment, hear)
-            await runner.warm_up(warming, min(width, _WARMING))
+            await _at_most(min(width, _WARMING), (runner.warm_up(*each) for each in warming))
             for run in runs:
                 await runner.measure(run)
     except BaseException as error:
@@ -122,76 +114,47 @@ async def measure(
     return experiment
 
 
+@dataclass
 class _Runner:
     """Asks, times, and adds what came of it to the experiment."""
 
-    def __init__(
-        self,
-        questions: list[str],
-        threads: ThreadPoolExecutor,
-        timeout: float | None,
-        experiment: Experiment,
-        hear: Hear,
-    ) -> None:
-        self._questions = questions
-        self._threads = threads
-        self._timeout = timeout
-        self._experiment = experiment
-        self._hear = hear
+    questions: list[str]
+    threads: ThreadPoolExecutor
+    timeout: float | None
+    experiment: Experiment
+    hear: Hear
 
-    async def warm_up(self, asked: list[tuple[Target, str]], together: int) -> None:
+    async def warm_up(self, target: Target, question: str) -> None:
         """Ask, and keep no result; raises `StreamMisused` if what comes back is no answer."""
-        waiting = deque(asked)
-
-        async def one_after_the_other() -> None:
-            while waiting:
-                await self._ask_unkept(*waiting.popleft())
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(together, len(waiting))):
-                    group.create_task(one_after_the_other())
-        except* StreamMisused as misused:
-            several: ExceptionGroup[StreamMisused] = misused
-        else:
-            return
-        raise several.exceptions[0]
-
-    async def _ask_unkept(self, target: Target, question: str) -> None:
         # What fails will fail again where it is counted.
         with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
-            async with asyncio.timeout(self._timeout):
-                await stream(target.ask(question, self._threads))
-        self._hear(question, failed=False, retried=False)
+            async with asyncio.timeout(self.timeout):
+                await stream(target.ask(question, self.threads))
+        self.hear(question, failed=False, retried=False)
 
     async def measure(self, run: Run) -> None:
         """Make the requests of a run, and wait for all."""
+        if run.kind == "concurrency":
+            numbered = enumerate(run.order)
+            asking = (self._ask(run, place, ramp=number < run.ramp) for number, place in numbered)
+            await _at_most(int(run.load), asking)
+            return
+        begin = time.perf_counter()
         async with asyncio.TaskGroup() as group:
-            if run.kind == "concurrency":
-                waiting = deque(enumerate(run.order))
-                for _ in range(min(int(run.load), len(waiting))):
-                    group.create_task(self._one_after_the_other(run, waiting))
-                return
-            begin = time.perf_counter()
             for question, arrival in zip(run.order, run.arrivals, strict=True):
                 await asyncio.sleep(begin + arrival - time.perf_counter())
                 group.create_task(self._ask(run, question, planned=begin + arrival))
 
-    async def _one_after_the_other(self, run: Run, waiting: deque[tuple[int, int]]) -> None:
-        while waiting:
-            number, question = waiting.popleft()
-            await self._ask(run, question, ramp=number < run.ramp)
-
     async def _ask(
         self, run: Run, place: int, *, ramp: bool = False, planned: float | None = None
     ) -> None:
-        tokens = stream(run.target.ask(self._questions[place], self._threads))
+        tokens = stream(run.target.ask(self.questions[place], self.threads))
         error: Exception | None = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 await tokens
         except TimeoutError:
-            error = StreamBroken(f"No whole answer within {self._timeout:g} s", "raise `timeout`.")
+            error = StreamBroken(f"No whole answer within {self.timeout:g} s", "raise `timeout`.")
         except StreamError as raised:
             error = raised
         answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
@@ -200,7 +163,7 @@ class _Runner:
         if error is None:
             error = _missing(answer)
         trace, sent = answer.trace, tokens.trace.start
-        self._experiment.results.append(
+        self.experiment.results.append(
             Measurement(
                 label=run.target.label,
                 load=run.load,
@@ -214,7 +177,22 @@ class _Runner:
                 text=answer.text,
             )
         )
-        self._hear(self._questions[place], failed=error is not None, retried=False)
+        self.hear(self.questions[place], failed=error is not None, retried=False)
+
+
+async def _at_most(together: int, asking: Iterator[Coroutine[Any, Any, None]]) -> None:
+    """Await them all, so many at a time; what one raises ends all, and is raised by itself."""
+
+    async def one_after_the_other() -> None:
+        for each in asking:
+            await each
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(together):
+                group.create_task(one_after_the_other())
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
 
 
 def _missing(answer: Answer) -> StreamBroken | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nbkit.metrics.intervals import Interval, pairs_of, ratio_interval
-from nbkit.metrics.percentiles import METRICS, percentile, values_of
+from nbkit.metrics.percentiles import METRICS, values_of
 from nbkit.metrics.requests import NotMeasured, Row
 
 _SMALL = 1.05
@@ -25,11 +25,9 @@ class Comparison:
     """Seconds, of a and of b."""
     n: tuple[int, int]
     ratio: float
-    """a / b, above 1 if a is slower: the median over the pairs, if there are any; otherwise the
-    ratio of the medians."""
+    """a / b, above 1 if a is slower: the median over the pairs, or the ratio of the medians."""
     interval: Interval | None
-    """The 95 % interval of `ratio`, for questions like those asked; `None` where `lacks` says why.
-    """
+    """The 95 % interval of `ratio`; `None` where `lacks` says why."""
     pairs: int | None = None
     """Questions that both answered, each a pair of its own; `None` if they are fewer than five."""
     lacks: str | None = None
@@ -53,10 +51,9 @@ class Comparison:
                 f"{what}: no difference between {self.a} and {self.b} that {sizes} can show "
                 f"(ratio {low:.2f}–{high:.2f})"
             )
-        slower = low > 1
-        least, most = (low, high) if slower else (1 / high, 1 / low)
-        word = "slower" if slower else "faster"
-        return f"{what}: {self.a} is {word} than {self.b}, {_size(least, most, sizes)}"
+        if low > 1:
+            return f"{what}: {self.a} is slower than {self.b}, {_size(low, high, sizes)}"
+        return f"{what}: {self.a} is faster than {self.b}, {_size(1 / high, 1 / low, sizes)}"
 
     def _sizes(self) -> str:
         if self.pairs is not None:
@@ -71,14 +68,13 @@ class Comparison:
 def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) -> Comparison:
     """Compare the rows of two sides; raises `NotMeasured` if one has nothing to compare."""
     over, under = (values_of(rows, metric) for rows in sides)
-    medians = [percentile(one.values, 50) for one in (over, under)]
-    for name, median in zip(names, medians, strict=True):
-        if median is None:
+    for name, side in zip(names, (over, under), strict=True):
+        if not len(side.values):
             raise NotMeasured(
                 f"{name} has no {METRICS[metric]} to compare",
                 "not one of its requests has one; see `.failures` and `.table()`.",
             )
-    first, second = (median or 0.0 for median in medians)
+    first, second = (float(np.median(side.values)) for side in (over, under))
     if second == 0:
         raise NotMeasured(
             f"{names[1]} has a {METRICS[metric]} of zero", "there is no ratio to that."
@@ -99,9 +95,8 @@ def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) 
 
 def _size(low: float, high: float, sizes: str) -> str:
     """Say how large a difference is, and of one that nobody feels, that it is small."""
-    digits = 2 if low < 1.1 else 1
-    while round(low, digits) == 1 and digits < 6:
-        digits += 1
+    least = 2 if low < 1.1 else 1
+    digits = next((number for number in range(least, 6) if round(low, number) != 1), 6)
     told = [f"{value:.{digits}f}" for value in (low, high)]
     times = f"{told[0]} ×" if told[0] == told[1] else f"{told[0]}–{told[1]} ×"
     if high >= _SMALL:

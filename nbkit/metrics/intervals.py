@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST = 5
-"""Below five measurements not even the range from least to greatest holds the median 9 times in
-10: each of n lies above it with probability one half, so all lie on one side with 2 / 2**n."""
+"""Of four, all lie on one side of the median in 2 of 16 cases: too often for any interval."""
 _RESAMPLES = 2_000
 _AT_ONCE = 2_000_000
 """Numbers held in memory at once: 16 MB."""
@@ -33,14 +32,12 @@ class Interval(NamedTuple):
 class Sample:
     """Measurements of one thing, and what each of them belongs to.
 
-    `groups` names the question that each was taken with, say: measurements of one group come and
-    go together, so that asking five questions again and again does not make the interval ever
-    narrower. Without groups, or with a single one, each measurement stands for itself, and what is
-    found is about that one question.
+    `groups` names the question that each was taken with: those of one group are drawn together, so
+    that asking five questions again and again does not make the interval narrower. Without groups,
+    or with a single one, each measurement stands for itself.
 
-    `together` is how many requests were in flight at a time; those wait for the same server, so
-    that neighbours resemble each other and tell less than as many independent ones would.
-    `values` are then in the order of time.
+    `together` is how many requests were in flight at a time: they wait for the same server, so
+    neighbours resemble each other. `values` are then in the order of time.
     """
 
     def __init__(
@@ -50,14 +47,14 @@ class Sample:
         *,
         together: int = 1,
     ) -> None:
-        self.grouped = groups is not None and len(set(groups)) > 1
         self.values = np.asarray(values, dtype=float)
+        self.dependence = dependence_of(self.values, together)
+        self.grouped = groups is not None and len(set(groups)) > 1
         belonging = groups if groups is not None and self.grouped else range(len(values))
         self.names = sorted(set(belonging), key=str)
         places = {name: place for place, name in enumerate(self.names)}
         order = np.argsort(self.values)
         self._sorted = self.values[order]
-        self.dependence = dependence_of(self.values, together)
         self._places = np.array([places[name] for name in belonging], dtype=int)[order]
 
     @property
@@ -99,16 +96,10 @@ def too_few_questions(found: int, n: int) -> str | None:
 
 
 def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
-    """The 95 % interval of a median over all questions like those that were asked.
+    """The 95 % interval of a median over all questions like those asked; `None` if it `lacks`.
 
-    `None` below five measurements, or five different questions: `Sample.lacks` says why.
-
-    A bootstrap: 2,000 samples as large as this one are drawn from it, with replacement and by whole
-    groups, and the middle 95 % of their medians is the interval. Samples of samples vary too
-    little, so a little more than 95 % is taken, by as much as Student's t is wider than the normal
-    distribution: the expanded percentile interval (T. Hesterberg, "What teachers should know about
-    the bootstrap", 2015). If requests were in flight together, it is widened by as much as their
-    dependence demands. Seeded, so that it is the same each time.
+    A seeded bootstrap by whole groups: the expanded percentile interval (T. Hesterberg, "What
+    teachers should know about the bootstrap", 2015), widened where requests depend on each other.
     """
     groups = len(of.names)
     if groups < FEWEST:
@@ -119,8 +110,7 @@ def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
 def pairs_of(over: Sample, under: Sample) -> Sample | None:
     """The ratio within each group that both have; `None` where those are fewer than five.
 
-    If the same questions were asked, what a question costs either way cancels out in its ratio. A
-    question that only one side has answered is left out.
+    What a question costs either way cancels out in its ratio.
     """
     if not (over.grouped and under.grouped):
         return None
@@ -134,10 +124,9 @@ def pairs_of(over: Sample, under: Sample) -> Sample | None:
 
 
 def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
-    """The 95 % interval of the ratio of two samples; `None` below five measurements.
+    """The 95 % interval of the ratio of two samples, by the same bootstrap; `None` below five.
 
-    The same bootstrap: of the median of the ratios within pairs, see `pairs_of`, or without pairs
-    of median(over) / median(under).
+    Of the median of the ratios within pairs, or without pairs of median(over) / median(under).
     """
     if pairs := pairs_of(over, under):
         return median_interval(pairs, seed=seed)
@@ -150,11 +139,10 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
 
 
 def share_interval(hits: int, n: int, dependence: float = 1.0) -> Interval:
-    """The 95 % interval of a share of which `hits` of `n` were seen.
+    """The 95 % interval of a share of which `hits` of `n` were seen: the score interval.
 
-    With a `dependence` above 1, n requests tell no more than n / dependence independent ones would.
-    The score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
-    inference", 1927), which holds for few measurements and for shares near 0 and 1 too.
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927. With
+    a `dependence` above 1, n requests tell no more than n / dependence independent ones would.
     """
     share = hits / n
     n_alone = n / dependence
@@ -172,6 +160,7 @@ def _drawn(groups: int, seed: int) -> Counts:
 
 
 def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
+    # Samples of samples vary too little: as much wider as Student's t is than the normal.
     spread = math.sqrt(dependence * groups / (groups - 1)) * _students_t(groups - 1)
     tail = NormalDist().cdf(-spread)
     low = np.quantile(estimates, tail, method="lower")
@@ -180,10 +169,10 @@ def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
 
 
 def dependence_of(values: Floats, together: int) -> float:
-    """By how much more a median, or a share, varies because neighbours resemble each other.
+    """By how much more a median, or a share, varies because neighbours are alike; 1 at least.
 
-    1 at the least. The long-run variance of the signs about the median over their variance, by the
-    estimator of W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
+    The long-run variance of the signs about the median over their variance, by the estimator of
+    W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
     """
     if together < 2 or len(values) < FEWEST:
         return 1.0
@@ -192,28 +181,24 @@ def dependence_of(values: Floats, together: int) -> float:
     variance = float(signs @ signs)
     if not variance:
         return 1.0
-    along = 0.0
-    for lag in range(1, min(together, len(values) - 1) + 1):
-        alike = float(signs[lag:] @ signs[:-lag]) / variance
-        # Signs about the sample's own median seem a little less alike than they are.
-        along += (1 - lag / (together + 1)) * (alike + 1 / len(values))
-    return max(1.0, 1 + 2 * along)
+    lags = np.arange(1, min(together, len(values) - 1) + 1)
+    alike = np.array([signs[lag:] @ signs[:-lag] for lag in lags]) / variance
+    # Signs about the sample's own median seem a little less alike than they are.
+    along = (1 - lags / (together + 1)) @ (alike + 1 / len(values))
+    return max(1.0, 1 + 2 * float(along))
 
 
 def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
     """By how much more a share varies because the same questions were asked again; 1 at least.
 
-    The design effect of cluster samples (L. Kish, "Survey sampling", 1965): the variance of the
-    share, drawn by whole groups, over that of as many independent ones.
+    The design effect of cluster samples (L. Kish, "Survey sampling", 1965).
     """
     n, share = len(hits), sum(hits) / len(hits)
-    members: dict[Hashable, list[bool]] = {}
-    for hit, group in zip(hits, groups, strict=True):
-        members.setdefault(group, []).append(hit)
-    if len(members) in (1, n) or share in (0, 1):
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    if len(places) in (1, n) or share in (0, 1):
         return 1.0
-    off = [sum(mine) - share * len(mine) for mine in members.values()]
-    spread = sum(one**2 for one in off) * len(members) / (len(members) - 1)
+    off = np.bincount([places[group] for group in groups], np.array(hits) - share)
+    spread = float(off @ off) * len(places) / (len(places) - 1)
     return max(1.0, spread / (n * share * (1 - share)))
 
 

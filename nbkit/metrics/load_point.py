@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nbkit.metrics.percentiles import Spread, Summary, values_of
+from nbkit.metrics.percentiles import Spread, values_of
 from nbkit.metrics.requests import NotMeasured, Row, windows_of
 from nbkit.metrics.slo import SLO, Goodput, judged
 
@@ -23,24 +23,9 @@ class LoadPoint:
     rows: list[Row]
 
     @property
-    def asked(self) -> int:
-        """Requests that were made."""
-        return len(self.rows)
-
-    @property
     def n(self) -> int:
         """Complete answers with text, after the ramp: what latency figures rest on."""
         return sum(row.counts for row in self.rows)
-
-    @property
-    def ramp(self) -> int:
-        """Complete answers left out of the figures, because they met an idle server."""
-        return sum(row.complete and row.ramp for row in self.rows)
-
-    @property
-    def errors(self) -> int:
-        """Requests that are in no latency figure: failed, cut, without text, slept through."""
-        return self.asked - sum(row.complete for row in self.rows)
 
     @property
     def seconds(self) -> float:
@@ -49,10 +34,7 @@ class LoadPoint:
 
     @property
     def throughput(self) -> float:
-        """Complete answers a second while the load was full, those partly within it by that part.
-
-        The vLLM benchmark divides all answers by all seconds, idle start and end included.
-        """
+        """Complete answers a second while the load was full; those partly within it, in part."""
         answers = sum(share for row, share in self._shares() if row.complete)
         return answers / self.seconds if self.seconds > 0 else 0.0
 
@@ -68,21 +50,14 @@ class LoadPoint:
 
     @property
     def in_flight(self) -> float:
-        """Requests in flight on average while the load was full: what each took of it / `seconds`.
-
-        Little's law (J. D. C. Little, "A proof for the queuing formula L = λW", 1961).
-        """
+        """Requests in flight on average while the load was full (Little's law, 1961)."""
         windows = windows_of(self.rows)
         taken = sum(window.taken(row) for window in windows for row in window.rows)
         return taken / self.seconds if self.seconds > 0 else 0.0
 
     def spread(self, metric: str) -> Spread:
         """The percentiles of a metric."""
-        return Spread(values_of(self.rows, metric))
-
-    def summary(self) -> Summary:
-        """All metrics, with notes on what is missing."""
-        return Summary(self.rows)
+        return values_of(self.rows, metric)
 
     def goodput(self, slo: SLO) -> Goodput:
         """How many of the requests met an objective."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbkit.metrics.intervals import FEWEST, Floats, Interval, Sample, median_interval
-from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows, start_of
+from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows
 from nbkit.wording import count
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ METRICS = {
 
 
 def enough_for(percent: float) -> int:
-    """How many measurements a percentile needs: one beyond it is to be expected, at the least.
-
-    10 for p90, 20 for p95, 100 for p99; the median of one is what it is.
-    """
+    """How many measurements a percentile needs, so that one lies beyond it: 100 for p99, say."""
     return 1 if percent <= 50 else math.ceil(100 / (100 - percent) - 1e-9)
 
 
@@ -39,42 +36,36 @@ def percentile(values: Sequence[float] | Floats, percent: float) -> float | None
     return float(np.percentile(values, percent))
 
 
-class Spread:
+class Spread(Sample):
     """How one metric spreads over requests; seconds. Taught in notebook 08."""
 
-    def __init__(self, measured: Sample) -> None:
-        self._sample = measured
-        self.n = len(measured.values)
+    @property
+    def n(self) -> int:
         """Measurements that the figures rest on: requests, or gaps pooled over requests."""
+        return len(self.values)
 
     @property
     def p50(self) -> float | None:
         """The median; `None` if there is nothing."""
-        return percentile(self._sample.values, 50)
+        return percentile(self.values, 50)
 
     @property
     def p90(self) -> float | None:
         """`None` below 10 measurements."""
-        return percentile(self._sample.values, 90)
+        return percentile(self.values, 90)
 
     @property
     def p99(self) -> float | None:
         """`None` below 100 measurements."""
-        return percentile(self._sample.values, 99)
+        return percentile(self.values, 99)
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the median; `None` where `lacks` says why.
+        """The 95 % interval of the median, of other questions like these too; `None` if it `lacks`.
 
-        Of other questions like these, too; where requests wait for each other, of these alone:
-        others, with longer answers, would make a longer queue.
+        Where requests wait for each other, of these alone: longer answers make a longer queue.
         """
-        return median_interval(self._sample)
-
-    @property
-    def lacks(self) -> str | None:
-        """Why there is no interval, in words; `None` if there is one."""
-        return self._sample.lacks
+        return median_interval(self)
 
     def __repr__(self) -> str:
         figures = {name: getattr(self, name) for name in ("p50", "p90", "p99")}
@@ -85,7 +76,7 @@ class Spread:
         return f"<Spread {' · '.join([*told, f'n = {self.n}'])}>"
 
 
-def values_of(rows: Sequence[Row], metric: str) -> Sample:
+def values_of(rows: Sequence[Row], metric: str) -> Spread:
     """A metric of the rows that count, each value with the question it belongs to.
 
     Gaps belong to their answer. Raises `NotMeasured` for an unknown metric.
@@ -94,27 +85,24 @@ def values_of(rows: Sequence[Row], metric: str) -> Sample:
         raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(METRICS)}.")
     values: list[float] = []
     groups: list[Hashable] = []
-    counting = sorted((row for row in rows if row.counts), key=start_of)
+    counting = sorted((row for row in rows if row.counts), key=lambda row: row.start)
     for row in counting:
         found = getattr(row.trace, metric)
         found = [] if found is None else found if metric == "gaps" else [found]
         values += found
         groups += [id(row) if metric == "gaps" else row.question] * len(found)
     together = 1 if metric == "gaps" else in_flight_together(counting)
-    return Sample(values, None if None in groups else groups, together=together)
+    return Spread(values, None if None in groups else groups, together=together)
 
 
 class Summary:
-    """What a list of requests says about latency: one `Spread` by metric, `summary["ttft"]`.
-
-    Taught in notebook 08.
-    """
+    """The latency of a list of requests: a `Spread` by metric. Taught in notebook 08."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.asked = len(rows)
         self.n = sum(row.counts for row in rows)
         """Complete answers with text, after the ramp of a run: what the figures rest on."""
-        self.spreads = {metric: Spread(values_of(rows, metric)) for metric in METRICS}
+        self.spreads = {metric: values_of(rows, metric) for metric in METRICS}
         self.notes = list(_notes(rows))
         """What a reader must know about the figures, in sentences."""
 
@@ -126,19 +114,12 @@ class Summary:
         import pandas as pd
 
         rows = {
-            metric: {
-                "n": spread.n,
-                "p50": spread.p50,
-                "low": spread.interval and spread.interval.low,
-                "high": spread.interval and spread.interval.high,
-                "p90": spread.p90,
-                "p99": spread.p99,
-            }
-            for metric, spread in self.spreads.items()
+            metric: [one.n, one.p50, *(one.interval or (None, None)), one.p90, one.p99]
+            for metric, one in self.spreads.items()
         }
-        table = pd.DataFrame.from_dict(rows, orient="index")
-        figures = {name: "Float64" for name in table.columns if name != "n"}
-        return table.astype(figures | {"n": "int64"})
+        names = ["n", "p50", "low", "high", "p90", "p99"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+        return table.astype({**dict.fromkeys(names, "Float64"), "n": "int64"})
 
     def __repr__(self) -> str:
         return "\n".join([self.table().to_string(float_format="{:.4f}".format), *self.notes])
@@ -149,17 +130,14 @@ class Summary:
 
 
 def summary(answers: Any) -> Summary:
-    """Give p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
+    """The p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
 
     `answers` are Answers, outcomes or Traces of one kind, in a list. The population is all requests
-    like these: other questions of the kind, or, where one question was asked again and again, that
-    question. Only complete answers with text are in the figures, and of an experiment only those
-    after the ramp; how many are not, and why, is told beside them. A percentile that n
-    is too small for is refused: p90 below 10 measurements, p99 below 100.
+    like these: other questions of the kind, or the one question asked again and again. Only
+    complete answers with text are in the figures, of an experiment only those after the ramp; how
+    many are not, and why, is told beside them. p90 is refused below 10 measurements, p99 below 100.
 
-    Raises `NotMeasured` for anything else, and if no answer is complete.
-
-    Taught in notebook 08.
+    Raises `NotMeasured` for anything else, and if no answer is complete. Taught in notebook 08.
     """
     rows = read_rows(answers)
     if not any(row.counts for row in rows):
@@ -172,14 +150,14 @@ def summary(answers: Any) -> Summary:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """Say what is not in the figures, and which figures n is too small for."""
-    timed = [row for row in rows if row.trace is not None]
-    suspended = sum(row.trace.suspended for row in timed if row.trace)
+    timed = [(row, row.trace) for row in rows if row.trace is not None]
+    suspended = sum(trace.suspended for _, trace in timed)
     failed = sum(row.state != "done" for row in rows)
-    silent = sum(row.state == "done" and not row.trace.arrivals for row in timed if row.trace)
+    silent = sum(row.state == "done" and not trace.arrivals for row, trace in timed)
     ramp = sum(row.complete and row.ramp for row in rows)
     counted = sum(row.counts for row in rows)
     lacks = values_of(rows, "ttft").lacks
-    models = sorted({row.trace.model for row in timed if row.trace and row.trace.model})
+    models = sorted({trace.model for _, trace in timed if trace.model})
     origins = list(dict.fromkeys(row.origin for row in rows if row.origin))
     said = {
         f"{count(failed, 'request')} not complete, and not in these figures.": failed,

@@ -39,22 +39,28 @@ class Row:
 
     @property
     def counts(self) -> bool:
-        """Whether it is in figures: every table, interval and plot goes by this one rule.
-
-        A complete answer with text, on a clock that ran, after the ramp of its run.
-        """
+        """Whether it is in figures: complete, and after the ramp of its run."""
         return self.complete and not self.ramp
 
     @property
     def complete(self) -> bool:
         """Whether its durations mean anything: a complete answer with text, on a clock that ran."""
         trace = self.trace
-        return (
-            self.state == "done"
-            and trace is not None
-            and bool(trace.arrivals)
-            and not trace.suspended
-        )
+        return self.state == "done" and bool(trace and trace.arrivals and not trace.suspended)
+
+    @property
+    def start(self) -> float:
+        """When its clock started (`time.perf_counter`); 0 if it was not timed."""
+        return self.trace.start if self.trace else 0.0
+
+    @property
+    def end(self) -> float:
+        """The last moment that is known of it (`time.perf_counter`); 0 if it was not timed."""
+        if self.trace is None:
+            return 0.0
+        trace = self.trace
+        known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
+        return max(moment for moment in known if moment is not None)
 
 
 class Window(NamedTuple):
@@ -72,56 +78,40 @@ class Window(NamedTuple):
 
     def taken(self, row: Row) -> float:
         """How many seconds of it a request took."""
-        return max(min(end_of(row), self.end) - max(start_of(row), self.begin), 0.0)
+        return max(min(row.end, self.end) - max(row.start, self.begin), 0.0)
 
     def share(self, row: Row) -> float:
-        """What share of a request belongs to it, 0 to 1.
-
-        Whole requests would count too many: those in flight as it begins end together, soon after.
-        """
-        whole = end_of(row) - start_of(row)
-        return self.taken(row) / whole if whole > 0 else float(self.begin <= end_of(row))
+        """What share of a request belongs to it, 0 to 1."""
+        whole = row.end - row.start
+        return self.taken(row) / whole if whole > 0 else float(self.begin <= row.end)
 
 
 def windows_of(rows: Sequence[Row]) -> list[Window]:
     """The window of each run among the rows: those of one label, load and repetition.
 
-    It is from the first start to the last end; in a run with a ramp, only while the load was full:
-    from the first request after the ramp to the last one made, since then fewer are in flight.
+    From the first start to the last end; in a run with a ramp only while the load was full: from
+    the first request after the ramp to the last one made.
     """
     runs: dict[tuple[str | None, int], list[Row]] = {}
     for row in rows:
         if row.trace is not None:
             runs.setdefault((row.origin, row.repetition), []).append(row)
-    return [_window(run) for run in runs.values()]
-
-
-def _window(run: list[Row]) -> Window:
-    steady = [start_of(row) for row in run if not row.ramp]
-    if len(steady) == len(run) or not steady:
-        return Window(min(map(start_of, run)), max(map(end_of, run)), run)
-    return Window(min(steady), max(steady), run)
-
-
-def start_of(row: Row) -> float:
-    """When a request's clock started (`time.perf_counter`); 0 if it was not timed."""
-    return row.trace.start if row.trace else 0.0
-
-
-def end_of(row: Row) -> float:
-    """The last moment that is known of a request (`time.perf_counter`); 0 if it was not timed."""
-    if row.trace is None:
-        return 0.0
-    known = (row.trace.start, row.trace.end, *row.trace.arrivals[-1:])
-    return max(moment for moment in known if moment is not None)
+    windows = []
+    for run in runs.values():
+        steady = [row.start for row in run if not row.ramp]
+        if not steady or len(steady) == len(run):
+            windows.append(Window(min(row.start for row in run), max(row.end for row in run), run))
+        else:
+            windows.append(Window(min(steady), max(steady), run))
+    return windows
 
 
 def in_flight_together(rows: Sequence[Row]) -> int:
     """Tell how many requests were in flight when one began, itself included, on average."""
     if not rows:
         return 1
-    starts = sorted(map(start_of, rows))
-    ended = np.searchsorted(np.sort([end_of(row) for row in rows]), starts, side="right")
+    starts = sorted(row.start for row in rows)
+    ended = np.searchsorted(np.sort([row.end for row in rows]), starts, side="right")
     return round(float(np.mean(np.arange(1, len(starts) + 1) - ended)))
 
 
@@ -130,12 +120,13 @@ def read_rows(answers: Any) -> list[Row]:
 
     Raises `NotMeasured` for anything else, for nothing, and where nothing was timed.
     """
+    named: Iterable[tuple[Any, Any]]
     if isinstance(answers, Mapping):
-        rows = [_row(str(label), item) for label, item in answers.items()]
+        named = answers.items()
     elif _is_one(answers):
-        rows = [_row("1", answers)]
+        named = [(1, answers)]
     elif isinstance(answers, Iterable) and not isinstance(answers, str | bytes):
-        rows = [_row(str(number), item) for number, item in enumerate(answers, 1)]
+        named = enumerate(answers, 1)
     elif hasattr(answers, "points"):
         raise NotMeasured(
             "An experiment holds several labels and loads, which do not belong into one figure",
@@ -143,11 +134,19 @@ def read_rows(answers: Any) -> list[Row]:
         )
     else:
         raise _wrong_kind(answers)
+    rows = [_row(str(label), item) for label, item in named]
     if not rows:
         raise NotMeasured("There are no answers here", "pass at least one.")
     if all(row.trace is None for row in rows):
         raise NotMeasured("None of these was timed in this kernel", "run them again.")
     return rows
+
+
+def read_groups(answers: Any) -> dict[str, Any]:
+    """What is one curve each: the values of a dict, or everything under ""."""
+    if isinstance(answers, Mapping) and not answers:
+        raise NotMeasured("There are no answers to draw", "pass at least one.")
+    return dict(answers) if isinstance(answers, Mapping) else {"": answers}
 
 
 def _is_one(item: Any) -> bool:
@@ -158,18 +157,14 @@ def _is_one(item: Any) -> bool:
 def _row(label: str, item: Any) -> Row:
     if not _is_one(item):
         raise _wrong_kind(item)
-    attempts = getattr(item, "attempts", None)
+    known = ("question", "origin", "repetition", "ramp", "late")
     return Row(
         label=label,
         trace=item if isinstance(item, Trace) else item.trace,
         state=_state(item),
-        attempts=1 if attempts is None else attempts,
+        attempts=getattr(item, "attempts", None) or 1,
         attempt_starts=tuple(getattr(item, "attempt_starts", ())),
-        question=getattr(item, "question", None),
-        origin=getattr(item, "origin", None),
-        repetition=getattr(item, "repetition", 0),
-        ramp=getattr(item, "ramp", False),
-        late=getattr(item, "late", 0.0),
+        **{name: getattr(item, name) for name in known if hasattr(item, name)},
     )
 
 

@@ -8,28 +8,18 @@ from matplotlib.axes import Axes
 
 from nbkit.metrics.load_point import read_points
 from nbkit.metrics.percentiles import enough_for
-from nbkit.metrics.requests import NotMeasured, Row
-from nbkit.plots.reading import PlotError, read_groups, read_rows
-from nbkit.plots.style import (
-    BLUE,
-    ORANGE,
-    VERMILION,
-    duration,
-    grid,
-    legend_below,
-    one_line,
-    styled_axes,
-)
+from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
+from nbkit.plots import style
 
 _PHASES: dict[str, dict[str, Any]] = {
-    "made late, by this machine": {"facecolor": VERMILION},
+    "made late, by this machine": {"facecolor": style.VERMILION},
     "retrieval, and calls before the last": {
         "facecolor": "#E5E5E5",
         "hatch": "////",
         "edgecolor": "#888888",
     },
-    "wait for the first token": {"facecolor": ORANGE},
-    "streaming": {"facecolor": BLUE},
+    "wait for the first token": {"facecolor": style.ORANGE},
+    "streaming": {"facecolor": style.BLUE},
 }
 _BAND = 5.0
 """Percentile points to either side of the one that is drawn."""
@@ -42,23 +32,24 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
 
     `measured` is an `Experiment` or its `points`, a list of answers, or a dict of such lists by
     label. Requests are ranked by end-to-end latency; a bar is the mean of those within 5 percentile
-    points of the 50th or 95th, so its parts add up to a latency that was really met (percentiles of
-    the parts would not). Below 20 requests there is no p95. By how much this
-    machine made requests of an open loop too late is a part of its own, from 1 % of a bar on.
+    points of the 50th or 95th, so its parts add up to a latency that was really met. Below 20
+    requests there is no p95. By how much this machine made requests of an open loop too late is a
+    part of its own, from 1 % of a bar on.
 
-    Raises `PlotError` for anything else, and where nothing is complete.
-
-    Taught in notebook 08.
+    Raises `PlotError` for anything else, and where nothing is complete. Taught in notebook 08.
     """
     bars = [
-        (f"{one_line(label)}  {name}".strip(), _mean_phases(chosen))
+        (
+            f"{style.one_line(label)}  {name}".strip(),
+            np.mean([_phases(row) for row in chosen], axis=0),
+        )
         for label, rows in _groups(measured).items()
         for name, chosen in _ranked(rows)
     ]
     if not bars:
-        raise PlotError("Not one complete answer with text here", "see the errors, then ask again.")
+        raise NotMeasured("Not one complete answer with text here", "see the errors, ask again.")
     if len(bars) > _MOST_ROWS:
-        raise PlotError(
+        raise NotMeasured(
             f"{len(bars)} bars are too many to read",
             'pass fewer: `plots.breakdown(experiment.requests_of("label", at=4))`.',
         )
@@ -67,37 +58,29 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     if all(phases[0] <= _LEAST * sum(phases) for _, phases in bars):
         looks = looks[1:]
         bars = [(name, [late + early, *rest]) for name, (late, early, *rest) in bars]
-    with styled_axes(ax, height=2.6 + 0.5 * len(bars), texts=labels) as ax:
+    title, height = "What is the waiting made of?", 2.6 + 0.5 * len(bars)
+    with style.styled_axes(
+        ax, title, "seconds since the question", grid="x", height=height, texts=labels
+    ) as ax:
         for place, (_, phases) in enumerate(bars):
             left = 0.0
             for (phase, look), seconds in zip(looks, phases, strict=True):
                 name = None if place else phase
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
-            ax.annotate(
-                duration(left), (left, place), (8, 0), textcoords="offset points", va="center"
-            )
-        ax.set_yticks(range(len(bars)), labels, parse_math=False)
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylim(len(bars) - 0.5, -0.5)
+            style.write(ax, style.duration(left), (left, place), (8, 0))
+        style.name_rows(ax, labels)
         ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))
-        ax.set_xlabel("seconds since the question")
-        ax.set_title("What is the waiting made of, usually and when it is slow?")
-        grid(ax, "x")
-        legend_below(ax)
     return ax
 
 
 def _groups(measured: Any) -> dict[str, list[Row]]:
     """Rows by label; those of an experiment by label and load."""
     if hasattr(measured, "points"):
-        try:
-            points = read_points(measured)
-        except NotMeasured as error:
-            raise PlotError(str(error)) from None
+        points = read_points(measured)
         several = len({point.load for point in points}) > 1
         return {
-            f"{one_line(point.label)}, {point.load:g}" if several else point.label: point.rows
+            f"{style.one_line(point.label)}, {point.load:g}" if several else point.label: point.rows
             for point in points
         }
     return {str(label): read_rows(group) for label, group in read_groups(measured).items()}
@@ -105,18 +88,15 @@ def _groups(measured: Any) -> dict[str, list[Row]]:
 
 def _ranked(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     """The rows about the median and about the 95th percentile, where there are enough."""
-    counting = sorted((row for row in rows if row.counts), key=_end_to_end)
+    counting = sorted(
+        (row for row in rows if row.counts),
+        key=lambda row: (row.trace and row.trace.end_to_end) or 0.0,
+    )
     n = len(counting)
     if not n:
         return []
-    found = [(f"p50 (n = {n})", _band(counting, 50))]
-    if n >= enough_for(95):
-        found.append(("p95", _band(counting, 95)))
-    return found
-
-
-def _end_to_end(row: Row) -> float:
-    return (row.trace and row.trace.end_to_end) or 0.0
+    usual = (f"p50 (n = {n})", _band(counting, 50))
+    return [usual, ("p95", _band(counting, 95))] if n >= enough_for(95) else [usual]
 
 
 def _band(rows: list[Row], percent: float) -> list[Row]:
@@ -124,11 +104,6 @@ def _band(rows: list[Row], percent: float) -> list[Row]:
     low = math.floor(n * (percent - _BAND) / 100)
     high = math.ceil(n * (percent + _BAND) / 100)
     return rows[low : max(high, low + 1)]
-
-
-def _mean_phases(rows: list[Row]) -> list[float]:
-    parts = np.array([_phases(row) for row in rows])
-    return [float(mean) for mean in parts.mean(axis=0)]
 
 
 def _phases(row: Row) -> tuple[float, float, float, float]:

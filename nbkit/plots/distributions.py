@@ -2,24 +2,16 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
-from nbkit.metrics.percentiles import enough_for, percentile, values_of
-from nbkit.metrics.requests import Row
-from nbkit.plots.reading import PlotError, is_number, read_groups, read_rows
-from nbkit.plots.style import (
-    DASHES,
-    GREY,
-    SERIES,
-    grid,
-    legend_below,
-    one_line,
-    styled_axes,
-)
+from nbkit.metrics.percentiles import Spread, enough_for, values_of
+from nbkit.metrics.requests import NotMeasured, read_groups, read_rows
+from nbkit.plots.style import GREY, one_line, series, styled_axes, write
 
 _METRICS = {
     "ttft": ("seconds until the first token", "How many had their first token by when?"),
@@ -29,52 +21,46 @@ _METRICS = {
 }
 _SHORTEST_GAP = 1e-6
 """Seconds; two chunks read in one go can have the same reading, and zero has no logarithm."""
+_TOP = ("data", "axes fraction")
 
 
 def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes:
     """Draw what share of the answers had reached a moment by when (empirical distribution).
 
-    `measured` is a list of answers, outcomes or Traces, or a dict of such lists by label; lists of
-    seconds will do too. `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. As
-    in every table, only complete answers count; the legend says how many are left out.
+    `measured` is a list of answers, outcomes, Traces or seconds, or a dict of such lists by label.
+    `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. Only complete answers
+    count; the legend says how many are left out.
 
-    Raises `PlotError` for anything else, and where there is nothing to draw.
-
-    Taught in notebook 08.
+    Raises `PlotError` for anything else, and where there is nothing to draw. Taught in notebook 08.
     """
     if metric not in _METRICS:
-        raise PlotError(
-            f"There is no metric {metric!r} to draw", f"choose one of {list(_METRICS)}."
-        )
+        raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(_METRICS)}.")
     curves = {
         label: _measurements(label, group, metric) for label, group in read_groups(measured).items()
     }
     if not any(values for values, _ in curves.values()):
-        raise PlotError(f"None of these has a {metric}", "pass answers that have text.")
-    labels = [_legend(label, _sample(len(values), out)) for label, (values, out) in curves.items()]
-    with styled_axes(ax, texts=labels) as ax:
-        right = max(max(values) for values, _ in curves.values() if values)
+        raise NotMeasured(f"None of these has a {metric}", "pass answers that have text.")
+    labels = [
+        _legend(label, f"n = {len(values)}" + (f", {out} left out" if out else ""))
+        for label, (values, out) in curves.items()
+    ]
+    right = 1.05 * max(max(values) for values, _ in curves.values() if values)
+    xlabel, title = _METRICS[metric]
+    ylabel = "share of gaps" if metric == "gaps" else "share of answers"
+    with styled_axes(ax, title, xlabel, ylabel, texts=labels) as ax:
         for place, (label, (values, _)) in enumerate(zip(labels, curves.values(), strict=True)):
             shares = [count / max(len(values), 1) for count in range(len(values) + 1)]
             ax.step(
-                [0, *sorted(values), 1.05 * right],
+                [0, *sorted(values), right],
                 [*shares, shares[-1]],
                 where="post",
-                color=SERIES[place % len(SERIES)],
-                linestyle=DASHES[place % len(DASHES)],
-                linewidth=2.5,
                 label=label,
+                **series(place),
             )
         ax.axhline(0.5, color=GREY, linewidth=1.5, zorder=1)
-        ax.set_xlim(0, 1.05 * right)
+        ax.set_xlim(0, right)
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
-        words, title = _METRICS[metric]
-        ax.set_xlabel(words)
-        ax.set_ylabel("share of gaps" if metric == "gaps" else "share of answers")
-        ax.set_title(title)
-        grid(ax, "both")
-        legend_below(ax)
     return ax
 
 
@@ -82,61 +68,48 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
     """Draw how long the pauses between chunks were, on a logarithmic axis.
 
     `answers` is an Answer, an outcome or a Trace, a list of them (the gaps of complete answers are
-    pooled, as in the vLLM benchmark), or a dict of these by label. Lines mark p50 and p99; the
-    figures, interpolated as `numpy.percentile` does, are in the legend. Below 100 gaps there is no
-    p99.
+    pooled, as in the vLLM benchmark), or a dict of these by label. Lines mark p50 and p99; below
+    100 gaps there is no p99.
 
-    Raises `PlotError` for anything else, and if no answer has two chunks.
-
-    Taught in notebook 08.
+    Raises `PlotError` for anything else, and if no answer has two chunks. Taught in notebook 08.
     """
-    found = {}
-    for label, group in read_groups(answers).items():
-        pooled = _of_rows(read_rows(group), "gaps")[0]
-        found[label] = [max(gap, _SHORTEST_GAP) for gap in pooled]
-    everything = [gap for pooled in found.values() for gap in pooled]
-    if not everything:
-        raise PlotError(
+    groups = read_groups(answers).items()
+    found = {label: values_of(read_rows(group), "gaps") for label, group in groups}
+    everything = np.concatenate([spread.values for spread in found.values()])
+    if not everything.size:
+        raise NotMeasured(
             "No answer here has two chunks, so there are no gaps", "stream the answers."
         )
-    low, high = math.log10(min(everything)) - 0.1, math.log10(max(everything)) + 0.1
-    bins = np.logspace(low, high, 50)
-    labels = [_legend(label, _figures(pooled)) for label, pooled in found.items()]
-    with styled_axes(ax, texts=labels) as ax:
-        for place, (label, pooled) in enumerate(zip(labels, found.values(), strict=True)):
-            colour, dash = SERIES[place % len(SERIES)], DASHES[place % len(DASHES)]
+    everything = np.maximum(everything, _SHORTEST_GAP)
+    bins = np.geomspace(0.8 * everything.min(), 1.25 * everything.max(), 50)
+    labels = [_legend(label, _figures(spread)) for label, spread in found.items()]
+    title, xlabel = (
+        "Does the text flow evenly, or in bursts?",
+        "time between one chunk and the next",
+    )
+    with styled_axes(ax, title, xlabel, "share of gaps", grid="x", texts=labels) as ax:
+        for place, (label, spread) in enumerate(zip(labels, found.values(), strict=True)):
+            look = {**series(place), "linewidth": 2}
+            colour = look.pop("color")
             ax.hist(
-                pooled,
+                np.maximum(spread.values, _SHORTEST_GAP),
                 bins=bins,  # type: ignore[arg-type]
-                weights=[1 / max(len(pooled), 1)] * len(pooled),
+                weights=[1 / max(spread.n, 1)] * spread.n,
                 histtype="stepfilled",
                 facecolor=(colour, 0.25),
                 edgecolor=colour,
-                linestyle=dash,
-                linewidth=2,
                 label=label,
+                **look,
             )
-            for name, value in _percentiles(pooled).items():
-                ax.axvline(value, color=colour, linewidth=2, linestyle=dash)
-                ax.annotate(
-                    name,
-                    (value, 1),
-                    (4, -4 - 16 * place),
-                    xycoords=("data", "axes fraction"),
-                    textcoords="offset points",
-                    va="top",
-                    color=colour,
-                )
+            for name, value in _known(spread).items():
+                ax.axvline(max(value, _SHORTEST_GAP), color=colour, **look)
+                at, shift = (max(value, _SHORTEST_GAP), 1), (4, -4 - 16 * place)
+                write(ax, name, at, shift, xycoords=_TOP, va="top", color=colour)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(EngFormatter("s"))
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.margins(y=0.15)
-        ax.set_xlabel("time between one chunk and the next")
-        ax.set_ylabel("share of gaps")
-        ax.set_title("Does the text flow evenly, or in fits and starts?")
-        grid(ax, "x")
-        legend_below(ax)
     return ax
 
 
@@ -144,35 +117,26 @@ def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int
     """The values of what counts, and how many were left out."""
     if isinstance(group, Iterable) and not isinstance(group, str | bytes):
         group = list(group)
-        if group and all(is_number(one) for one in group):
+        if group and all(isinstance(one, Real) for one in group):
             if not all(0 <= float(one) < math.inf for one in group):
-                raise PlotError(f"{label!r} has a value that is no duration", "leave it out.")
+                raise NotMeasured(f"{label!r} has a value that is no duration", "leave it out.")
             return [float(one) for one in group], 0
-    return _of_rows(read_rows(group), metric)
+    rows = read_rows(group)
+    left_out = sum(row.trace is not None and not row.counts for row in rows)
+    return values_of(rows, metric).values.tolist(), left_out
 
 
-def _of_rows(rows: list[Row], metric: str) -> tuple[list[float], int]:
-    values = values_of(rows, metric).values.tolist()
-    return values, sum(row.trace is not None and not row.counts for row in rows)
-
-
-def _sample(n: int, left_out: int) -> str:
-    return f"n = {n}" if not left_out else f"n = {n}, {left_out} left out"
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    known = {f"p{percent}": percentile(values, percent) for percent in (50, 99) if values}
+def _known(spread: Spread) -> dict[str, float]:
+    known = {"p50": spread.p50, "p99": spread.p99}
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _figures(pooled: list[float]) -> str:
-    if not pooled:
+def _figures(spread: Spread) -> str:
+    if not spread.n:
         return "no gaps"
-    told = ", ".join(
-        f"{name} {1000 * value:,.1f} ms" for name, value in _percentiles(pooled).items()
-    )
-    lacking = "" if len(pooled) >= enough_for(99) else f", p99 needs {enough_for(99)}"
-    return f"{told} ({len(pooled)} gaps{lacking})"
+    told = ", ".join(f"{name} {1000 * value:,.1f} ms" for name, value in _known(spread).items())
+    lacking = f", p99 needs {enough_for(99)}" if spread.p99 is None else ""
+    return f"{told} ({spread.n} gaps{lacking})"
 
 
 def _legend(label: Any, figures: str) -> str:

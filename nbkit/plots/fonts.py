@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 
 import matplotlib as mpl
@@ -10,23 +11,10 @@ from matplotlib.font_manager import findSystemFonts, fontManager
 # Matplotlib before 3.11 knows only the first face of a collection, which is the Japanese one of
 # Noto's and the Hong Kong one of PingFang's; both hold the simplified characters too.
 _CHINESE = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "Source Han Sans CN",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "Noto Sans CJK JP",
-    "PingFang HK",
-    "Heiti TC",
-    "Heiti SC",
-    "SimHei",
-    "SimSun",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Arial Unicode MS",
-    "Droid Sans Fallback",
+    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN"),
+    *("PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK JP", "PingFang HK"),
+    *("Heiti TC", "Heiti SC", "SimHei", "SimSun", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("Arial Unicode MS", "Droid Sans Fallback"),
 )
 
 
@@ -50,21 +38,13 @@ def chinese() -> str | None:
 
 @cache
 def _installed(wanted: tuple[str, ...]) -> str | None:
-    found = _first_known(wanted)
-    if found is None:
+    known = fontManager.get_font_names()
+    if not set(wanted) & set(known):
         # Matplotlib's list is as old as its cache: read the fonts installed since.
-        known = {font.fname for font in fontManager.ttflist}
-        for path in set(findSystemFonts()) - known:
-            try:
+        for path in set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}:
+            with suppress(OSError, RuntimeError, ValueError):  # a font that FreeType cannot read
                 fontManager.addfont(path)
-            except (OSError, RuntimeError, ValueError):  # a font FreeType cannot read: nothing lost
-                continue
-        found = _first_known(wanted)
-    return found
-
-
-def _first_known(wanted: tuple[str, ...]) -> str | None:
-    known = {font.name for font in fontManager.ttflist}
+        known = fontManager.get_font_names()
     return next((name for name in wanted if name in known), None)
 
 

@@ -1,40 +1,30 @@
 """Figures with time along the x axis: where it went, and when there was something to read."""
 
 from collections import defaultdict
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
-from nbkit.metrics.requests import Row
-from nbkit.plots.reading import PlotError, read_rows
-from nbkit.plots.style import (
-    BLUE,
-    DASHES,
-    GREY,
-    ORANGE,
-    SERIES,
-    VERMILION,
-    duration,
-    grid,
-    label_colour,
-    legend_below,
-    one_line,
-    sign,
-    styled_axes,
-)
+from nbkit.metrics.requests import NotMeasured, Row, read_rows
+from nbkit.plots import style
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
 _LABELLED_ROWS = 24
 _NAMED_CURVES = 7
 _PHASES: dict[str, dict[str, Any]] = {
-    "earlier attempts": {"facecolor": "white", "hatch": "xxxx", "edgecolor": GREY},
+    "earlier attempts": {"facecolor": "white", "hatch": "xxxx", "edgecolor": style.GREY},
     "queued or retrieving": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
-    "waiting for the first token": {"facecolor": ORANGE},
-    "streaming": {"facecolor": BLUE},
+    "waiting for the first token": {"facecolor": style.ORANGE},
+    "streaming": {"facecolor": style.BLUE},
+}
+_BLOCKED: dict[str, Any] = {
+    "facecolor": (style.VERMILION, 0.3),
+    "edgecolor": (style.VERMILION, 0.9),
 }
 
 
@@ -42,40 +32,40 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     """Draw a row per request, from the moment it was put to its last chunk.
 
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
-    The x axis counts seconds since the first of them started. Each row shows the phases that are
-    known: queued or retrieving (until the model was called), waiting for the first token,
-    streaming. Signs mark what was stopped, failed, truncated or retried; a request without any
-    text says so. `blocks` is what a watch on the event loop found: an object whose `.blocks` have
-    `.start` and `.end` (readings of perf_counter); they are shaded across all rows.
+    Each row shows the phases that are known: queued or retrieving (until the model was called),
+    waiting for the first token, streaming. Signs mark what was stopped, failed, truncated or
+    retried. `blocks` is what `nbkit.watch_loop()` found, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
-
     Taught in notebook 04.
     """
     rows = read_rows(answers)
-    bands = _bands(blocks)
-    zero = min(_begin(row, row.trace) for row in rows if row.trace)
+    zero = min(_begin(row) for row in rows if row.trace)
     few = len(rows) <= _LABELLED_ROWS
-    height = min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5
-    labels = [_row_label(row) for row in rows]
-    with styled_axes(ax, height=height, texts=labels) as ax:
+    right = max(row.end for row in rows if row.trace) - zero
+    bands = _bands(blocks, zero, right)
+    tried = [f" ({row.attempts} attempts)" if row.attempts > 1 else "" for row in rows]
+    labels = [style.one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
+    with style.styled_axes(
+        ax,
+        "Where does the time go?",
+        "seconds since the first request",
+        "" if few else f"{len(rows)} requests",
+        grid="x",
+        height=min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5,
+        texts=labels,
+    ) as ax:
         _draw_phases(ax, rows, zero, thickness=0.62 if few else 1.0)
         _draw_signs(ax, rows, zero, size=130 if few else 55)
-        right = max(_end(row.trace) for row in rows if row.trace) - zero
-        _draw_bands(ax, bands, zero, right)
+        for place, (begin, end) in enumerate(bands):
+            label = None if place else "event loop blocked"
+            ax.axvspan(begin, end, hatch="\\\\", linewidth=0, zorder=3, label=label, **_BLOCKED)
+        style.name_rows(ax, labels)
         if few:
             _say_what_is_missing(ax, rows, zero)
-            ax.set_yticks(range(len(rows)), labels, parse_math=False)
         else:
             ax.set_yticks([])
-            ax.set_ylabel(f"{len(rows)} requests")
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlim(-0.025 * right, 1.03 * right or 1)
-        ax.set_xlabel("seconds since the first request")
-        ax.set_title("Where does the time go?")
-        grid(ax, "x")
-        legend_below(ax)
     return ax
 
 
@@ -83,61 +73,91 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     """Draw how much text had arrived by when, as one step curve per answer.
 
     `answers` is an Answer or a Trace, a list of them, or a dict of them by label. The x axis counts
-    seconds since each answer's own start; the y axis characters. A circle marks the first token, a
-    square the last chunk. A blocking answer is a single jump: same end, different start.
+    seconds since each answer's own start. A circle marks the first token, a square the last chunk.
 
     Raises `PlotError` for anything else, and if none of them was timed in this process.
-
     Taught in notebook 01.
     """
     rows = read_rows(answers)
-    labels = [f"{one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
+    labels = [f"{style.one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
     named = len(rows) <= _NAMED_CURVES
-    with styled_axes(ax, texts=labels) as ax:
+    title, xlabel = "When could you start reading?", "seconds since the question"
+    with style.styled_axes(ax, title, xlabel, "characters received", texts=labels) as ax:
         for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
             trace = row.trace or Trace(start=0.0)
+            if named:
+                look = {**style.series(place), "label": label}
+            else:
+                told = None if place else count(len(rows), "answer")
+                look = {"color": style.BLUE, "linewidth": 1, "alpha": 0.5, "label": told}
             times = [0.0, *(arrival - trace.start for arrival in trace.arrivals)]
-            ax.step(
-                times,
-                [0, *accumulate(trace.sizes)],
-                where="post",
-                color=SERIES[place] if named else BLUE,
-                linestyle=DASHES[place % len(DASHES)] if named else "-",
-                linewidth=2.5 if named else 1,
-                alpha=1 if named else 0.5,
-                label=label if named else None if place else count(len(rows), "answer"),
-            )
+            ax.step(times, [0, *accumulate(trace.sizes)], where="post", **look)
             if named and trace.arrivals:
                 marks = [(times[1], trace.sizes[0], "o"), (times[-1], sum(trace.sizes), "s")]
-                for x, y, marker in marks:
-                    ax.plot(x, y, marker, markersize=10, color=SERIES[place], markeredgecolor="w")
+                for x, y, sign_of in marks:
+                    ax.plot(x, y, sign_of, markersize=10, color=look["color"], markeredgecolor="w")
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
-        ax.set_xlabel("seconds since the question")
-        ax.set_ylabel("characters received")
-        ax.set_title("When could you start reading?")
-        grid(ax, "both")
-        legend_below(ax)
     return ax
 
 
-def _begin(row: Row, trace: Trace) -> float:
-    return min((trace.start, *row.attempt_starts))
+def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how many requests a batch allowed in flight under `max_concurrency="auto"`.
+
+    `run` is what `run_batch` returned, once awaited: an object whose `.steps` have `.time`
+    (readings of perf_counter) and `.limit`. The x axis counts seconds since the first step; signs
+    mark the cuts. `places`, how many the server works on at once, is drawn as a line if known.
+
+    Raises `PlotError` for anything else, and for a batch whose number was fixed.
+    Taught in notebook 06.
+    """
+    steps = list(getattr(run, "steps", ()))
+    if len(steps) < 2:
+        raise NotMeasured(
+            "This has no steps to draw", 'pass a batch that ran with max_concurrency="auto".'
+        )
+    times = [step.time - steps[0].time for step in steps]
+    limits = [step.limit for step in steps]
+    cuts = [
+        (time, before)
+        for time, (before, after) in zip(times[1:], pairwise(limits), strict=True)
+        if after < before
+    ]
+    with style.styled_axes(
+        ax,
+        "How many at once?",
+        "seconds since the start",
+        "requests in flight",
+        grid="y",
+        height=4.5,
+    ) as ax:
+        ax.step(
+            times, limits, where="post", color=style.BLUE, linewidth=2.5, label="allowed in flight"
+        )
+        look: dict[str, Any] = {"color": style.VERMILION, "edgecolors": "black", "zorder": 4}
+        if cuts:
+            x, y = zip(*cuts, strict=True)
+            ax.scatter(x, y, s=110, marker="v", label="cut", **look)
+        if places is not None:
+            look = {"color": style.GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
+            ax.axhline(places, label="places there are", **look)
+        ax.set_xlim(left=0)
+        ax.set_ylim(0, 1.1 * max(*limits, places or 0))
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
 
 
-def _end(trace: Trace) -> float:
-    """The last thing known to have happened."""
-    known = (trace.start, trace.responded, trace.requested, trace.end, *trace.arrivals[-1:])
-    return max(moment for moment in known if moment is not None)
+def _begin(row: Row) -> float:
+    return min((row.start, *row.attempt_starts))
 
 
 def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
     """When each phase of a request began and ended; phases that are not known are left out."""
-    first = trace.arrivals[0] if trace.arrivals else _end(trace)
+    first = trace.arrivals[0] if trace.arrivals else row.end
     # An answer already made when it was wrapped had asked its model before the clock started.
     asked = min(max(trace.requested or trace.start, trace.start), first)
     spans = {
-        "earlier attempts": (_begin(row, trace), trace.start),
+        "earlier attempts": (_begin(row), trace.start),
         "queued or retrieving": (trace.start, asked),
         "waiting for the first token": (asked, first),
         "streaming": (first, trace.arrivals[-1] if trace.arrivals else first),
@@ -162,17 +182,12 @@ def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> No
 def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
     halo = [withStroke(linewidth=3, foreground=ax.get_facecolor())]
     look: dict[str, Any] = {"s": size, "linewidths": 0.8, "zorder": 4, "clip_on": False}
-    drawn = {
-        **look,
-        "s": 2 * size,
-        "linewidths": 0,
-        "color": label_colour(ax),
-        "path_effects": halo,
-    }
+    ink = style.label_colour(ax)
+    drawn = {**look, "s": 2 * size, "linewidths": 0, "color": ink, "path_effects": halo}
     signs: dict[str, dict[str, Any]] = {
         "stopped": {**look, "marker": "s", "color": "black", "edgecolors": "white"},
-        "failed": {**look, "marker": "X", "color": VERMILION, "edgecolors": "black"},
-        "truncated": {**drawn, "marker": sign("✂")},
+        "failed": {**look, "marker": "X", "color": style.VERMILION, "edgecolors": "black"},
+        "truncated": {**drawn, "marker": style.sign("✂")},
     }
     ends = defaultdict(list)
     retries, stalls = [], []
@@ -180,7 +195,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
         if row.trace is None:
             continue
         if row.state in signs:
-            end = _end(row.trace) - zero
+            end = row.end - zero
             ends[row.state].append((end, place))
             if row.trace.arrivals:
                 stalls.append((place, row.trace.arrivals[-1] - zero, end))
@@ -188,40 +203,26 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
             starts = row.attempt_starts[1:] or (row.trace.start,)
             retries += [(start - zero, place) for start in starts]
     if stalls:
-        ax.hlines(*zip(*stalls, strict=True), color=label_colour(ax), linewidth=1.5)
+        ax.hlines(*zip(*stalls, strict=True), color=ink, linewidth=1.5)
     for state, points in ends.items():
         ax.scatter(*zip(*points, strict=True), label=state, **signs[state])
     if retries:
-        ax.scatter(*zip(*retries, strict=True), label="retried", marker=sign("↻"), **drawn)
+        ax.scatter(*zip(*retries, strict=True), label="retried", marker=style.sign("↻"), **drawn)
 
 
-def _bands(blocks: Any) -> list[tuple[float, float]]:
+def _bands(blocks: Any, zero: float, right: float) -> list[tuple[float, float]]:
+    """When the event loop was blocked, as far as the figure shows."""
     if blocks is None:
         return []
     try:
-        return [(block.start, block.end) for block in blocks.blocks]
+        spans = [(block.start - zero, block.end - zero) for block in blocks.blocks]
     except (AttributeError, TypeError):
-        raise PlotError(
+        raise NotMeasured(
             f"Got {type(blocks).__name__} as `blocks`",
-            "pass what a watch on the event loop "
-            "returned: an object whose `.blocks` have `.start` and `.end`.",
+            "pass what `nbkit.watch_loop()` returned: its `.blocks` have `.start` and `.end`.",
         ) from None
-
-
-def _draw_bands(ax: Axes, bands: list[tuple[float, float]], zero: float, right: float) -> None:
-    shown = [(max(begin - zero, 0), min(end - zero, right)) for begin, end in bands]
-    shown = [(begin, end) for begin, end in shown if end > begin]
-    for place, (begin, end) in enumerate(shown):
-        ax.axvspan(
-            begin,
-            end,
-            facecolor=(VERMILION, 0.3),
-            edgecolor=(VERMILION, 0.9),
-            hatch="\\\\",
-            linewidth=0,
-            zorder=3,
-            label=None if place else "event loop blocked",
-        )
+    shown = [(max(begin, 0), min(end, right)) for begin, end in spans]
+    return [(begin, end) for begin, end in shown if end > begin]
 
 
 def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
@@ -229,12 +230,8 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
         if row.trace is not None and row.trace.arrivals:
             continue
         words = "not timed" if row.trace is None else "no text"
-        where = 0 if row.trace is None else _end(row.trace) - zero
-        ax.annotate(words, (where, place), (12, 0), textcoords="offset points", va="center")
-
-
-def _row_label(row: Row) -> str:
-    return one_line(row.label) + (f" ({row.attempts} attempts)" if row.attempts > 1 else "")
+        where = 0 if row.trace is None else row.end - zero
+        style.write(ax, words, (where, place), (12, 0))
 
 
 def _reading_times(trace: Trace | None) -> str:
@@ -242,4 +239,4 @@ def _reading_times(trace: Trace | None) -> str:
         return "not timed"
     if trace.ttft is None or trace.end_to_end is None:
         return trace.caption
-    return f"first text {duration(trace.ttft)}, all {duration(trace.end_to_end)}"
+    return f"first text {style.duration(trace.ttft)}, all {style.duration(trace.end_to_end)}"

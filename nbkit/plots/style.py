@@ -3,7 +3,6 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -24,7 +23,6 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 GREY = "#BBBBBB"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-DASHES = ("-", "--", "-.", ":")
 
 _LABEL_WIDTH = 32
 _LETTERS: dict[str, Any] = {
@@ -52,12 +50,19 @@ _BACKGROUND: dict[str, Any] = {
 
 @contextmanager
 def styled_axes(
-    ax: Axes | None, *, height: float = 5.0, texts: Iterable[str] = ()
+    ax: Axes | None,
+    title: str,
+    xlabel: str,
+    ylabel: str = "",
+    *,
+    grid: str = "both",
+    height: float = 5.0,
+    texts: Iterable[str] = (),
 ) -> Iterator[Axes]:
-    """Give axes to draw on in the house style: the reader's, or those of a new figure.
+    """Axes to draw on in the house style, the reader's or a new figure's; then grid and legend.
 
-    `height` is in inches; `texts` are the labels that will be written. The reader's own settings
-    are left as they are; so are the colours of axes given.
+    `height` is in inches; `texts` are labels that will be written, which may be Chinese. The
+    reader's own settings are left as they are; so are the colours of axes given.
     """
     names = families(texts)
     background = _BACKGROUND if ax is None else {}
@@ -75,6 +80,10 @@ def styled_axes(
         ax.tick_params(labelfontfamily=names, labelsize=12, colors=label_colour(ax))
         ax.set_axisbelow(True)
         yield ax
+        ax.set_title(title)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.grid(axis=grid, color=GREY, linewidth=0.8, alpha=0.5)  # type: ignore[arg-type]
+        _legend_below(ax)
 
 
 def label_colour(ax: Axes) -> str:
@@ -82,12 +91,31 @@ def label_colour(ax: Axes) -> str:
     return str(ax.xaxis.label.get_color())
 
 
-def grid(ax: Axes, axis: str) -> None:
-    """Draw faint lines to read values by, along "x", "y" or "both"."""
-    ax.grid(axis=axis, color=GREY, linewidth=0.8, alpha=0.5)  # type: ignore[arg-type]
+def series(place: int) -> dict[str, Any]:
+    """Colour and line style of a curve: told apart without colours too."""
+    return {
+        "color": SERIES[place % len(SERIES)],
+        "linestyle": ("-", "--", "-.", ":")[place % 4],
+        "linewidth": 2.5,
+    }
 
 
-def legend_below(ax: Axes) -> None:
+Point = tuple[float, float]
+
+
+def write(ax: Axes, words: str, at: Point, shift: Point, **look: Any) -> None:
+    """Write words beside a point of the data, shifted by so many points of 1/72 inch."""
+    ax.annotate(words, at, shift, textcoords="offset points", **{"va": "center", **look})
+
+
+def name_rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of a figure of horizontal bars, from the top down."""
+    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def _legend_below(ax: Axes) -> None:
     """Put the legend under the axis label, where it covers no data; bars come first."""
     entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
     if not entries:
@@ -109,6 +137,13 @@ def legend_below(ax: Axes) -> None:
     )
 
 
+def _columns(ax: Axes, labels: Sequence[str]) -> int:
+    """How many columns of a legend fit beneath the axes; an inch holds 11 characters."""
+    room = 11 * ax.get_window_extent().width / ax.figure.dpi
+    fitting = int(room / (max(map(_width, labels)) + 6))
+    return max(1, min(4, len(labels), fitting))
+
+
 def one_line(label: object) -> str:
     """Fit a label into one line."""
     text = " ".join(str(label).split())
@@ -119,26 +154,14 @@ def one_line(label: object) -> str:
     return f"{text.rstrip()}…"
 
 
-def duration(seconds: float) -> str:
-    """Write a duration for people: "1.24 s", "21.4 ms"."""
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
-
-
 def _width(text: str) -> int:
     """Count characters; a Chinese one is as wide as two Latin ones."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _columns(ax: Axes, labels: Sequence[str]) -> int:
-    """Find how many columns of a legend fit beneath the axes."""
-    room = 11 * ax.get_window_extent().width / ax.figure.dpi  # 11 characters of 12 points an inch
-    for columns in range(min(4, len(labels)), 1, -1):
-        rows, longer = divmod(len(labels), columns)
-        ends = [0, *accumulate([rows + 1] * longer + [rows] * (columns - longer))]
-        widths = [max(map(_width, labels[top:end])) for top, end in pairwise(ends)]
-        if sum(widths) + 6 * columns <= room:
-            return columns
-    return 1
+def duration(seconds: float) -> str:
+    """Write a duration for people: "1.24 s", "21.4 ms"."""
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
 
 
 def sign(char: str) -> MarkerStyle:

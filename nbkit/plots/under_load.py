@@ -1,26 +1,17 @@
 """Figures of what load does: where more stops paying, and how much of it keeps a promise."""
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from nbkit.metrics.intervals import Interval
 from nbkit.metrics.load_point import UNITS, LoadPoint, read_points
 from nbkit.metrics.percentiles import METRICS
 from nbkit.metrics.requests import NotMeasured
 from nbkit.metrics.slo import SLO
-from nbkit.plots.reading import PlotError
-from nbkit.plots.style import (
-    DASHES,
-    GREY,
-    SERIES,
-    grid,
-    label_colour,
-    legend_below,
-    one_line,
-    styled_axes,
-)
+from nbkit.plots.style import GREY, label_colour, one_line, series, styled_axes, write
 
 
 def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -> Axes:
@@ -32,43 +23,29 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     it more load brings more answers for hardly more waiting, above it mostly more waiting. Where
     the last load has the most power, the knee has not been reached, and the legend says so.
 
-    Raises `PlotError` for anything else, and where no load has a figure.
-
-    Taught in notebook 08.
+    Raises `PlotError` for anything else, and where no load has a figure. Taught in notebook 08.
     """
     curves = _curves(measured, metric)
-    unit = next(iter(curves.values()))[0].kind
+    unit = UNITS[next(iter(curves.values()))[0].kind]
+    title = f"Where does more load stop paying? (numbers: {unit})"
+    ylabel = f"{METRICS[metric]}, median in s"
     labels = [
         f"{one_line(label)}: {_knee_in_words(curve, metric)}" for label, curve in curves.items()
     ]
-    with styled_axes(ax, height=6, texts=labels) as ax:
+    with styled_axes(ax, title, "complete answers a second", ylabel, height=6, texts=labels) as ax:
         for place, (label, curve) in enumerate(zip(labels, curves.values(), strict=True)):
-            across = [point.throughput for point in curve]
-            spreads = [point.spread(metric) for point in curve]
-            up = [spread.p50 or 0.0 for spread in spreads]
-            ends = [spread.interval or (y, y) for spread, y in zip(spreads, up, strict=True)]
-            _curve(ax, place, across, up, ends, label)
-            for point, x, y in zip(curve, across, up, strict=True):
+            spreads = [(point.throughput, point.spread(metric)) for point in curve]
+            spots = [(x, spread.p50 or 0.0, spread.interval) for x, spread in spreads]
+            _curve(ax, place, spots, label)
+            for point, (x, y, _) in zip(curve, spots, strict=True):
                 # Curves often lie upon each other: every other one is labelled on its other side.
-                _write(ax, f"{point.load:g}", x, y, right=place % 2 == 0, above=place % 2 == 1)
+                _beside(ax, f"{point.load:g}", x, y, right=place % 2 == 0, above=place % 2 == 1)
             if (at := knee_of(curve, metric)) is not None:
-                ring: dict[str, Any] = {
-                    "markersize": 24,
-                    "markerfacecolor": "none",
-                    "markeredgewidth": 3,
-                }
-                here = curve.index(at)
-                ax.plot(
-                    across[here], up[here], "o", markeredgecolor=SERIES[place % len(SERIES)], **ring
-                )
+                (x, y, _), colour = spots[curve.index(at)], series(place)["color"]
+                ax.plot(x, y, "o", ms=24, mfc="none", mec=colour, mew=3)
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
         ax.margins(0.1)
-        ax.set_xlabel("complete answers a second")
-        ax.set_ylabel(f"{METRICS[metric]}, median in s")
-        ax.set_title(f"Where does more load stop paying? (numbers: {UNITS[unit]})")
-        grid(ax, "both")
-        legend_below(ax)
     return ax
 
 
@@ -80,47 +57,40 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
     is its throughput: all complete answers, the late ones too.
 
     Raises `PlotError` for anything else, and where the objective cannot be judged.
-
     Taught in notebook 08.
     """
     if not isinstance(slo, SLO):
-        raise PlotError(
+        raise NotMeasured(
             f"Got {type(slo).__name__} as the objective", "pass nbkit.SLO(ttft=0.5), say."
         )
-    try:
-        points = read_points(measured)
-        kept = [point.goodput(slo) for point in points]
-    except NotMeasured as error:
-        raise PlotError(str(error)) from None
+    points = read_points(measured)
+    kept = [point.goodput(slo) for point in points]
     names = list(dict.fromkeys(point.label for point in points))
     loads = sorted({point.load for point in points})
-    with styled_axes(ax, height=6, texts=[*names, str(slo)]) as ax:
+    title = f"How much load keeps the promise?  {slo}"
+    with styled_axes(
+        ax, title, UNITS[points[0].kind], "answers a second", height=6, texts=names
+    ) as ax:
         for place, name in enumerate(names):
             mine = [pair for pair in zip(points, kept, strict=True) if pair[0].label == name]
             mine.sort(key=lambda pair: pair[0].load)
             across = [point.load for point, _ in mine]
-            ax.plot(
-                across,
-                [point.throughput for point, _ in mine],
-                ":",
-                color=GREY,
-                linewidth=2,
-                marker=".",
-                label=None if place else "all complete answers",
-            )
-            up = [good.rate for _, good in mine]
-            ends = [good.rate_interval or (good.rate, good.rate) for _, good in mine]
+            told = None if place else "all complete answers"
+            everything = [point.throughput for point, _ in mine]
+            ax.plot(across, everything, ".:", color=GREY, linewidth=2, label=told)
             told = f"{one_line(name)}: within the promise ({_sizes([good.n for _, good in mine])})"
-            _curve(ax, place, across, up, ends, told)
-            for x, (_, good), y in zip(across, mine, up, strict=True):
-                _write(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
+            spots = [(point.load, good.rate, good.rate_interval) for point, good in mine]
+            _curve(ax, place, spots, told)
+            for (_, good), (x, y, _) in zip(mine, spots, strict=True):
+                _beside(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
         ax.set_ylim(bottom=0)
         ax.margins(x=0.1)
-        _load_axis(ax, loads, points[0])
-        ax.set_ylabel("answers a second")
-        ax.set_title(f"How much load keeps the promise?  {slo}")
-        grid(ax, "both")
-        legend_below(ax)
+        if loads[0] * 4 <= loads[-1]:
+            ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_locator(FixedLocator(loads))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.tick_params(axis="x", colors=label_colour(ax))
     return ax
 
 
@@ -131,39 +101,20 @@ def knee_of(curve: list[LoadPoint], metric: str = "end_to_end") -> LoadPoint | N
 
 
 def _curve(
-    ax: Axes,
-    place: int,
-    across: list[float],
-    up: list[float],
-    ends: Sequence[Sequence[float]],
-    label: str,
+    ax: Axes, place: int, spots: list[tuple[float, float, Interval | None]], label: str
 ) -> None:
     """Draw points with a whisker each, joined by a line."""
-    below = [max(y - low, 0.0) for y, (low, _) in zip(up, ends, strict=True)]
-    above = [max(high - y, 0.0) for y, (_, high) in zip(up, ends, strict=True)]
-    ax.errorbar(
-        across,
-        up,
-        yerr=[below, above],
-        fmt=f"o{DASHES[place % len(DASHES)]}",
-        color=SERIES[place % len(SERIES)],
-        linewidth=2.5,
-        markersize=9,
-        capsize=5,
-        label=label,
-    )
+    x, y, intervals = zip(*spots, strict=True)
+    ends = [interval or (at, at) for at, interval in zip(y, intervals, strict=True)]
+    low, high = np.transpose(ends)
+    look = {**series(place), "marker": "o", "markersize": 9, "capsize": 5, "label": label}
+    ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), **look)
 
 
-def _write(ax: Axes, words: str, x: float, y: float, *, right: bool, above: bool) -> None:
-    """Write beside a point."""
-    ax.annotate(
-        words,
-        (x, y),
-        (9 if right else -9, 6 if above else -6),
-        textcoords="offset points",
-        ha="left" if right else "right",
-        va="bottom" if above else "top",
-    )
+def _beside(ax: Axes, words: str, x: float, y: float, *, right: bool, above: bool) -> None:
+    shift = (9 if right else -9, 6 if above else -6)
+    look = {"ha": "left" if right else "right", "va": "bottom" if above else "top"}
+    write(ax, words, (x, y), shift, **look)
 
 
 def _power(point: LoadPoint, metric: str) -> float:
@@ -173,12 +124,9 @@ def _power(point: LoadPoint, metric: str) -> float:
 
 def _curves(measured: Any, metric: str) -> dict[str, list[LoadPoint]]:
     """The points that have the metric, in order of load, by label."""
-    try:
-        points = [point for point in read_points(measured) if point.spread(metric).p50 is not None]
-    except NotMeasured as error:
-        raise PlotError(str(error)) from None
+    points = [point for point in read_points(measured) if point.spread(metric).p50 is not None]
     if not points:
-        raise PlotError(f"Nothing here has a {METRICS[metric]}", "choose another metric.")
+        raise NotMeasured(f"Nothing here has a {METRICS[metric]}", "choose another metric.")
     curves: dict[str, list[LoadPoint]] = {}
     for point in sorted(points, key=lambda point: point.load):
         curves.setdefault(point.label, []).append(point)
@@ -197,13 +145,3 @@ def _knee_in_words(curve: list[LoadPoint], metric: str) -> str:
 def _sizes(each: list[int]) -> str:
     fewest, most = min(each), max(each)
     return f"n = {most}" if fewest == most else f"n = {fewest}–{most}"
-
-
-def _load_axis(ax: Axes, loads: list[float], point: LoadPoint) -> None:
-    ax.set_xlabel(UNITS[point.kind])
-    if min(loads) * 4 <= max(loads):
-        ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(FixedLocator(loads))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.tick_params(axis="x", colors=label_colour(ax))
