@@ -4,6 +4,7 @@ import json
 import math
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +24,6 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)[a-z]*"
 _DURATION = re.compile(rf"(?:{_PART}\s*)+", re.IGNORECASE)
 _IN_WORDS = re.compile(rf"(?:try again|retry)(?: in| after)?\s+((?:{_PART}\s*)+)", re.IGNORECASE)
-_FAR_FUTURE = 50 * _UNITS["d"] * 365
 
 
 def body_of(error: BaseException) -> Any:
@@ -120,7 +120,8 @@ def _clean(text: str) -> str:
 def asked_wait(error: BaseException) -> float | None:
     """The seconds the server asks to wait, if it does.
 
-    Read from `retry-after-ms`, `Retry-After` (seconds or a date: RFC 9110), or the body: Google's
+    Read from `retry-after-ms`, `Retry-After` (seconds or a date: RFC 9110), for a refusal (429)
+    OpenAI's `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), or the body: Google's
     `retryDelay`, or words like "try again in 1.5s".
     """
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
@@ -130,6 +131,8 @@ def asked_wait(error: BaseException) -> float | None:
     with suppress(ValueError, OverflowError):
         date = parsedate_to_datetime(headers.get("retry-after", ""))
         return max(0.0, date.timestamp() - time.time())
+    if getattr(error, "status_code", None) == 429 and (asked := _reset(headers)) is not None:
+        return asked
     # However deep in the body, also in JSON within a string.
     body = json.dumps(body_of(error), default=str)
     delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', body)
@@ -152,5 +155,21 @@ def duration(text: str) -> float | None:
 
 def until(seconds: float) -> str:
     """Say when a wait that begins now is over, with the date, in local time."""
-    then = datetime.fromtimestamp(time.time() + min(seconds, _FAR_FUTURE))
+    try:
+        then = datetime.fromtimestamp(time.time() + seconds)
+    except (OverflowError, ValueError, OSError):
+        return "a date after the year 9999"
     return f"{then:%H:%M} on {then.day} {then:%B %Y}"
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    """When the allowance that is used up is there again; if none says so, the first of them."""
+    resets, empty = [], []
+    for kind in ("requests", "tokens"):
+        wait = duration(headers.get(f"x-ratelimit-reset-{kind}", ""))
+        if wait is None:
+            continue
+        resets.append(wait)
+        if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0":
+            empty.append(wait)
+    return max(empty) if empty else min(resets, default=None)
