@@ -10,6 +10,7 @@ from nbkit.displays.output import repeat_unseen
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.loops.kernel import Place, ipython_shell, kernel_shell, this_place
 from nbkit.streaming.errors import StreamMisused
+from nbkit.streaming.stream import TokenStream
 
 _SETTLE_SECONDS = 3.0
 _running: dict[asyncio.Task[Any], "RunningView[Any]"] = {}
@@ -56,11 +57,13 @@ class RunningView(Generic[Result]):
         """Show nothing more when the view is a cell's last expression: it is on the screen."""
 
 
-def need_loop(name: str) -> None:
+def need_loop(name: str, tokens: TokenStream | None = None) -> None:
     """Raise `StreamMisused` where no event loop runs to show anything on."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        if tokens is not None:
+            tokens.close()
         raise StreamMisused(
             f"`{name}` needs a running event loop",
             "in a notebook call it in a cell; in a script, "

@@ -30,6 +30,8 @@ _UNFINISHED = "(An answer was streaming here: run the cell again to see it.)"
 _open: "set[LiveWidget]" = set()
 Hear = Callable[[dict[str, Any]], None]
 """Takes a message of the page, on the event loop: its type, and what belongs to it."""
+_MESSAGES = 60
+"""A second, for all widgets of a kernel together: Jupyter's server drops what is far too much."""
 _REST = 4
 """A frame is followed by a rest of at least so many times what it cost the kernel."""
 
@@ -92,8 +94,10 @@ class LiveWidget(anywidget.AnyWidget):
         self._touch(index)
 
     def tell(self, index: int, **facts: Any) -> None:
-        """Show facts about a stream now, or in the next frame."""
+        """Show facts about a stream now, or in the next frame; the last ones always now."""
         self.cells[index].tell(**facts)
+        if all(cell.ended for cell in self.cells):
+            self._due = 0.0
         self._touch(index)
 
     @property
@@ -136,15 +140,16 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _touch(self, index: int) -> None:
         self._stale[index] = None
-        if self._timer is None:
-            wait = self._due - time.perf_counter()
-            if wait <= 0:
-                self._paint()
-            else:
-                self._timer = self._loop.call_later(wait, self._paint)
+        wait = self._due - time.perf_counter()
+        if wait <= 0:
+            self._paint()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(wait, self._paint)
 
     def _paint(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         begins = time.perf_counter()
         updates = [self.cells[index].update() for index in self._stale]
         self._stale.clear()
@@ -154,7 +159,8 @@ class LiveWidget(anywidget.AnyWidget):
             self._next_checkpoint = 2 * self._sent
             self.checkpoint = self._whole()
         now = time.perf_counter()
-        self._due = begins + max(self._frame, _REST * (now - begins))
+        share = sum(not widget.settled for widget in _open) / _MESSAGES
+        self._due = begins + max(self._frame, share, _REST * (now - begins))
 
     def _clock(self) -> float:
         return round(time.perf_counter() - self._began, 2)

@@ -58,5 +58,5 @@ def show(source: Any) -> StreamView:
     Taught in notebook 01.
     """
     tokens = stream(source)
-    need_loop("show")
+    need_loop("show", tokens)
     return StreamView(tokens)

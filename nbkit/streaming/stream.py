@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
@@ -32,7 +32,7 @@ _MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
 _END = object()
 
 
-class TokenStream:
+class TokenStream(Coroutine[Any, Any, Answer]):
     """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
 
     It can be read once; `text`, `sources` and `trace` also while it runs. Leaving the loop early,
@@ -61,6 +61,7 @@ class TokenStream:
         self._pump_task: asyncio.Task[None] | None = None
         self._stopping = False
         self._pumping = False
+        self._steps: Generator[Any, None, Answer] | None = None
 
     @classmethod
     def of_call(cls, source: Any, start: float, record: events.EventRecord) -> Self:
@@ -87,6 +88,27 @@ class TokenStream:
 
     def __await__(self) -> Generator[Any, None, Answer]:
         return self.follow(lambda _: None).__await__()
+
+    # The rest of a coroutine's protocol, for `asyncio.create_task`, which takes nothing less.
+
+    def send(self, value: Any) -> Any:
+        """Go one step on, as a task does with a coroutine."""
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error, such as a cancellation, where the stream waits."""
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        """Drop it: a coroutine that was never awaited is closed without a warning."""
+        if self._steps is not None:
+            self._steps.close()
+        elif self._pump_task is None and inspect.iscoroutine(self._source):
+            self._source.close()
 
     async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
         """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.

@@ -192,3 +192,19 @@ def test_a_burst_before_a_pause_is_counted_in_full(kernel: Kernel) -> None:
     kernel.follow(request, until=lambda run: counted in str(run.of("comm_msg")))
     kernel.manager.interrupt_kernel()
     kernel.follow(request)
+
+
+def test_many_views_share_the_messages(kernel: Kernel) -> None:
+    """Sixty-four separate views send few messages a second between them, and each settles."""
+    kernel.run(SETUP)
+    began = time.monotonic()
+    run = kernel.run(
+        "views = [nbkit.show(words(100, 0.02)) for _ in range(64)]\n"
+        "for view in views: answer = await view"
+    )
+    seconds = time.monotonic() - began
+    frames = [c for c in run.of("comm_msg") if c["data"].get("method") == "custom"]
+    # A first and a last frame each, and what they share meanwhile.
+    assert len(frames) < 2 * 64 + 90 * seconds
+    assert len({c["transient"]["display_id"] for c in run.of("update_display_data")}) == 64
+    assert all("word99" in bundle["text/plain"] for bundle in run.settled)
