@@ -64,9 +64,13 @@ def running(notebook: NotebookNode, *, speed: float | None = None) -> Iterator[N
 def run_more(client: NotebookClient, source: str) -> str:
     """Run one more cell in the kernel of `running`; returns what it prints."""
     cell = nbformat.v4.new_code_cell(source)
+    place = len(client.nb.cells)
     client.nb.cells.append(cell)
-    client.execute_cell(cell, len(client.nb.cells) - 1)
+    client.execute_cell(cell, place)
     client.nb.cells.remove(cell)
+    # A display of this cell may be updated later; nbclient would look for its output.
+    for cells in client._display_id_map.values():
+        cells.pop(place, None)
     return printed(cell)
 
 

