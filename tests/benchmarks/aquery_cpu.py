@@ -33,7 +33,8 @@ def _engines(base_url: str, theirs: OpenAI, *, streaming: bool) -> dict[str, Any
     os.environ |= {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "none"}
     index = load_index("en")
     model = index._embed_model
-    ours = connect("openai", model="gpt-4o-mini")
+    # Said here, it is not asked from a server that knows no such question.
+    ours = connect("openai", model="gpt-4o-mini", context_window=128_000)
     in_memory = VectorStoreIndex(nodes=list(index.docstore.docs.values()), embed_model=model)
     own_store = VectorStoreIndex(
         index_struct=index.index_struct, storage_context=index.storage_context, embed_model=model
