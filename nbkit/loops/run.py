@@ -106,11 +106,17 @@ def run(awaitable: Awaitable[T]) -> T:
         tasks.append(shared.loop.create_task(result(), name="nbkit-run"))
         tasks[0].add_done_callback(lambda _: finished.set())
 
-    shared.loop.call_soon_threadsafe(start)
+    def stop() -> None:
+        if tasks:
+            tasks[0].cancel()
+        else:  # interrupted before it was started
+            finished.set()
+
     try:
+        shared.loop.call_soon_threadsafe(start)
         shared.wait(finished)
     except KeyboardInterrupt:
-        shared.loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+        shared.loop.call_soon_threadsafe(stop)
         shared.wait(finished)
         raise
     try:
