@@ -74,7 +74,7 @@ def need_loop(name: str, tokens: TokenStream | None = None) -> None:
 def _stop_earlier(now: Place) -> None:
     """Stop the views of earlier runs of a cell or control."""
     for view in list(_running.values()):
-        if view._place.cell == now.cell is not None and view._place != now:
+        if now.is_again(view._place):
             view.stop()
 
 

@@ -196,7 +196,7 @@ def cell_ends(place: Place) -> None:
 def cell_runs(place: Place) -> None:
     """Tell the widgets of a cell's earlier runs that it is run again."""
     for widget in list(_open):
-        if widget._place.cell == place.cell is not None and widget._place != place:
+        if place.is_again(widget._place):
             widget.cell_runs_again()
 
 

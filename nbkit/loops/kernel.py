@@ -15,6 +15,10 @@ class Place:
     """The id of the message that runs it."""
     is_control: bool = False
 
+    def is_again(self, earlier: "Place") -> bool:
+        """Whether this is a later run of the same cell or control."""
+        return self.cell == earlier.cell is not None and self != earlier
+
 
 def kernel_shell() -> Any:
     """The IPython shell of the Jupyter kernel that runs this code; `None` without one."""

@@ -55,8 +55,8 @@ def _vectors(texts: Sequence[str]) -> "Vectors":
         batch = unknown[start : start + TOGETHER]
         _kept.update(zip(batch, encode(batch), strict=True))
     rows = np.stack([_kept[text] for text in texts])
-    for oldest in list(_kept)[: max(0, len(_kept) - MOST_KEPT)]:
-        del _kept[oldest]
+    while len(_kept) > MOST_KEPT:
+        del _kept[next(iter(_kept))]
     return rows
 
 

@@ -34,6 +34,15 @@ def _output(page: Page, cell: int) -> Locator:
     return page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea-output")
 
 
+def _button(stream: str) -> str:
+    """A cell with a button that shows a stream in an Output below it."""
+    return (
+        f"def ask(_):\n    with out: nbkit.show({stream})\n"
+        "button = ipywidgets.Button(description='Ask')\nbutton.on_click(ask)\n"
+        "display(button, out)"
+    )
+
+
 def test_in_a_cell_only_static_output_stays(lab: Lab, page: Page) -> None:
     """In a plain cell the widget goes as soon as the page shows its successor."""
     _run(lab, page, "plain.ipynb", "await nbkit.show(words());", f"print({OPEN})")
@@ -75,12 +84,7 @@ def test_inside_an_output(lab: Lab, page: Page, shown: str) -> None:
 
 def test_a_button_that_asks(lab: Lab, page: Page) -> None:
     """Each click's answer stays in its Output, below the one before."""
-    click = (
-        "def ask(_):\n    with out: nbkit.show(words())\n"
-        "button = ipywidgets.Button(description='Ask')\nbutton.on_click(ask)\n"
-        "display(button, out)"
-    )
-    _run(lab, page, "button.ipynb", click)
+    _run(lab, page, "button.ipynb", _button("words()"))
     for count in (1, 2):
         page.get_by_role("button", name="Ask").click()
         done = page.locator(".nbkit-live .nbkit-caption").filter(has_text="✓ done")
@@ -91,12 +95,7 @@ def test_a_button_that_asks(lab: Lab, page: Page) -> None:
 
 def test_a_control_that_asks_again_stops_what_it_started(lab: Lab, page: Page) -> None:
     """A stream that a click started is stopped by the next click, its partial answer kept."""
-    click = (
-        "def ask(_):\n    with out: nbkit.show(words(4000, 0.05))\n"
-        "button = ipywidgets.Button(description='Ask')\nbutton.on_click(ask)\n"
-        "display(button, out)"
-    )
-    _run(lab, page, "again.ipynb", click)
+    _run(lab, page, "again.ipynb", _button("words(4000, 0.05)"))
     ask = page.get_by_role("button", name="Ask")
     captions = page.locator(".nbkit-live .nbkit-caption")
     ask.click()
