@@ -5,9 +5,9 @@ from collections.abc import Generator
 from typing import Any
 
 from nbkit.displays.active import RunningView, need_loop
-from nbkit.displays.final_output import Bundle, settled_chat
 from nbkit.displays.live_widget import ChatWidget
 from nbkit.displays.output import follow
+from nbkit.displays.transcript import Transcript
 from nbkit.errors import NbkitError
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.loops.kernel import kernel_shell, this_place
@@ -15,7 +15,7 @@ from nbkit.streaming.answer import Answer
 from nbkit.streaming.conversation import Conversation
 from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.stream import TokenStream
-from nbkit.wording import count, whole_characters
+from nbkit.wording import whole_characters
 
 _ENDED = "This chat has ended — run the cell that shows it again to go on."
 
@@ -40,7 +40,7 @@ class TurnView(RunningView[Answer]):
     def _result(self) -> Answer:
         answer = self.stream.answer
         assert answer is not None
-        self._chat.write()
+        self._chat.repeat()
         if answer.error is not None:
             raise answer.error
         return answer
@@ -62,7 +62,7 @@ class ChatView:
         self.place = this_place()
         self._ended = asyncio.Event()
         self.widget = ChatWidget([], self._hear)
-        self._transcript: Any = display(self._written(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._transcript = Transcript(self.widget.key)
         self._slot: Any = display(self.widget, display_id=True)  # type: ignore[no-untyped-call]
 
     def say(self, message: str) -> TurnView:
@@ -86,13 +86,13 @@ class ChatView:
         self.conversation.clear()
         self.turns.clear()
         self.widget.clear()
-        self.write()
+        self._transcript.clear(ended=self.widget.finished)
 
     def end(self) -> None:
         """Close the chat: the running turn is stopped, the transcript stays."""
         self.stop()
         self._ended.set()
-        self.write()
+        self.repeat()
         html = f'<div data-nbkit="{self.widget.key}">(chat ended)</div>'
         self._slot.update({"text/plain": "(chat ended)", "text/html": html}, raw=True)
         self.widget.make_way("(chat ended)")
@@ -100,22 +100,13 @@ class ChatView:
     def add(self, message: str, answer: Answer) -> None:
         """Add a finished turn to the transcript."""
         self.turns.append((message, answer))
-        self.write()
+        ended, forgotten = self.widget.finished, self.conversation.forgotten
+        self._transcript.add(message, answer, ended=ended, forgotten=forgotten)
 
-    def write(self) -> None:
-        """Write the transcript, in its place, into the notebook."""
-        self._transcript.update(self._written(), raw=True)
-
-    def _written(self) -> Bundle:
-        """The transcript as static output; the page sees in it how many turns it holds."""
-        lost = count(self.conversation.forgotten, "message")
-        note = (
-            f"The model no longer sees the first {lost} of this conversation: its memory has no "
-            "room for more."
-        )
-        bundle = settled_chat(self.turns, note if self.conversation.forgotten else None)
-        mark = f'data-nbkit="{self.widget.key}-turns" data-turns="{self.widget.finished}"'
-        return {**bundle, "text/html": f"<div {mark}>{bundle['text/html']}</div>"}
+    def repeat(self) -> None:
+        """Send what a later cell has changed again, if no page has seen it."""
+        if not self.widget.is_seen:
+            self._transcript.repeat()
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Do what the page asks for; what goes wrong is said there."""

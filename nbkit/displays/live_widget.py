@@ -214,6 +214,11 @@ class ChatWidget(LiveWidget):
         self.tell(index, label=message, began=self._clock())
         return index
 
+    def cell_runs_again(self) -> None:
+        """End the chat, too: nobody can see it any more."""
+        self._hear_page({"type": "end"})
+        super().cell_runs_again()
+
     @property
     def finished(self) -> int:
         """How many turns have ended, the cleared ones too."""

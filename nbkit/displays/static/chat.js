@@ -1,5 +1,6 @@
 // A chat: its running turn, and a box to say something. Finished turns are static output above this
-// widget, so that they stay in the file; each stays here until it is seen there.
+// widget, so that they stay in the file; each stays here until it is seen there. A turn's index tells
+// its chunks from those of a turn that was stopped before.
 
 function render({ model, el }) {
   const box = element("textarea", "nbkit-say", {
@@ -49,11 +50,11 @@ function render({ model, el }) {
     say();
   });
 
-  const transcript = () => document.querySelector(`[data-nbkit="${model.get("key")}-turns"]`);
+  const transcript = () => [...document.querySelectorAll(`[data-nbkit="${model.get("key")}-turns"]`)];
   let late = 0;
   const removeWritten = () => {
     const ended = [...turns].filter(([, one]) => !one.running);
-    const written = ended.length ? Number(transcript()?.dataset.turns ?? 0) : 0;
+    const written = ended.length ? Math.max(0, ...transcript().map((piece) => Number(piece.dataset.turns))) : 0;
     for (const [index, one] of ended) {
       if (index >= written) continue;
       if (one.root.contains(document.activeElement)) box.focus();
@@ -61,7 +62,7 @@ function render({ model, el }) {
       turns.delete(index);
     }
     late = ended.some(([index]) => index >= written) ? late + 1 : 0;
-    if (late === 30) notice.textContent = "The page was loaded again: what is said from here on is not kept in the file.";
+    if (late === 30 && !inOutput(el)) notice.textContent = "The page was loaded again: what is said from here on is not kept in the file.";
   };
   const tick = () => {
     if (turn?.running) turn.tick(clock.seconds + (performance.now() - clock.at) / 1000);
@@ -76,8 +77,7 @@ function render({ model, el }) {
     }
     // A page that was loaded again does not get the empty transcript.
     setTimeout(() => {
-      const shown = transcript();
-      if (shown && shown.dataset.turns !== String(count)) shown.replaceChildren();
+      for (const piece of transcript()) if (Number(piece.dataset.turns) < count) piece.replaceChildren();
     }, 1000);
   };
   const take = (message) => {

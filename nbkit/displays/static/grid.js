@@ -46,9 +46,8 @@ function render({ model, el }) {
     if (!cells.some((cell) => cell.running)) tick();
   };
   const lose = () => cells.forEach((cell) => cell.lose());
-  // An Output has no place in the file; elsewhere the page was loaded again, or is a second one.
   const stay = () => {
-    if (el.closest(".widget-output, .jupyter-widget-output")) return;
+    if (inOutput(el)) return;
     for (const cell of cells) cell.learn({ note: "Run the cell again to keep this answer in the file." });
     tick();
   };

@@ -21,6 +21,12 @@ function button(text, title, onClick) {
   return made;
 }
 
+// An Output has no place in the file; elsewhere a view that stays means that the page was loaded
+// again, or is a second one.
+function inOutput(el) {
+  return Boolean(el.closest(".widget-output, .jupyter-widget-output"));
+}
+
 function plural(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -156,6 +156,13 @@ def correctness(browser: Browser, lab: Lab, runs: int) -> None:
     )
 
 
+def _show_all_outputs(lab: Lab) -> None:
+    """Have JupyterLab show more than the first 50 outputs of a cell: 64 displays are compared."""
+    file = lab.folder / ".settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"maxNumberOutputs": 100}', "utf-8")
+
+
 def main(rounds: int = 3, runs: int = 30) -> None:
     """Print both tables."""
     with (
@@ -163,6 +170,7 @@ def main(rounds: int = 3, runs: int = 30) -> None:
         running_lab(Path(folder)) as lab,
         sync_playwright() as playwright,
     ):
+        _show_all_outputs(lab)
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         latency(browser, lab, rounds)
         correctness(browser, lab, runs)
