@@ -6,12 +6,12 @@ from html import escape
 from typing import Any
 
 from nbkit.displays.live_cell import SHOWN
-from nbkit.displays.markdown import to_html, without_html
+from nbkit.displays.markdown import to_html
 from nbkit.streaming.answer import NOTHING_FOUND, Answer, named_sources
 from nbkit.wording import count
 
 Bundle = dict[str, str]
-"""One output by MIME type: text/html, text/markdown, text/plain."""
+"""One output by MIME type: text/html, text/plain."""
 
 _MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
 _FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
@@ -41,16 +41,13 @@ def caption(answer: Answer) -> str:
 
 
 def settled(answer: Answer) -> Bundle:
-    """One answer: sanitised HTML, Markdown without HTML, plain text."""
+    """One answer: sanitised HTML, plain text."""
     text, line = _shown(answer.text), caption(answer)
     # No script may run here, so no button: one click selects it all.
     copy = f'<pre style="user-select: all; white-space: pre-wrap">{escape(text)}</pre>'
     html = _html(answer) + (_folded("Markdown to copy", copy) if text else "")
-    rows = source_rows(answer.sources)
-    sources = [f"- `{row['name'].replace('`', '')}` {row['score']}" for row in rows]
     return {
         "text/html": f'<div class="{_SETTLED}" style="{_FRAME}">{html}</div>',
-        "text/markdown": "\n\n".join([without_html(text), _slanted(line), *sources]),
         "text/plain": f"{text}\n\n{line}".strip(),
     }
 
@@ -67,7 +64,7 @@ def settled_grid(answers: Mapping[str, Answer], *, race: bool = False) -> Bundle
         for name, answer in rows
     ]
     table = f'<table class="{_SETTLED}" style="{_TABLE}">{"".join(cells)}</table>'
-    return {"text/html": table, **_as_text(rows)}
+    return {"text/html": table, "text/plain": _as_text(rows)}
 
 
 def settled_chat(turns: Sequence[tuple[str, Answer]], note: str | None = None) -> Bundle:
@@ -77,34 +74,23 @@ def settled_chat(turns: Sequence[tuple[str, Answer]], note: str | None = None) -
         f'<div style="{_FRAME}">{_html(answer)}</div>'
         for said, answer in turns
     ]
-    bundle = {"text/html": "".join(parts), **_as_text(turns)}
+    html, text = "".join(parts), _as_text(turns)
     if note:
-        bundle["text/html"] = f"<p><em>{escape(note)}</em></p>{bundle['text/html']}"
-        bundle["text/markdown"] = f"{_slanted(note)}\n\n{bundle['text/markdown']}"
-        bundle["text/plain"] = f"{note}\n\n{bundle['text/plain']}"
-    return {**bundle, "text/html": f'<div class="{_SETTLED}">{bundle["text/html"]}</div>'}
+        html, text = f"<p><em>{escape(note)}</em></p>{html}", f"{note}\n\n{text}"
+    return {"text/html": f'<div class="{_SETTLED}">{html}</div>', "text/plain": text}
 
 
-def _as_text(named: Sequence[tuple[str, Answer]]) -> Bundle:
-    """Several answers under their names, as Markdown and as plain text."""
-    told = [(name, _shown(answer.text), caption(answer)) for name, answer in named]
-    return {
-        "text/markdown": "\n\n".join(
-            f"**{without_html(name)}**\n\n{without_html(text)}\n\n{_slanted(line)}"
-            for name, text, line in told
-        ),
-        "text/plain": "\n\n".join("\n".join(row) for row in told),
-    }
+def _as_text(named: Sequence[tuple[str, Answer]]) -> str:
+    """Several answers under their names."""
+    return "\n\n".join(
+        f"{name}\n{_shown(answer.text)}\n{caption(answer)}" for name, answer in named
+    )
 
 
 def _shown(text: str) -> str:
     if len(text) <= SHOWN:
         return text
     return f"{text[:SHOWN]}\n\n… {len(text) - SHOWN:,} more characters are in the answer's `.text`."
-
-
-def _slanted(line: str) -> str:
-    return "*" + without_html(" — ".join(line.splitlines())) + "*"
 
 
 def _html(answer: Answer) -> str:

@@ -37,8 +37,13 @@ _REST = 4
 
 
 def script(*names: str) -> str:
-    """JavaScript of a widget: files of `static`, one after the other, as one module."""
-    return "\n".join((_STATIC / name).read_text("utf-8") for name in names)
+    """JavaScript of a widget: files of `static`, one after the other, as one module.
+
+    Each widget brings its own copy to the page: indentation and comments stay behind.
+    """
+    lines = "\n".join((_STATIC / name).read_text("utf-8") for name in names).split("\n")
+    code = (line.strip() for line in lines)
+    return "\n".join(line for line in code if line and not line.startswith("//"))
 
 
 class _Page(NamedTuple):

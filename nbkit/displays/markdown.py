@@ -17,15 +17,6 @@ _TAGS = {
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
-_LINK = r"https?://|mailto:"
-_OTHER_LINK = re.compile(rf"\]([(:])(?!\s*(?:{_LINK}|<(?:{_LINK})[^\s<>]*>))")
-_LESS_THAN = re.compile(rf"(?<!\\)((?:\\\\)*)\\?<(?!(?:{_LINK})[^\s<>]*>)")
-_ADDRESS_AND_CODE = re.compile(r"(?i)(?:(?:https?|ftp)://|www\.)\S*`")
-"""Where front ends that make links of bare addresses take a backtick for a part of one."""
-_CODE = re.compile(r'<(pre|code) data-sourcepos="(\d+):(\d+)-(\d+):(\d+)"')
-_ACTIVE = re.compile(rf'<!-- raw HTML omitted -->|<img |href="(?!{_LINK})')
-_PLAIN = "\x01"
-"""Stands for a character of meaning: one byte, as it is, and no sign of Markdown."""
 _IMAGE = re.compile(r'<img [^>]*?alt="([^"]*)"[^>]*>')
 # A pair of dollars is mathematics by pandoc's rule (no space just inside, no digit just after) if
 # it holds a sign of TeX between: "$3 and ¥7, 人民币$" holds none. `$$` always is.
@@ -50,71 +41,6 @@ def to_html(text: str) -> str:
     Chinese punctuation.
     """
     return _clean(_parsed(text))
-
-
-def without_html(text: str) -> str:
-    """Markdown in which no front end finds anything to act on: code stays letter for letter.
-
-    HTML, images and links to elsewhere than http(s) and mail become text.
-    """
-    text = _encodable(text)
-    blocks = _ADDRESS_AND_CODE.search(text) is not None
-    code = _code_in(_inert(text), only_blocks=blocks)
-    done, parts = 0, []
-    for begin, end in code:
-        parts += [_as_text(text[done:begin]), text[begin:end]]
-        done = end
-    guarded = "".join([*parts, _as_text(text[done:])])
-    kept = [text[begin:end] for begin, end in code]
-    found = [guarded[begin:end] for begin, end in _code_in(guarded, only_blocks=blocks)]
-    # Should the parser be wrong about where code is, nothing stays as it is.
-    return guarded if kept == found and not _acts(guarded) else _as_text(text)
-
-
-def _inert(markdown: str) -> str:
-    """Put out of effect all that `_as_text` will change, without moving a character.
-
-    The backticks inside a tag or a link begin no code; once it is text, they may.
-    """
-    links = _OTHER_LINK.sub(f"]{_PLAIN}", markdown)
-    return _LESS_THAN.sub(lambda found: found[0][:-1] + _PLAIN, links).replace("![", f"!{_PLAIN}")
-
-
-def _acts(markdown: str) -> bool:
-    """Whether a front end, with tables or without, would find HTML, an image or another link."""
-    tables = comrak.ExtensionOptions()
-    tables.table = True
-    return any(
-        _ACTIVE.search(comrak.render_markdown(markdown, extension_options=extensions))
-        for extensions in (tables, comrak.ExtensionOptions())
-    )
-
-
-def _as_text(markdown: str) -> str:
-    links = _OTHER_LINK.sub(r"]\\\1", markdown)
-    return _LESS_THAN.sub(r"\1&lt;", links).replace("![", "!\\[")
-
-
-def _code_in(text: str, *, only_blocks: bool = False) -> list[tuple[int, int]]:
-    """Where code stands in a text: from where to where, in characters, in order."""
-    if "`" not in text and "~" not in text and "    " not in text and "\t" not in text:
-        return []
-    lines = text.encode().split(b"\n")
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line.decode()) + 1)
-
-    def place(line: int, column: int) -> int:
-        return starts[line - 1] + len(lines[line - 1][:column].decode("utf-8", "ignore"))
-
-    found: list[tuple[int, int]] = []
-    for code in _CODE.finditer(_rendered(text)):
-        first, left, last, right = (int(code[number]) for number in range(2, 6))
-        if code[1] == "pre":
-            found.append((starts[first - 1], min(starts[last if right else last - 1], len(text))))
-        elif not only_blocks and (not found or place(first, left - 1) >= found[-1][1]):
-            found.append((place(first, left - 1), place(last, right)))
-    return found
 
 
 class GrowingMarkdown:

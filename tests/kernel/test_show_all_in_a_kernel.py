@@ -51,7 +51,7 @@ def test_a_grid_settles_into_one_table(ready: Kernel) -> None:
     (bundle,) = run.settled
     assert bundle["text/html"].count("<tr>") == 2
     assert "a0 a1 a2" in bundle["text/plain"]
-    assert "<b>" not in bundle["text/html"] + bundle["text/markdown"]
+    assert "<b>" not in bundle["text/html"]
     opened = {c["comm_id"] for c in run.of("comm_open")}
     assert ready.closed_once_replaced(run) == opened
 

@@ -25,11 +25,11 @@ def _has_text(run: Run) -> bool:
 
 
 def test_a_finished_answer_is_static(kernel: Kernel) -> None:
-    """HTML, Markdown and plain text take its place; the widget goes when the page shows them."""
+    """HTML and plain text take its place; the widget goes when the page shows them."""
     kernel.run(SETUP)
     run = kernel.run("answer = await nbkit.show(words(5, 0.01))")
     (bundle,) = run.settled
-    assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
+    assert set(bundle) == {"text/html", "text/plain"}
     assert all("word0 word1 word2 word3 word4" in text for text in bundle.values())
     assert "✓ done" in bundle["text/plain"]
     assert not run.of("comm_close")
