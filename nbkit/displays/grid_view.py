@@ -45,7 +45,7 @@ class GridView(RunningView[dict[str, Answer]]):
     async def _show(self) -> None:
         numbered = enumerate(self.streams.values())
         await asyncio.gather(*(follow(tokens, self._screen, place) for place, tokens in numbered))
-        self._screen.settle(settled_grid(self.answers, race=self._race))
+        await self._screen.settle(settled_grid(self.answers, race=self._race))
 
     def _result(self) -> dict[str, Answer]:
         self._screen.repeat()

@@ -36,10 +36,10 @@ _REST = 4
 """A frame is followed by a rest of at least so many times what it cost the kernel."""
 
 
-def script(*names: str) -> str:
-    """JavaScript of a widget: files of `static`, one after the other, as one module.
+def code_of(*names: str) -> str:
+    """Files of `static`, one after the other: a widget's JavaScript module, or its CSS.
 
-    Each widget brings its own copy to the page: indentation and comments stay behind.
+    Each widget brings its own copy to the page, so indentation and comments stay behind.
     """
     lines = "\n".join((_STATIC / name).read_text("utf-8") for name in names).split("\n")
     code = (line.strip() for line in lines)
@@ -63,8 +63,8 @@ class LiveWidget(anywidget.AnyWidget):
     asks for all of it.
     """
 
-    _esm = script("stream_cell.js", "grid.js")
-    _css = _STATIC / "live.css"
+    _esm = code_of("stream_cell.js", "grid.js")
+    _css = code_of("live.css")
 
     checkpoint: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
     key = traitlets.Unicode().tag(sync=True)
@@ -110,6 +110,11 @@ class LiveWidget(anywidget.AnyWidget):
     def is_seen(self) -> bool:
         """Whether a page has it."""
         return bool(self._pages)
+
+    @property
+    def turn(self) -> float:
+        """Seconds between two messages of this widget, if every live one sends as many."""
+        return sum(not widget.settled for widget in _open) / _MESSAGES
 
     def make_way(self, text: str) -> None:
         """Let the page look for the static output that has been sent to take this place.
@@ -159,14 +164,14 @@ class LiveWidget(anywidget.AnyWidget):
         begins = time.perf_counter()
         updates = [self.cells[index].update() for index in self._stale]
         self._stale.clear()
-        self.send({"t": self._clock(), "cells": updates})
         self._sent += sum(len(update[2]) + len(update[4]) for update in updates)
         if self._sent >= self._next_checkpoint:
             self._next_checkpoint = 2 * self._sent
-            self.checkpoint = self._whole()
+            self.checkpoint = self._whole()  # brings its views up to date, too
+        else:
+            self.send({"t": self._clock(), "cells": updates})
         now = time.perf_counter()
-        share = sum(not widget.settled for widget in _open) / _MESSAGES
-        self._due = begins + max(self._frame, share, _REST * (now - begins))
+        self._due = begins + max(self._frame, self.turn, _REST * (now - begins))
 
     def _clock(self) -> float:
         return round(time.perf_counter() - self._began, 2)
@@ -208,7 +213,7 @@ def cell_runs(place: Place) -> None:
 class ChatWidget(LiveWidget):
     """The turns of a chat that the page does not show as static output yet, and the box."""
 
-    _esm = script("stream_cell.js", "chat.js")
+    _esm = code_of("stream_cell.js", "chat.js")
     _first = 0
     """Index of the first turn that is not cleared."""
 

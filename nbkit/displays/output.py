@@ -13,6 +13,10 @@ from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
 
 
+_FEW = 0.1
+"""Seconds that six live widgets share: with so few, none waits for the others."""
+
+
 class CellOutput(LiveWidget):
     """A cell's output: a live widget, replaced by static output when its streams settle."""
 
@@ -23,12 +27,19 @@ class CellOutput(LiveWidget):
         self._bundle: Bundle = {}
         self._slot: Any = display(self, display_id=True)  # type: ignore[no-untyped-call]
 
-    def settle(self, bundle: Bundle) -> None:
-        """Replace the widget by output that needs no kernel."""
+    async def settle(self, bundle: Bundle) -> None:
+        """Replace the widget by output that needs no kernel.
+
+        JupyterLab takes milliseconds for each: of many that end together, all show their last
+        token first.
+        """
         html = f'<div data-nbkit="{self.key}">{bundle["text/html"]}</div>'
         self._bundle = {**bundle, "text/html": html}
-        self._slot.update(self._bundle, raw=True)
-        self.make_way(bundle["text/plain"])
+        try:
+            await asyncio.sleep(max(0.0, self.turn - _FEW))
+        finally:
+            self._slot.update(self._bundle, raw=True)
+            self.make_way(bundle["text/plain"])
         if self.outlives_cell and not self.is_seen:
             _unseen.add(self)
 
@@ -66,7 +77,7 @@ class Terminal:
         if self._live and "caption" in facts:
             _write(f"\n{facts['caption']}\n")
 
-    def settle(self, bundle: Bundle) -> None:
+    async def settle(self, bundle: Bundle) -> None:
         """Write what has not been written yet."""
         if not self._live:
             _write(f"{bundle['text/plain']}\n")

@@ -34,7 +34,7 @@ class StreamView(RunningView[Answer]):
     async def _show(self) -> None:
         answer = await follow(self.stream, self._screen, 0)
         if answer is not None:
-            self._screen.settle(settled(answer))
+            await self._screen.settle(settled(answer))
 
     def _result(self) -> Answer:
         assert self.answer is not None

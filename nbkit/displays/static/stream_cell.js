@@ -42,6 +42,7 @@ class StreamCell {
   constructor({ labelled, onStop, onGap }) {
     this.version = 0;
     this.facts = { state: "waiting" };
+    this.done = ""; // HTML of the finished blocks
     this.html = ""; // of the open block
     this.asked = false;
     this.following = true;
@@ -88,8 +89,14 @@ class StreamCell {
     }
     this.asked = false;
     this.version = version;
-    if (keep < 0) this.finished.replaceChildren();
-    if (finished) this.finished.insertAdjacentHTML("beforeend", finished);
+    // What stands there already stays: it may be selected, or being read out.
+    const known = keep < 0 && finished.startsWith(this.done) ? this.done.length : 0;
+    if (keep < 0 && !known) {
+      this.finished.replaceChildren();
+      this.done = "";
+    }
+    this.finished.insertAdjacentHTML("beforeend", finished.slice(known));
+    this.done += finished.slice(known);
     const whole = this.html.slice(0, Math.max(keep, 0)) + html;
     if (whole !== this.html) this.open.innerHTML = this.html = whole;
     this.scroll();
