@@ -9,6 +9,7 @@ from nbkit.wording import count
 
 _PIECES = range(1, 9)
 _NOTE = 0
+_EMPTY = {"text/html": "", "text/plain": ""}
 
 
 class Transcript:
@@ -69,7 +70,8 @@ class Transcript:
             f"The model no longer sees the first {lost} of this conversation: its memory has no "
             "room for more."
         )
-        here = piece == _NOTE and self._forgotten
-        bundle = settled_chat(self._turns.get(piece, []), note if here else None)
+        said = note if piece == _NOTE and self._forgotten else None
+        turns = self._turns.get(piece, [])
+        bundle = settled_chat(turns, said) if turns or said else _EMPTY
         mark = f'{self._mark} data-turns="{self._ended}"'
         return {**bundle, "text/html": f"<div {mark}>{bundle['text/html']}</div>"}
