@@ -12,7 +12,6 @@ from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
 
-
 _FEW = 0.1
 """Seconds that six live widgets share: with so few, none waits for the others."""
 

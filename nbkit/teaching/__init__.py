@@ -1,1 +1,5 @@
-"""For a class: whether everything works here, and editions of the notebooks to hand out."""
+"""For a class: whether everything works here, exercises, and editions of the notebooks."""
+
+from nbkit.teaching.exercises import attempt
+
+__all__ = ["attempt"]

@@ -1,0 +1,43 @@
+"""What the checks of the course's exercises share."""
+
+import linecache
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def attempt(wanted: str) -> Iterator[None]:
+    """A block that tries a learner's code: what it raises becomes a verdict, with the line shown.
+
+    `wanted` says what the code should give, as in "return two things: `return text, count`"; it
+    ends the verdict when the block cannot use what came back. Used by every exercise.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever a learner writes gets a verdict
+        print(_verdict(error, wanted))  # noqa: T201
+
+
+def _verdict(error: Exception, wanted: str) -> str:
+    said = f"{type(error).__name__}: {error}"
+    # The first frame is this block, the second the check that uses it.
+    _, check, *frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if _is_a_cell(frame) and frame.filename != check.filename]
+    if "coroutine" in str(error):
+        return (
+            f"✗ Not quite: {said}. A coroutine is not its result. Hint: is an `await` missing, or "
+            f"`async def` where `def` is wanted? Please {wanted}."
+        )
+    if theirs:
+        line = f"line {theirs[-1].lineno} of your code: {theirs[-1].line}"
+        return f"✗ Your code raised {said}\n  {line}\n  Hint: {wanted}."
+    if "NoneType" in str(error):
+        return f"✗ Not yet: nothing was returned. Please {wanted}."
+    return f"✗ Not quite: the check cannot use what came back ({said}). Please {wanted}."
+
+
+def _is_a_cell(frame: traceback.FrameSummary) -> bool:
+    """Whether a line is of the notebook: its file is in IPython's memory, not on the disk."""
+    entry = linecache.cache.get(frame.filename)
+    return entry is not None and len(entry) == 4 and entry[1] is None

@@ -1,0 +1,35 @@
+import pytest
+
+from tests.kernel.conftest import Kernel
+
+pytestmark = pytest.mark.kernel
+
+LEARNERS = """
+from nbkit.teaching import attempt
+def raises(x):
+    y = 1
+    return y + x
+def nothing(): return None
+def one(): return [1]
+async def forgotten(): return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("tried", "said"),
+    [
+        ("raises('x')", "✗ Your code raised TypeError"),
+        ("raises('x')", "line 4 of your code: return y + x"),
+        ("text, count = nothing()", "✗ Not yet: nothing was returned. Please return two things."),
+        ("text, count = one()", "not enough values to unpack (expected 2, got 1)"),
+        ("text, count = forgotten()", "is an `await` missing"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("print('fine')", "fine"),
+    ],
+)
+def test_whatever_a_learner_writes_gets_a_verdict(
+    lasting_kernel: Kernel, tried: str, said: str
+) -> None:
+    """The learner's own error is shown with its line; a wrong shape says what is wanted."""
+    lasting_kernel.run(LEARNERS)
+    assert said in lasting_kernel.run(f"with attempt('return two things'):\n    {tried}").text
