@@ -8,7 +8,7 @@ from tests.execute_notebooks import FOLDER
 
 pytestmark = pytest.mark.browser
 
-NAME = "07_sse_by_hand.ipynb"
+NAME = "08_serving.ipynb"
 
 
 def _run(page: Page, code: str) -> None:
