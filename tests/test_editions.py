@@ -102,7 +102,7 @@ def test_one_notebook_alone(tmp_path: Path) -> None:
     one = write_edition("exercise", tmp_path / "one", notebooks=["4"])
     assert [path.name for path in one] == ["04_concurrent_queries.ipynb"]
     top = read(one[0]).cells[0].source
-    assert "← Previous: 03 Async in notebooks" in top
+    assert "← Previous: 03 Chat streaming" in top
     assert "](" not in top
     names = ["05_streaming_concurrently.ipynb", "04"]
     two = write_edition("live", tmp_path / "two", notebooks=names)

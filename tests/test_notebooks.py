@@ -10,7 +10,7 @@ from tests.execute_notebooks import FOLDER, all_notebooks, code_hash, read
 
 NOTEBOOKS = all_notebooks()
 LEARNED, ON_YOUR_OWN, IN_PRACTICE = "What you learned", "On your own", "In practice"
-STRETCHED = ("04", "06", "08")
+STRETCHED = ("04", "06", "09")
 """Notebooks that end with a harder exercise."""
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -50,7 +50,7 @@ class ChatView:
     """A chat on the screen: type into it, or `await chat.say("...")`; `end()` closes it.
 
     Awaiting the view itself waits until the chat is ended, by `end()` or by its End button. The
-    transcript is static output, kept in the notebook file turn by turn. Taught in notebook 02.
+    transcript is static output, kept in the notebook file turn by turn. Taught in notebook 03.
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -144,7 +144,7 @@ def chat(engine: Any) -> ChatView:
     `await` the view to wait until the chat is ended.
 
     Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
-    Taught in notebook 02.
+    Taught in notebook 03.
     """
     conversation = Conversation(engine)
     if kernel_shell() is None:

@@ -7,12 +7,12 @@ from nbkit.streaming.trace import Trace
 
 
 class ExperimentError(NbkitError, ValueError):
-    """Something is wrong with an experiment, or what was asked of it. Taught in notebook 08."""
+    """Something is wrong with an experiment, or what was asked of it. Taught in notebook 09."""
 
 
 @dataclass
 class Measurement:
-    """One request of an experiment, as plots and `summary` take it. Taught in notebook 08."""
+    """One request of an experiment, as plots and `summary` take it. Taught in notebook 09."""
 
     label: str
     load: float

@@ -37,7 +37,7 @@ def _figure(value: float) -> str:
 
 @dataclass
 class Experiment:
-    """What `nbkit.measure` found: table, figure, verdicts, file. Taught in notebook 08."""
+    """What `nbkit.measure` found: table, figure, verdicts, file. Taught in notebook 09."""
 
     kind: Kind
     """What the loads are: requests kept in flight, or arrivals a second."""

@@ -69,7 +69,7 @@ async def measure(
     figure. Stopped half-way, what has ended is in `nbkit.Experiment.latest()`.
 
     Raises `ExperimentError` before anything is asked; `StreamMisused` if what is asked gives no
-    answer. Taught in notebook 08.
+    answer. Taught in notebook 09.
     """
     asked = read_questions(questions)
     targets = targets_of(against)

@@ -16,7 +16,7 @@ _SMALL = 1.05
 
 @dataclass(frozen=True)
 class Comparison:
-    """The verdict on two ways to answer, by one metric. Taught in notebook 08."""
+    """The verdict on two ways to answer, by one metric. Taught in notebook 09."""
 
     a: str
     b: str

@@ -1,6 +1,6 @@
 """Event loops: run a coroutine from anywhere, nest loops if it must be, see what blocks one.
 
-Taught in notebook 03.
+Taught in notebook 02.
 """
 
 from nbkit.loops.run import allow_nested_run as allow_nested_run

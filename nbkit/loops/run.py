@@ -93,7 +93,7 @@ def run(awaitable: Awaitable[T]) -> T:
     coroutine and waits for it to clean up; a second one does not wait.
 
     Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock, for a
-    coroutine used before, and for other objects. Taught in notebook 03.
+    coroutine used before, and for other objects. Taught in notebook 02.
     """
     _check(awaitable)
     shared, finished = _shared_loop(), threading.Event()
@@ -172,7 +172,7 @@ def allow_nested_run() -> None:
     """Make `asyncio.run()` work in a cell, by nest_asyncio; says, the first time, what that breaks.
 
     It patches asyncio for the whole process and cannot be undone; nbkit does not need it. Raises
-    `LoopMisused` where no loop is running. Taught in notebook 03.
+    `LoopMisused` where no loop is running. Taught in notebook 02.
     """
     try:
         loop = asyncio.get_running_loop()

@@ -26,7 +26,7 @@ _SMALL_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of time in which an event loop could do nothing else. Taught in notebook 03."""
+    """A stretch of time in which an event loop could do nothing else. Taught in notebook 02."""
 
     start: float
     end: float
@@ -47,7 +47,7 @@ class Block:
 
 @dataclass(repr=False)
 class LoopWatch:
-    """What blocked an event loop inside a `with watch_loop()` block. Taught in notebook 03."""
+    """What blocked an event loop inside a `with watch_loop()` block. Taught in notebook 02."""
 
     threshold: float
     start: float
@@ -142,7 +142,7 @@ def watch_loop(threshold: float = 0.02) -> Iterator[LoopWatch]:
     when it was due. In a notebook the summary is shown at the end.
 
     Raises `LoopMisused` on entering where no event loop is running, or one that is not asyncio's
-    own. Taught in notebook 03.
+    own. Taught in notebook 02.
     """
     if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
         raise LoopMisused(

@@ -20,7 +20,7 @@ Counts = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
-    """Where the true value lies with 95 % confidence. Taught in notebook 08."""
+    """Where the true value lies with 95 % confidence. Taught in notebook 09."""
 
     low: float
     high: float

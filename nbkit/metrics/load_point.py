@@ -14,7 +14,7 @@ UNITS = {"concurrency": "requests at once", "rate": "requests arriving a second"
 
 @dataclass(frozen=True)
 class LoadPoint:
-    """All requests of one label at one load. Taught in notebook 08."""
+    """All requests of one label at one load. Taught in notebook 09."""
 
     label: str
     kind: Kind

@@ -37,7 +37,7 @@ def percentile(values: Sequence[float] | Floats, percent: float) -> float | None
 
 
 class Spread(Sample):
-    """How one metric spreads over requests; seconds. Taught in notebook 08."""
+    """How one metric spreads over requests; seconds. Taught in notebook 09."""
 
     @property
     def n(self) -> int:
@@ -96,7 +96,7 @@ def values_of(rows: Sequence[Row], metric: str) -> Spread:
 
 
 class Summary:
-    """The latency of a list of requests: a `Spread` by metric. Taught in notebook 08."""
+    """The latency of a list of requests: a `Spread` by metric. Taught in notebook 09."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.asked = len(rows)
@@ -137,7 +137,7 @@ def summary(answers: Any) -> Summary:
     complete answers with text are in the figures, of an experiment only those after the ramp; how
     many are not, and why, is told beside them. p90 is refused below 10 measurements, p99 below 100.
 
-    Raises `NotMeasured` for anything else, and if no answer is complete. Taught in notebook 08.
+    Raises `NotMeasured` for anything else, and if no answer is complete. Taught in notebook 09.
     """
     rows = read_rows(answers)
     if not any(row.counts for row in rows):

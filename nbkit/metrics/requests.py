@@ -11,7 +11,7 @@ from nbkit.streaming.trace import Trace
 
 
 class NotMeasured(NbkitError, ValueError):
-    """There is nothing to measure, or it is of the wrong kind. Taught in notebook 08."""
+    """There is nothing to measure, or it is of the wrong kind. Taught in notebook 09."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class SLO:
     A request meets it if it is complete and within every limit given: `nbkit.SLO(ttft=0.5,
     tpot=0.05)` asks for a first token within half a second, then 20 tokens a second or more.
 
-    Raises `NotMeasured` without a limit, and for one that is no duration. Taught in notebook 08.
+    Raises `NotMeasured` without a limit, and for one that is no duration. Taught in notebook 09.
     """
 
     ttft: float | None = None
@@ -65,7 +65,7 @@ class SLO:
 
 @dataclass(frozen=True)
 class Goodput:
-    """How many requests met an objective. Taught in notebook 08."""
+    """How many requests met an objective. Taught in notebook 09."""
 
     slo: SLO
     met: int
@@ -118,7 +118,7 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
     Requests that failed count as not met; those the machine slept through do not count, nor does
     the ramp of an experiment's runs. After Y. Zhong et al., "DistServe" (2024).
 
-    Raises `NotMeasured` for anything else, and where nothing can be judged. Taught in notebook 08.
+    Raises `NotMeasured` for anything else, and where nothing can be judged. Taught in notebook 09.
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(

@@ -1,6 +1,6 @@
 """Figures that show what streaming and async did: each takes `ax=`, and returns the Axes.
 
-Taught in notebooks 01, 04, 06 and 08.
+Taught in notebooks 01, 04, 06 and 09.
 """
 
 from nbkit.metrics.requests import NotMeasured as PlotError

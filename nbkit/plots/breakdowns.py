@@ -36,7 +36,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     requests there is no p95. By how much this machine made requests of an open loop too late is a
     part of its own, from 1 % of a bar on.
 
-    Raises `PlotError` for anything else, and where nothing is complete. Taught in notebook 08.
+    Raises `PlotError` for anything else, and where nothing is complete. Taught in notebook 09.
     """
     bars = [
         (

@@ -31,7 +31,7 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. Only complete answers
     count; the legend says how many are left out.
 
-    Raises `PlotError` for anything else, and where there is nothing to draw. Taught in notebook 08.
+    Raises `PlotError` for anything else, and where there is nothing to draw. Taught in notebook 09.
     """
     if metric not in _METRICS:
         raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(_METRICS)}.")
@@ -71,7 +71,7 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
     pooled, as in the vLLM benchmark), or a dict of these by label. Lines mark p50 and p99; below
     100 gaps there is no p99.
 
-    Raises `PlotError` for anything else, and if no answer has two chunks. Taught in notebook 08.
+    Raises `PlotError` for anything else, and if no answer has two chunks. Taught in notebook 09.
     """
     groups = read_groups(answers).items()
     found = {label: values_of(read_rows(group), "gaps") for label, group in groups}

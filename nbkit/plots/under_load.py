@@ -23,7 +23,7 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     it more load brings more answers for hardly more waiting, above it mostly more waiting. Where
     the last load has the most power, the knee has not been reached, and the legend says so.
 
-    Raises `PlotError` for anything else, and where no load has a figure. Taught in notebook 08.
+    Raises `PlotError` for anything else, and where no load has a figure. Taught in notebook 09.
     """
     curves = _curves(measured, metric)
     unit = UNITS[next(iter(curves.values()))[0].kind]
@@ -57,7 +57,7 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
     is its throughput: all complete answers, the late ones too.
 
     Raises `PlotError` for anything else, and where the objective cannot be judged.
-    Taught in notebook 08.
+    Taught in notebook 09.
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(

@@ -34,7 +34,7 @@ class Conversation:
     with every later one.
 
     An engine takes one turn at a time, over all conversations with it and from any thread. Raises
-    `NotAChatEngine` for an engine of another kind. Taught in notebook 02.
+    `NotAChatEngine` for an engine of another kind. Taught in notebook 03.
     """
 
     def __init__(self, engine: BaseChatEngine) -> None:

@@ -16,7 +16,7 @@ DISTRIBUTION = "nbkit-streaming"
 PYTHONS = ("3.11", "3.12", "3.13")
 """The versions the course is tested on."""
 NOT_STREAMING = ("0.14.22", "0.14.23", "0.14.24")
-"""Releases of llama-index-core that collect a stream before they pass it on: see notebook 09."""
+"""Releases of llama-index-core that collect a stream before they pass it on: see notebook 10."""
 
 SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
 """All that the environment can set."""

@@ -1,1 +1,1 @@
-"""Answers for a web page and for programs, as server-sent events. Taught in notebook 07."""
+"""Answers for a web page and for programs, as server-sent events. Taught in notebook 08."""

@@ -45,7 +45,7 @@ class Server(AbstractContextManager["Server"]):
 
     As a context manager it stops at the end of the block; it stops with the kernel in any case.
 
-    Taught in notebook 07.
+    Taught in notebook 08.
     """
 
     def __init__(self, app: FastAPI, *, host: str, port: int, hosts: Iterable[str]) -> None:
@@ -175,7 +175,7 @@ def serve(
 
     Raises ServeError, in the calling cell, if it cannot start.
 
-    Taught in notebook 07.
+    Taught in notebook 08.
     """
     _check(engine, chat)
     if host not in LOOPBACK and not expose:

@@ -22,7 +22,7 @@ from tests.exercises import tags
 
 IMAGES = FOLDER / "images"
 THUMBNAIL = (360, 290)
-"""Most pixels across and down; small enough for ten in a table."""
+"""Most pixels across and down; small enough for eleven in a table."""
 WINDOW = {"width": 1160, "height": 1400}
 """High enough that nothing of a scene has to be scrolled."""
 MARGIN = 8

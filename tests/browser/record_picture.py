@@ -1,4 +1,4 @@
-"""Record what README and notebook 07 show: an answer that streams, the page (`make picture`)."""
+"""Record what README and notebook 08 show: an answer that streams, the page (`make picture`)."""
 
 import io
 import tempfile

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 # One with streams, stops and figures, one with a server and its page; `tests/test_exercises.py`
 # runs them all, in kernels without a browser, and asks the same of their outputs.
-IN_A_BROWSER = [path for path in all_notebooks() if path.name[:2] in ("01", "07")]
+IN_A_BROWSER = [path for path in all_notebooks() if path.name[:2] in ("01", "08")]
 
 
 @pytest.mark.parametrize("path", IN_A_BROWSER, ids=lambda path: path.stem)

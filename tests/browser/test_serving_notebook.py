@@ -8,7 +8,7 @@ from tests.execute_notebooks import FOLDER
 
 pytestmark = pytest.mark.browser
 
-NAME = "07_serving_with_sse.ipynb"
+NAME = "08_serving.ipynb"
 
 
 def _run(page: Page, code: str) -> None:
