@@ -1,10 +1,12 @@
-"""The exercises of a notebook, and the wrong answers its checks must know.
+"""The exercises of a notebook, and answers whose verdict is known.
 
-`tests/wrong_answers/NN_name.py` holds them for one notebook, each beneath a line
+`tests/wrong_answers/NN_name.py` holds those that its checks must refuse, each beneath a line
 
     # %% exercise 2 · what the verdict must say
 
-and in place of that exercise's stub. They are cells, not modules: `await` stands at their top.
+and in place of that exercise's stub; `tests/right_answers/NN_name.py` those they must accept, each
+beneath what it does in another way than the solution. They are cells, not modules: `await` stands
+at their top.
 """
 
 import re
@@ -13,16 +15,16 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-FOLDER = Path(__file__).parent / "wrong_answers"
+FOLDER = Path(__file__).parent
 _HEAD = re.compile(r"^# %% exercise (\d+) · (.+)\n", re.M)
 
 
 @dataclass(frozen=True)
-class WrongAnswer:
-    """A common wrong answer to an exercise, and words of the hint it deserves."""
+class Attempt:
+    """An answer to an exercise; of a wrong one `about` is what its hint must say."""
 
     exercise: int
-    hint: str
+    about: str
     source: str
 
 
@@ -62,14 +64,24 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
     return found
 
 
-def wrong_answers(notebook: str) -> list[WrongAnswer]:
+def wrong_answers(notebook: str) -> list[Attempt]:
     """Read the wrong answers to a notebook's exercises; raises AssertionError if it has none."""
-    path = FOLDER / f"{notebook}.py"
+    path = FOLDER / "wrong_answers" / f"{notebook}.py"
     assert path.exists(), f"{path.name} is missing — write two wrong answers to each exercise there"
+    return _read(path)
+
+
+def right_answers(notebook: str) -> list[Attempt]:
+    """Read the right answers to a notebook's exercises that differ from its solutions."""
+    path = FOLDER / "right_answers" / f"{notebook}.py"
+    return _read(path) if path.exists() else []
+
+
+def _read(path: Path) -> list[Attempt]:
     before, *parts = _HEAD.split(path.read_text("utf-8"))
     assert not before.strip(), f"{path.name}: {before.strip()!r} stands before the first heading"
-    heads, hints, sources = parts[::3], parts[1::3], parts[2::3]
+    heads, abouts, sources = parts[::3], parts[1::3], parts[2::3]
     return [
-        WrongAnswer(int(head), hint.strip(), source.strip())
-        for head, hint, source in zip(heads, hints, sources, strict=True)
+        Attempt(int(head), about.strip(), source.strip())
+        for head, about, source in zip(heads, abouts, sources, strict=True)
     ]

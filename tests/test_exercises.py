@@ -8,7 +8,7 @@ import pytest
 from nbformat import NotebookNode
 
 from tests.execute_notebooks import all_notebooks, printed, read, run_more, running
-from tests.exercises import WrongAnswer, exercises, tags, wrong_answers
+from tests.exercises import Attempt, exercises, right_answers, tags, wrong_answers
 
 NOTEBOOKS = all_notebooks()
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -21,7 +21,8 @@ class Tried:
     notebook: NotebookNode
     stubs: list[str]
     solutions: list[str] = field(default_factory=list)
-    wrong: list[tuple[WrongAnswer, str]] = field(default_factory=list)
+    wrong: list[tuple[Attempt, str]] = field(default_factory=list)
+    right: list[tuple[Attempt, str]] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -32,7 +33,7 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
     with running(notebook, speed=0) as kernel:
         found = exercises(notebook)
         tried = Tried(notebook, [printed(exercise.check) for exercise in found])
-        wrong = wrong_answers(path.stem)
+        wrong, right = wrong_answers(path.stem), right_answers(path.stem)
         for number, exercise in enumerate(found, start=1):
             for cell in exercise.setup:
                 run_more(kernel, cell.source)
@@ -42,8 +43,9 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
                 return run_more(kernel, check)
 
             tried.solutions.append(verdict(exercise.solution.source))
-            mine = [answer for answer in wrong if answer.exercise == number]
-            tried.wrong += [(answer, verdict(answer.source)) for answer in mine]
+            for answers, verdicts in ((wrong, tried.wrong), (right, tried.right)):
+                mine = [answer for answer in answers if answer.exercise == number]
+                verdicts += [(answer, verdict(answer.source)) for answer in mine]
         yield tried
 
 
@@ -91,8 +93,15 @@ def test_wrong_answers_get_their_own_hint(tried: Tried) -> None:
     for answer, verdict in tried.wrong:
         shown = f"exercise {answer.exercise}:\n{answer.source}\n→ {verdict}"
         assert verdict.startswith("✗"), shown
-        assert answer.hint in verdict, f"no {answer.hint!r} for {shown}"
+        assert answer.about in verdict, f"no {answer.about!r} for {shown}"
         assert verdict != tried.stubs[answer.exercise - 1], shown
+
+
+@pytest.mark.kernel
+def test_right_answers_of_another_form_are_accepted(tried: Tried) -> None:
+    """An answer that does what was asked in another way than the solution passes its check."""
+    for answer, verdict in tried.right:
+        assert verdict.startswith("✓"), f"{answer.about}:\n{answer.source}\n→ {verdict}"
 
 
 @each_notebook
@@ -102,4 +111,4 @@ def test_each_exercise_has_wrong_answers(path) -> None:
     count = Counter(answer.exercise for answer in answers)
     assert set(count) == set(range(1, len(exercises(read(path))) + 1))
     assert min(count.values()) >= 2
-    assert len({(answer.exercise, answer.hint) for answer in answers}) == len(answers)
+    assert len({(answer.exercise, answer.about) for answer in answers}) == len(answers)
