@@ -199,3 +199,26 @@ def test_half_a_character_is_said_and_answered(ready: Kernel) -> None:
     assert (
         ready.follow(ready.start("raise nbkit.NbkitError('\\ud83d')")).reply["evalue"] == "\ufffd"
     )
+
+
+def test_a_turn_sends_itself_and_not_all_before(ready: Kernel) -> None:
+    """Twenty turns put less than three times what they say on the wire, and all stand there."""
+    opened = ready.run("chat = nbkit.chat(engine(speed=0))")
+    ready.tell_widget(opened.live_comm, type="page", page="one", seen=True, replaced=False)
+    told = ready.run("for turn in range(20): await chat.say(f'What is turn {turn}?')")
+    sent = sum(len(bundle["text/plain"]) for bundle in told.settled)
+    shown = _transcript(opened, told)
+    assert [shown.count(f"turn {turn}?") for turn in range(20)] == [1] * 20
+    assert shown.index("turn 8?") < shown.index("turn 9?") < shown.index("turn 19?")
+    ready.run("chat.end()")
+    assert sent < 3 * len(shown)
+
+
+def test_a_chat_that_is_run_again_leaves_no_widget(ready: Kernel) -> None:
+    """The cell run again ends the chat of its earlier run, and closes its widgets."""
+    first = ready.run("chat = nbkit.chat(engine(speed=0))", cell="chat-cell")
+    ready.run("earlier = chat; answer = await chat.say('Hello')")
+    again = ready.run("chat = nbkit.chat(engine(speed=0))", cell="chat-cell")
+    widgets = {content["comm_id"] for content in first.of("comm_open")}
+    assert {content["comm_id"] for content in again.of("comm_close")} == widgets
+    assert ready.follow(ready.start("earlier.say('More')")).reply["ename"] == "StreamMisused"
