@@ -4,6 +4,7 @@ Taught in notebooks 01, 04, 06 and 09.
 """
 
 from nbkit.metrics.requests import NotMeasured as PlotError
+from nbkit.plots.anatomy import anatomy
 from nbkit.plots.breakdowns import breakdown
 from nbkit.plots.comparisons import compare, speedup
 from nbkit.plots.distributions import ecdf, gaps
@@ -12,6 +13,7 @@ from nbkit.plots.under_load import knee, slo
 
 __all__ = [
     "PlotError",
+    "anatomy",
     "breakdown",
     "compare",
     "concurrency",

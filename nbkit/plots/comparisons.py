@@ -21,7 +21,7 @@ def compare(
     ideal: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how long each way took, as bars with the speed-up written on them.
+    """Draw how long each way took, as bars with the speed-up written beside them.
 
     `seconds` gives a duration, or a list of repeated measurements, by label; a bar is their median,
     its whisker runs from the fastest to the slowest. Speed-up = median of the first entry / median.
@@ -48,14 +48,14 @@ def compare(
                 ax.errorbar(
                     middle, place, xerr=reach, color=style.label_colour(ax), capsize=6, linewidth=2
                 )
-            words = f"{first / middle:.1f} ×   " if place else ""
-            words += style.duration(middle)
+            words = style.duration(middle)
+            words += f", {first / middle:.1f} × as fast" if place else ""
             style.write(ax, words, (max(taken), place), (10, 0), fontsize=15)
         if ideal is not None:
             ax.axvline(ideal, label=f"ideal: {style.duration(ideal)}", **_IDEAL)
         style.name_rows(ax, labels)
         # Room for what is written at the end of the longest bar.
-        ax.set_xlim(0, 1.25 * max(ideal or 0, *(max(taken) for taken in runs.values())))
+        ax.set_xlim(0, 1.35 * max(ideal or 0, *(max(taken) for taken in runs.values())))
     return ax
 
 

@@ -29,6 +29,8 @@ def _verdict(error: Exception, wanted: str) -> str:
             f"✗ Not quite: {said}. A coroutine is not its result. Hint: is an `await` missing, or "
             f"`async def` where `def` is wanted? Please {wanted}."
         )
+    if isinstance(error, TimeoutError):
+        return f"✗ Too slow: the check has stopped it. Please {wanted}."
     if theirs:
         line = f"line {theirs[-1].lineno} of your code: {theirs[-1].line}"
         return f"✗ Your code raised {said}\n  {line}\n  Hint: {wanted}."

@@ -1,4 +1,4 @@
-# %% exercise 1 · it's None
+# %% exercise 1 · its `.ttft` is None
 def kept(traces, ttft, tpot):
     return sum(trace.ttft <= ttft and trace.tpot <= tpot for trace in traces) / len(traces)
 
@@ -13,9 +13,18 @@ def kept(traces, ttft, tpot):
     met = [t.ttft <= ttft and max(t.gaps) <= tpot for t in answered]
     return sum(met) / len(traces)
 
-# %% exercise 1 · Both are promised
+# %% exercise 1 · one limit only
 def kept(traces, ttft, tpot):
     return sum(trace.chunks > 0 and trace.ttft <= ttft for trace in traces) / len(traces)
+
+# %% exercise 1 · list index out of range
+def kept(traces, ttft, tpot):
+    met = [trace.arrivals[0] - trace.start <= ttft and trace.tpot <= tpot for trace in traces]
+    return sum(met) / len(traces)
+
+# %% exercise 1 · is an `await` missing
+async def kept(traces, ttft, tpot):
+    return 0.4
 
 # %% exercise 2 · even the p99 of twenty
 def percentile(values, percent):
@@ -43,10 +52,19 @@ async def open_loop(ask, questions, rate):
 async def open_loop(ask, questions, rate):
     return await asyncio.gather(*(ask(question) for question in questions))
 
-# %% exercise 3 · a metronome
+# %% exercise 3 · the pauses are all alike
 async def open_loop(ask, questions, rate):
     tasks = []
     for question in questions:
         tasks.append(asyncio.create_task(ask(question)))
         await asyncio.sleep(1 / rate)
+    return await asyncio.gather(*tasks)
+
+# %% exercise 3 · takes the rate itself
+import random
+async def open_loop(ask, questions, rate):
+    tasks = []
+    for question in questions:
+        tasks.append(asyncio.create_task(ask(question)))
+        await asyncio.sleep(random.expovariate(1 / rate) + 0.2)
     return await asyncio.gather(*tasks)
