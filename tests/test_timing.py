@@ -84,6 +84,7 @@ def _arriving(*moments: float, tokens: int | None = None, size: int = 10) -> Tra
         (_arriving(0.5, 2.0, 2.0005), None),
         (_arriving(2.0, size=200, tokens=2), None),
         (_arriving(), None),
+        (_arriving(*(2 + 0.0002 * n + 0.004 * (n // 20) for n in range(60))), True),
     ],
     ids=[
         "one chunk",
@@ -97,6 +98,7 @@ def _arriving(*moments: float, tokens: int | None = None, size: int = 10) -> Tra
         "too short",
         "too few tokens",
         "no text",
+        "all at the end, read by a busy machine",
     ],
 )
 def test_a_lump_is_told_from_a_stream(trace: Trace, verdict: bool | None) -> None:

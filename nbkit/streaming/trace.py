@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 
 from nbkit.wording import count
 
@@ -134,8 +135,8 @@ class Trace:
     def looks_buffered(self) -> bool | None:
         """Whether the answer came in one lump, though it may have been asked for as a stream.
 
-        A lump is a run of deltas each less than 2 ms after the one before. True if one lump holds
-        at least 80 % of the text and took less than 5 % of the time since the model was called.
+        A lump is the shortest stretch of deltas that holds 80 % of the text, if half of its gaps are
+        below 2 ms. True if it took less than 5 % of the time since the model was called.
         `None` if this cannot be told: below 8 tokens (32 characters where the server counted none),
         or for several chunks all within 0.1 s of the call.
         """
@@ -144,22 +145,28 @@ class Trace:
         enough = tokens >= _TELLING_TOKENS if tokens else size >= _TELLING_CHARACTERS
         if not size or not enough:
             return None
-        begin, end, held = self._lump()
+        lump = self._lump(_LUMP_TEXT * size)
         asked = self.start + (self.before_call or 0.0)
         if self.chunks > 1 and self.arrivals[-1] - asked < _TELLING_SECONDS:
             return None
-        return held >= _LUMP_TEXT * size and end - begin <= _LUMP_TIME * (end - asked)
+        gaps = [later - earlier for earlier, later in pairwise(lump)]
+        hurried = not gaps or median(gaps) < _LUMP_GAP
+        return hurried and lump[-1] - lump[0] <= _LUMP_TIME * (lump[-1] - asked)
 
-    def _lump(self) -> tuple[float, float, int]:
-        """Start, end and characters of the lump with the most text."""
-        lumps: list[tuple[float, float, int]] = []
-        for now, size in zip(self.arrivals, self.sizes, strict=True):
-            if lumps and now - lumps[-1][1] < _LUMP_GAP:
-                begin, _, held = lumps[-1]
-                lumps[-1] = (begin, now, held + size)
-            else:
-                lumps.append((now, now, size))
-        return max(lumps, key=lambda lump: lump[2])
+    def _lump(self, text: float) -> list[float]:
+        """Arrivals of the shortest stretch of deltas with so many characters."""
+        left, held, best = 0, 0, (0, self.chunks - 1)
+        for right, size in enumerate(self.sizes):
+            held += size
+            while held - self.sizes[left] >= text:
+                held -= self.sizes[left]
+                left += 1
+            if held >= text:
+                best = min(best, (left, right), key=self._seconds_between)
+        return self.arrivals[best[0] : best[1] + 1]
+
+    def _seconds_between(self, deltas: tuple[int, int]) -> float:
+        return self.arrivals[deltas[1]] - self.arrivals[deltas[0]]
 
     @property
     def chunk_rate(self) -> float | None:
