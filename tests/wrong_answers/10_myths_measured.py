@@ -25,11 +25,31 @@ def referee(differences):
         return "noise"
     return "a" if mean(differences) > 0 else "b"
 
-# %% exercise 2 · b − a above zero
+# %% exercise 2 · 1.96 is for many pairs
 def referee(differences):
     if len(differences) < 5:
         return "noise"
     bar = 1.96 * stdev(differences) / sqrt(len(differences))
-    if abs(mean(differences)) <= bar:
+    return "noise" if abs(mean(differences)) <= bar else "a" if mean(differences) > 0 else "b"
+
+# %% exercise 2 · How wide is the interval
+def referee(differences):
+    n = len(differences)
+    if n < 5 or abs(mean(differences)) <= T[n] * stdev(differences) / n:
+        return "noise"
+    return "a" if mean(differences) > 0 else "b"
+
+# %% exercise 2 · b − a above zero
+def referee(differences):
+    n = len(differences)
+    if n < 5 or abs(mean(differences)) <= T[n] * stdev(differences) / sqrt(n):
         return "noise"
     return "b" if mean(differences) > 0 else "a"
+
+# %% exercise 1 · wrong about slow_start
+def held_back(trace):
+    return trace.ttft / trace.end_to_end > 0.97
+
+# %% exercise 1 · of your code: return max(trace.gaps) < 0.005
+def held_back(trace):
+    return max(trace.gaps) < 0.005
