@@ -132,7 +132,7 @@ def test_a_proxy_that_cannot_be_used(
 ) -> None:
     """Another kind of proxy, or one without a scheme, is told at connect, without its password."""
     monkeypatch.setenv(variable, proxy)
-    with pytest.raises(ConnectError, match=f"{variable} is no http:// address") as caught:
+    with pytest.raises(ConnectError, match=f"{variable} is not an http:// address") as caught:
         connect("http://models.example/v1", model=model)
     assert "secret" not in str(caught.value)
 

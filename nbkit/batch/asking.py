@@ -53,12 +53,8 @@ def check_async(fn: Callable[..., Any]) -> None:
 
 def not_async(fn: Callable[..., Any]) -> BatchMisused:
     """The error that a function is not async; it names what to pass instead."""
-    name_of_async = _async_name(fn)
-    advice = (
-        f"pass `{name_of_async}` of the same object"
-        if name_of_async
-        else "write it with `async def`"
-    )
+    method = _async_name(fn)
+    advice = f"pass `{method}` of the same object" if method else "write it with `async def`"
     name = getattr(fn, "__name__", type(fn).__name__)
     return BatchMisused(
         f"`{name}` is not an async function: it blocks everything else until it returns",

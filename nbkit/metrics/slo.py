@@ -166,9 +166,7 @@ def _dependence(rows: list[Row], met: list[bool], slo: SLO) -> float:
     # Twice the lag of a median: with this, intervals held the truth in simulated closed loops.
     most_lag = 2 * in_flight_together(rows)
     correlated = max(dependence_of(np.array(high, dtype=float), most_lag) for high, _ in series)
-    return correlated * max(
-        repeats_of(high, list(map(_question, timed_rows))) for high, timed_rows in series
-    )
+    return correlated * max(repeats_of(high, list(map(_question, part))) for high, part in series)
 
 
 def _question(row: Row) -> Any:
