@@ -73,7 +73,7 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
         ('{"nbkit_journal":1}\n', "not an experiment that nbkit saved"),
         (
             '{"nbkit_experiment":99}\n',
-            r"another nbkit \(format 99, this one reads 3\) — load it with that one",
+            r"another nbkit version \(format 99, this reads 3\) — load it with that version",
         ),
         ('{"nbkit_experiment":"x"}\n', "not an experiment that nbkit saved"),
         ('{"nbkit_experiment":3}\n', "not an experiment that nbkit saved"),
