@@ -61,7 +61,7 @@ __all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `import nbkit` costs nothing."""
+    """Import a public name when it is first used, so that `import nbkit` is fast."""
     if name in _MODULES:
         return import_module(f"nbkit.{name}")
     if name not in _HOME:

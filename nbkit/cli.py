@@ -1,4 +1,4 @@
-"""The command `nbkit`: check this machine, serve a folder or a simulated model, write editions."""
+"""The command `nbkit`: check the machine, serve documents or a simulated model, write editions."""
 
 import argparse
 import gc
@@ -9,7 +9,7 @@ from nbkit.errors import NbkitError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says; an error is one line and exit code 1, Ctrl-C ends it."""
+    """Run one command; an `NbkitError` becomes one line and exit code 1, Ctrl-C stops it."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.run is None:
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nbkit", description=__doc__)
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    commands.add_parser("check", help="look whether everything works here").set_defaults(run=_check)
+    commands.add_parser("check", help="check that everything works").set_defaults(run=_check)
     _add_serve(commands.add_parser("serve", help="serve answers from a folder of documents"))
     _add_simulate(commands.add_parser("simulate", help="run the simulated model as a server"))
     _add_teach(commands.add_parser("teach", help="write an edition of the notebooks for a class"))
@@ -53,15 +53,15 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--data", default="en", help='a folder of documents, or the handbook: "en", "zh"')
     add(
         "--llm",
-        help='"simulated", "openai", or the address of a compatible server; without it NBKIT_LLM, '
-        "else the simulated model",
+        help='"simulated", "openai", or the address of a compatible server; default: NBKIT_LLM, '
+        "or else the simulated model",
     )
-    add("--model", help="the name of a model there")
+    add("--model", help="the name of the model at that server")
     add("--host", default="127.0.0.1", help="the interface to listen on")
-    add("--port", type=int, default=0, help="the port; 0, the default: a free one")
-    add("--max-concurrency", type=int, default=32, help="answers at once, before HTTP 503")
-    add("--expose", action="store_true", help="let other machines ask: needed for another --host")
-    add("--name", action="append", default=[], help="a further host name, as of a proxy in front")
+    add("--port", type=int, default=0, help="the port; default 0: any free port")
+    add("--max-concurrency", type=int, default=32, help="answers at once; more get HTTP 503")
+    add("--expose", action="store_true", help="allow other machines to connect")
+    add("--name", action="append", default=[], help="one more host name, such as that of a proxy")
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -83,18 +83,18 @@ def _serve(options: argparse.Namespace) -> None:
         expose=options.expose,
         hosts=options.name,
     ) as server:
-        # What is loaded by now stays for good: a garbage collection that looked at all of it again
-        # would hold up every reader for half a second.
+        # What is loaded now is never freed. A garbage collection that scanned it again would delay
+        # every answer by half a second.
         gc.collect()
         gc.freeze()
-        _say(f"Open {server.page}\nCtrl-C ends it.")
+        _say(f"Open {server.page}\nCtrl-C stops it.")
         server.wait()
 
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_simulate)
     add = parser.add_argument
-    add("--port", type=int, default=8000, help="the port (8000); 0: a free one")
+    add("--port", type=int, default=8000, help="the port; default 8000; 0: any free port")
     add("--profile", default="default", help="a named profile, which is also the model's name")
     add("--speed", type=float, help="divides every delay; 0: no waiting")
 
@@ -122,9 +122,14 @@ def _add_teach(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="04",
-        help="a number or a name, as often as you like; without it all of them",
+        help="number or name; repeatable",
     )
-    add("--from", dest="source", metavar="DIR", help="notebooks other than the course's own")
+    add(
+        "--from",
+        dest="source",
+        metavar="DIR",
+        help="the folder of the notebooks; default: the course",
+    )
 
 
 def _teach(options: argparse.Namespace) -> None:

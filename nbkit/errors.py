@@ -1,4 +1,4 @@
-"""The one base class of every error nbkit raises."""
+"""The base class of every error that nbkit raises."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from nbkit.wording import whole_characters
 
 
 class NbkitError(Exception):
-    """Something the reader can put right; the message says what happened, then what to do.
+    """An error that the user can fix; the message says what happened, then what to do.
 
-    In a notebook it is shown as that message alone, without frames from inside the library.
+    A notebook shows only this message, without a traceback through the library.
     """
 
     advice: str | None = None
-    """What to do; `None` where it is not told apart from the message."""
+    """What to do; `None` if the message is not divided into two parts."""
 
     def __init__(self, happened: str = "", advice: str | None = None) -> None:
-        # A message may quote a server; one that cannot be encoded could not be shown.
+        # A message may quote a server, and text that cannot be encoded could not be shown.
         message = whole_characters(happened if advice is None else f"{happened} — {advice}")
         super().__init__(message)
         self.advice = advice

@@ -1,7 +1,7 @@
-"""Words and characters as people read them: counts, plurals, names, half characters.
+"""Text as people read it: counts, plurals, names, and characters that arrive in two halves.
 
-Half a character is one of the two UTF-16 code units of an emoji, say: JSON and Python's strings let
-it stand alone, UTF-8 does not.
+A half is one of the two UTF-16 code units (surrogates) of a character such as an emoji. JSON and
+Python strings may hold one half alone; UTF-8 cannot.
 """
 
 import re
@@ -9,42 +9,42 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 
 def count(number: int, noun: str) -> str:
-    """Say how many, in English: "1 chunk", "2 chunks"."""
+    """A number with its noun, in English: "1 chunk", "2 chunks"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def whole_characters(text: str) -> str:
-    """Join halves that stand side by side, and replace lone ones by U+FFFD.
+    """The text with adjacent halves joined and single halves replaced by U+FFFD.
 
-    Every text that leaves the process goes through here: a half cannot be encoded.
+    Every text that leaves the process goes through here, because a half cannot be encoded.
     """
     try:
-        text.encode()  # fails only for halves, and is quick
+        text.encode()  # fast, and fails only for halves
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 
 
 class CharacterJoiner:
-    """Makes a stream's deltas whole characters: a first half waits for the second one."""
+    """Joins characters that a stream split: a first half is held until the second arrives."""
 
     def __init__(self) -> None:
         self._half = ""
 
     def add(self, delta: str) -> str:
-        """Take a delta; returns what can be shown now."""
+        """The text that can be shown now, after this delta."""
         text, self._half = self._half + delta, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return whole_characters(text)
 
     def end(self) -> str:
-        """Return what stands for a half whose other one never came, if there is one."""
+        """U+FFFD if a half is still held at the end of the stream, otherwise nothing."""
         return "\ufffd" if self._half else ""
 
 
 async def joined(deltas: AsyncIterable[str]) -> AsyncIterator[str]:
-    """The deltas of a stream in whole characters; some may be empty."""
+    """The deltas of a stream, in whole characters; some may be empty."""
     joiner = CharacterJoiner()
     async for delta in deltas:
         yield joiner.add(delta)
@@ -56,7 +56,7 @@ _PATH = re.compile(r"^(?:[/~.\\]|[A-Za-z]:[/\\])|\\")
 
 
 def shown_name(model: str) -> str:
-    """A model's name as people know it: of a path, only the stem; "Qwen/Qwen3-8B" is a name."""
+    """A model's name to show: of a file path only the stem; "Qwen/Qwen3-8B" is not a path."""
     if not (_PATH.search(model) or _FILE.search(model)):
         return model
     last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
@@ -64,5 +64,5 @@ def shown_name(model: str) -> str:
 
 
 def shown_address(url: str) -> str:
-    """An address without the user name and password that may be in it."""
+    """A URL without the user name and password that may be in it."""
     return re.sub(r"(?<=//)[^/?#]*@", "", url)

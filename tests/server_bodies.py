@@ -20,7 +20,7 @@ def gemini(*quotas: str, wait: str = "34s") -> list[dict[str, Any]]:
     return [error(message, code=429, status="RESOURCE_EXHAUSTED", details=details)]
 
 
-SPENT = "nothing left to spend"
+SPENT = "no credit left"
 SHORTER = "send less"
 BUSY = "wait a moment"
 # HTTP status, body, how the message begins, what it advises, whether asking again can help.

@@ -191,7 +191,7 @@ async def test_a_timeout_ends_the_attempt_at_the_server() -> None:
     llm.simulator.clear()
     (outcome,) = await quiet(QUESTIONS[:1], llm.astream_complete, timeout=1, attempts=2)
     assert isinstance(outcome.error, TimeoutError)
-    assert "No whole answer within 1 s" in str(outcome.error)
+    assert "No complete answer within 1 s" in str(outcome.error)
     assert (outcome.attempts, outcome.state) == (2, "failed")
     assert outcome.error.answer.text
     assert len(outcome.attempt_starts) == 2

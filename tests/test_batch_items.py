@@ -157,7 +157,7 @@ async def test_a_cancelled_source_is_told() -> None:
         raise asyncio.CancelledError
 
     got: list[Any] = []
-    with pytest.raises(BatchError, match="cancelled by somebody other than the batch"):
+    with pytest.raises(BatchError, match="cancelled, but not by the batch"):
         async with asyncio.timeout(5):
             await take(iter_batch(source(), double), got)
     assert got == [2]

@@ -118,7 +118,7 @@ def test_memory_of_queries_is_bounded(
 def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     """Threads get right vectors, and the model is loaded once."""
     want = model.get_text_embedding("shared")
-    embedding._model.cache_clear()
+    embedding.load_encoder.cache_clear()
     got: list[list[float]] = []
     threads = [
         threading.Thread(target=lambda: got.append(OfflineEmbedding().get_text_embedding("shared")))
@@ -129,7 +129,7 @@ def test_many_threads_share_one_model(model: OfflineEmbedding) -> None:
     for thread in threads:
         thread.join()
     np.testing.assert_allclose(got, [want] * 8, atol=1e-6)
-    assert embedding._model.cache_info().misses == 1
+    assert embedding.load_encoder.cache_info().misses == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -215,7 +215,7 @@ async def test_a_slow_answer_ends_at_its_timeout() -> None:
     experiment = await quiet(["a"], ask, timeout=0.05, warmup=1)
     (one,) = experiment.results
     assert (one.state, one.text) == ("failed", "begun ")
-    assert "No whole answer within 0.05 s" in str(one.error)
+    assert "No complete answer within 0.05 s" in str(one.error)
 
 
 async def test_what_ended_before_a_stop_is_kept() -> None:
@@ -263,7 +263,7 @@ async def test_progress_is_told() -> None:
         ({"questions": [1]}, "nothing to ask"),
         ({"questions": 5}, "nothing to ask"),
         ({"against": {}}, "nothing to measure"),
-        ({"against": {1: words, "1": words}}, "Two labels read the same"),
+        ({"against": {1: words, "1": words}}, "Two labels are equal"),
         ({"against": 5}, "'int' is int, which cannot be asked"),
         ({"max_concurrency": 0}, "max_concurrency=0 is not possible — give whole numbers from 1"),
         ({"max_concurrency": 1.5}, "max_concurrency=1.5 is not possible"),

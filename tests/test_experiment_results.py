@@ -248,7 +248,7 @@ def test_loads_are_compared_by_name() -> None:
     assert made.compare("a", "b", at=4).ratio == pytest.approx(3)
     found = made.compare("a", "a", at=(4, 1))
     assert "a at 4 is slower than a at 1, 3.0 ×" in found.verdict
-    with pytest.raises(ExperimentError, match="Concurrency was 1, 4 — say which with at="):
+    with pytest.raises(ExperimentError, match="Concurrency was 1, 4 — choose one with at="):
         made.compare("a", "b")
 
 

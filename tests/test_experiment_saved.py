@@ -68,15 +68,15 @@ def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "no experiment that nbkit saved"),
-        ("hello\n", "no experiment that nbkit saved"),
-        ('{"nbkit_journal":1}\n', "no experiment that nbkit saved"),
+        ("", "not an experiment that nbkit saved"),
+        ("hello\n", "not an experiment that nbkit saved"),
+        ('{"nbkit_journal":1}\n', "not an experiment that nbkit saved"),
         (
             '{"nbkit_experiment":99}\n',
-            r"another nbkit \(format 99, this one reads 3\) — load it with that one",
+            r"another nbkit version \(format 99, this reads 3\) — load it with that version",
         ),
-        ('{"nbkit_experiment":"x"}\n', "no experiment that nbkit saved"),
-        ('{"nbkit_experiment":3}\n', "no experiment that nbkit saved"),
+        ('{"nbkit_experiment":"x"}\n', "not an experiment that nbkit saved"),
+        ('{"nbkit_experiment":3}\n', "not an experiment that nbkit saved"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -93,7 +93,7 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     lines = path.read_text("utf-8").splitlines()
     lines[3] = json.dumps({"label": "a"})
     path.write_text("\n".join([*lines, ""]), "utf-8")
-    with pytest.raises(ExperimentError, match=r"Line 4 of .* is no request of an experiment"):
+    with pytest.raises(ExperimentError, match=r"Line 4 of .* is not a request of an experiment"):
         Experiment.load(path)
     with pytest.raises(ExperimentError, match="There is no file"):
         Experiment.load(tmp_path / "other.jsonl")

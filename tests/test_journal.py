@@ -160,20 +160,20 @@ async def test_a_torn_first_line_is_begun_anew(path: Path, size: int) -> None:
 async def test_another_file_is_never_touched(path: Path, text: str) -> None:
     """A file that is no journal is refused and stays as it is."""
     path.write_text(text, "utf-8")
-    with pytest.raises(JournalError, match="is no journal of a batch"):
+    with pytest.raises(JournalError, match="is not a journal of a batch"):
         await quiet([1], Asked().ask, path)
-    with pytest.raises(JournalError, match="is no journal of a batch"):
+    with pytest.raises(JournalError, match="is not a journal of a batch"):
         Journal(path).rows()
     assert path.read_text("utf-8") == text
 
 
 async def test_a_damaged_line_is_named(path: Path) -> None:
-    """A line in the middle that is no record is an error with its number, and nothing is cut."""
+    """A line in the middle that is not a record is an error with its number, and nothing is cut."""
     await quiet([1, 2], Asked().ask, path)
     lines = path.read_text("utf-8").splitlines(keepends=True)
     text = f"{lines[0]}oops\n{lines[1]}"
     path.write_text(text, "utf-8")
-    with pytest.raises(JournalError, match=r"Line 2 of .* is no record"):
+    with pytest.raises(JournalError, match=r"Line 2 of .* is not a record"):
         await quiet([1, 2], Asked().ask, path)
     assert path.read_text("utf-8") == text
 

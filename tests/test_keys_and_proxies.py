@@ -51,7 +51,7 @@ def test_a_key_that_cannot_be_one(
     server = serve()
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     monkeypatch.setenv(variable, key)
-    with pytest.raises(ConnectError, match=f"{variable} has .*{says}") as caught:
+    with pytest.raises(ConnectError, match=f"{variable} contains .*{says}") as caught:
         connect(spec or server.base_url)
     assert "123456" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -90,7 +90,7 @@ def test_an_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) 
     """OPENAI_BASE_URL, or an address given, must be one."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", address)
-    with pytest.raises(ConnectError, match="OPENAI_BASE_URL is no address"):
+    with pytest.raises(ConnectError, match="OPENAI_BASE_URL is not the address"):
         connect("openai")
     with pytest.raises(ConnectError, match=r"http://localhost:8000/v1"):
         connect(address)
@@ -132,7 +132,7 @@ def test_a_proxy_that_cannot_be_used(
 ) -> None:
     """Another kind of proxy, or one without a scheme, is told at connect, without its password."""
     monkeypatch.setenv(variable, proxy)
-    with pytest.raises(ConnectError, match=f"{variable} is no http:// address") as caught:
+    with pytest.raises(ConnectError, match=f"{variable} is not an http:// address") as caught:
         connect("http://models.example/v1", model=model)
     assert "secret" not in str(caught.value)
 

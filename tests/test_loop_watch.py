@@ -215,4 +215,4 @@ async def test_without_the_frames_of_threads_a_block_is_still_timed(
         time.sleep(0.1)  # noqa: ASYNC251
     assert watch.longest is not None
     assert watch.longest.seconds >= 0.1
-    assert watch.longest.where.startswith("no line was seen")
+    assert watch.longest.where.startswith("no line was recorded")

@@ -207,7 +207,7 @@ def test_missing_v1(serve: Callable[[int, str], str]) -> None:
 
 def test_not_a_model_server(serve: Callable[[int, str], str]) -> None:
     """Something else at that address is told apart from nobody."""
-    with pytest.raises(NoServerError, match="no list of models"):
+    with pytest.raises(NoServerError, match="without a list of models"):
         connect(serve(200, "<html>") + "/v1")
 
 

@@ -167,7 +167,7 @@ async def test_a_quota_used_up_holds_nobody_up() -> None:
 async def test_uncounted_tokens_are_reported() -> None:
     """A token limit that cannot be held, because nobody counts, is said, not ignored."""
     pace = Pace(tokens_per_minute=6000)
-    with pytest.warns(UserWarning, match="limit the requests instead"):
+    with pytest.warns(UserWarning, match="use requests_per_minute instead"):
         pace.spent(None)
 
 

@@ -166,13 +166,13 @@ def test_a_slow_request_needs_twenty() -> None:
         (lambda: plots.knee([]), "Got list where an experiment was expected"),
         (lambda: plots.knee(5), "Got int where an experiment was expected"),
         (lambda: plots.knee(rows()), "Got list where an experiment was expected"),
-        (lambda: plots.knee([point(1, 1, 1, state="failed")]), "Not one request of this"),
+        (lambda: plots.knee([point(1, 1, 1, state="failed")]), "No request of this"),
         (lambda: plots.knee([SWEEP[0], replace(SWEEP[1], kind="rate")]), "others by rate"),
         (lambda: plots.knee(SWEEP, metric="speed"), "no metric 'speed' — choose one of"),
         (lambda: plots.slo(SWEEP, 0.5), "Got float as the objective"),  # type: ignore[arg-type]
-        (lambda: plots.slo([point(1, 1, 1, state="failed")], SLO(ttft=1)), "Not one request"),
+        (lambda: plots.slo([point(1, 1, 1, state="failed")], SLO(ttft=1)), "No request"),
         (lambda: plots.breakdown([]), "no answers here"),
-        (lambda: plots.breakdown(rows(state="failed")), "Not one complete answer"),
+        (lambda: plots.breakdown(rows(state="failed")), "No complete answer"),
         (lambda: plots.breakdown({str(x): rows(1) for x in range(17)}), "17 bars are too many"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What can be known about the function that a batch asks: its parameters and its client."""
+"""Facts about the function that a batch asks: its parameters and its client."""
 
 import functools
 import hashlib
@@ -12,13 +12,13 @@ from nbkit.streaming.agents import is_of_agent, refuse
 
 
 def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
-    """Name what decides the answers, as far as it shows: the call, the model, the prompts."""
+    """What decides the answers, as far as it can be read: function, model, top k, prompts."""
     inner = fn.func if isinstance(fn, functools.partial) else fn
     owner = getattr(inner, "__self__", None)
     name = getattr(inner, "__name__", type(inner).__name__)
     found: dict[str, Any] = {"fn": f"{type(owner).__name__}.{name}" if owner else name}
     if (llm := llm_of(inner)) is not None:
-        # A simulated model is numbered in the order of connecting, which means nothing.
+        # The name of a simulated model has a number that depends on the order of connecting.
         is_simulated = getattr(llm, "simulated", False)
         found["model"] = "simulated" if is_simulated else llm.metadata.model_name
     top_k = getattr(getattr(owner, "retriever", None), "similarity_top_k", None)
@@ -32,7 +32,7 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
 
 
 def warn_of_client_retries(fn: Callable[..., Any]) -> None:
-    """Warn if the client of the model retries too, so that every attempt is several requests."""
+    """Warn if the model's client retries too, because then one attempt is several requests."""
     inner = fn.func if isinstance(fn, functools.partial) else fn
     if retries := getattr(llm_of(inner), "max_retries", 0):
         warnings.warn(
@@ -44,17 +44,17 @@ def warn_of_client_retries(fn: Callable[..., Any]) -> None:
 
 
 def check_async(fn: Callable[..., Any]) -> None:
-    """Raise `BatchMisused` for an agent, and a method with an async twin: `aquery` for `query`."""
+    """Raise `BatchMisused` for an agent, or a method that has an async form, such as `query`."""
     if is_of_agent(fn):
         raise BatchMisused(refuse(fn))
-    if not inspect.iscoroutinefunction(fn) and _twin(fn):
+    if not inspect.iscoroutinefunction(fn) and _async_name(fn):
         raise not_async(fn)
 
 
 def not_async(fn: Callable[..., Any]) -> BatchMisused:
-    """Say that a function blocks, and what to pass instead."""
-    twin = _twin(fn)
-    advice = f"pass `{twin}` of the same object" if twin else "write it with `async def`"
+    """The error that a function is not async; it names what to pass instead."""
+    method = _async_name(fn)
+    advice = f"pass `{method}` of the same object" if method else "write it with `async def`"
     name = getattr(fn, "__name__", type(fn).__name__)
     return BatchMisused(
         f"`{name}` is not an async function: it blocks everything else until it returns",
@@ -62,13 +62,13 @@ def not_async(fn: Callable[..., Any]) -> BatchMisused:
     )
 
 
-def _twin(fn: Callable[..., Any]) -> str | None:
+def _async_name(fn: Callable[..., Any]) -> str | None:
     name = f"a{getattr(fn, '__name__', '')}"
     return name if hasattr(getattr(fn, "__self__", None), name) else None
 
 
 def llm_of(fn: Any) -> Any:
-    """The LLM that answers a call, where it shows; `None` otherwise."""
+    """The LLM behind a method or function, if it can be found, otherwise `None`."""
     from llama_index.core.llms import LLM
 
     owner = getattr(fn, "__self__", None)

@@ -1,4 +1,4 @@
-"""Asking for one item until there is a value, or an error that waiting does not cure."""
+"""Asks for one item until there is a value, or an error that a retry cannot solve."""
 
 import asyncio
 import inspect
@@ -25,7 +25,7 @@ from nbkit.streaming.stream import TokenStream
 from nbkit.streaming.trace import Trace
 
 _MOST_REFUSALS = 20
-_STOPPED = "The call was cancelled by somebody other than the batch — ask again."
+_STOPPED = "The call was cancelled, but not by the batch — ask again."
 _ANSWERS = (
     *get_args(RESPONSE_TYPE),
     *get_args(AGENT_CHAT_RESPONSE_TYPE),
@@ -35,12 +35,12 @@ _ANSWERS = (
 
 
 class AttemptTimedOut(StreamError, TimeoutError):
-    """No whole answer within `timeout`; generation was stopped. Taught in notebook 06."""
+    """No complete answer within `timeout`; generation was stopped. Taught in notebook 06."""
 
 
 @dataclass
 class Asker:
-    """Asks `fn` for items: paced, timed and retried. Many items at once."""
+    """Asks `fn` for items, with pacing, timing and retries; many items at once."""
 
     fn: Callable[[Any], Any]
     attempts: int
@@ -49,10 +49,10 @@ class Asker:
     seats: Seats
 
     async def ask(self, outcome: Outcome) -> None:
-        """Fill in value or error; raises only what is wrong with the batch as a whole.
+        """Fill in value or error; raises only an error of the batch as a whole.
 
-        Attempts that the server refused (429) are counted, but do not use up `attempts`: to be
-        told to wait is no failure. Twenty refusals of one item are.
+        A refusal (429) is counted, but does not use up `attempts`, because it only asks to wait.
+        After twenty refusals an item has failed.
         """
         while True:
             try:
@@ -72,8 +72,8 @@ class Asker:
         failures = outcome.attempts - outcome.refused
         if failures >= self.attempts or outcome.refused >= _MOST_REFUSALS:
             return False
-        # What is read here is not shown before it is whole; a part that the function itself read
-        # may have been shown, and would be shown twice.
+        # An answer read here is not shown before it is complete. Text that the function itself read
+        # may have been shown already, and a retry would show it twice.
         partial = getattr(error, "answer", None)
         if partial and partial.text and not (outcome.trace and outcome.trace.chunks):
             return False
@@ -90,11 +90,11 @@ class Asker:
         how: How = "failed"
         try:
             async with asyncio.timeout(self.timeout) as scope:
-                # Without a stream around the call, which costs 0.1 ms and only an answer needs.
-                heard = events.begin()
-                value = await self._call(outcome.item, start, heard)
+                # No stream around the call: it costs 0.1 ms, and only an answer needs it.
+                record = events.begin()
+                value = await self._call(outcome.item, start, record)
                 if _is_answer(value):
-                    tokens = TokenStream.of_call(value, start, heard)
+                    tokens = TokenStream.of_call(value, start, record)
                     outcome.trace = tokens.trace
                     value = await _read(tokens)
         except asyncio.CancelledError:
@@ -106,12 +106,12 @@ class Asker:
             if isinstance(error, TimeoutError) and scope.expired():
                 how = "overloaded"
                 late = AttemptTimedOut(
-                    f"No whole answer within {self.timeout:g} s, so it was stopped",
+                    f"No complete answer within {self.timeout:g} s, so it was stopped",
                     "raise `timeout`, or ask fewer at once.",
                 )
                 late.answer = tokens.answer if tokens else None
                 raise late from None
-            # A quota used up until tomorrow is this item's error, not a reason for all to wait.
+            # If the quota is used up until tomorrow, waiting does not help: this item fails.
             if is_refusal(error) and can_succeed_later(error):
                 how = "overloaded"
                 outcome.refused += 1
@@ -129,14 +129,14 @@ class Asker:
             outcome.trace.end = outcome.trace.end or time.perf_counter()
             self.seats.ended(round_, outcome.trace, how)
 
-    async def _call(self, item: Any, start: float, heard: events.EventRecord) -> Any:
+    async def _call(self, item: Any, start: float, record: events.EventRecord) -> Any:
         try:
             return await _called(self.fn, item)
         except BaseException as error:
-            if heard.turn is not None:
-                # A stream leaves the memory of a chat as it should be after a failed turn.
+            if record.turn is not None:
+                # A stream corrects the memory of a chat after a failed turn.
                 with suppress(StreamError):
-                    await TokenStream.of_call(_raise(error), start, heard)
+                    await TokenStream.of_call(_raise(error), start, record)
             raise
 
 

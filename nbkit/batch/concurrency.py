@@ -1,4 +1,4 @@
-"""How many requests a batch keeps in flight: a fixed number, or what the server can take."""
+"""How many requests a batch keeps in flight: a fixed number, or what the server can handle."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ _FIRST = 5
 _MOST = 1_000
 _WINDOW = 8
 _QUEUE = 0.3
-"""The share of the attempts in flight that may wait in a line."""
+"""The share of the attempts in flight that may wait in the server's queue."""
 _CUT = 0.65
-"""Below 1 - _QUEUE, so that each cut leaves less of a line than was there when it was measured."""
-_SURE = 4.0
-"""Two waits differ if this many standard errors lie between them."""
+"""Below 1 - _QUEUE, so that each cut makes the queue shorter than it was when measured."""
+_STANDARD_ERRORS = 4.0
+"""Two mean waits are different if they are this many standard errors apart."""
 How = Literal["answered", "overloaded", "failed"]
-"""How an attempt ended: answered, refused or timed out, or failed in a way that says nothing."""
+"""How an attempt ended; "overloaded": refused or timed out; "failed": says nothing about load."""
 
 
 class Step(NamedTuple):
@@ -32,23 +32,23 @@ class Step(NamedTuple):
     """Requests allowed in flight from then on."""
     in_flight: int
     latency: float
-    """Median seconds of the attempts since the step before; 0 at the first, which is the start."""
+    """Median seconds of the attempts since the previous step; 0 at the first, the start."""
 
 
 class Seats:
-    """Lets a number of items be worked on at once; one feeder enters them."""
+    """Limits how many items are in work at once; only one task calls `enter`."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
         self.in_flight = 0
-        """Attempts under way: an item that waits to be asked has a seat, but none of these."""
+        """Running attempts; an item that waits between attempts has a seat but no attempt."""
         self.steps: deque[Step] = deque(maxlen=2_000)
-        """What the automatic concurrency did; empty where the number is fixed."""
+        """What the automatic concurrency did; empty if the number is fixed."""
         self._free = asyncio.Event()
 
     async def enter(self) -> None:
-        """Take a seat, once there is one."""
+        """Wait for a free seat and take it."""
         while self.taken >= self.limit:
             self._free.clear()
             await self._free.wait()
@@ -70,40 +70,39 @@ class Seats:
 
 
 class _Attempt(NamedTuple):
-    """What counts of an attempt."""
+    """The numbers of one attempt."""
 
     seconds: float
     wait: float
-    """Seconds to the first token, or all of them."""
+    """Seconds to the first token; if there was none, all of them."""
     tokens: int
 
 
 class AutoSeats(Seats):
-    """Finds the number by itself: more while few wait in line at the server, fewer once many do.
+    """Finds the limit: raises it while few attempts wait in the server's queue, else cuts it.
 
-    By Little's law (1961) the share of the attempts in flight that stand in a line is wait /
-    latency. The wait is the time to first token beyond the least seen (as in TCP Vegas, Brakmo and
-    Peterson 1995). Where an answer comes whole, its length is taken out of its latency by a
-    regression on its tokens; where nothing counts tokens, a difference of latency counts from four
-    standard errors on.
+    By Little's law (1961), the share of attempts in flight that are in the queue is wait / latency.
+    The wait is the time to first token minus the least one seen (as in TCP Vegas, Brakmo and
+    Peterson 1995). For an answer in one piece, a regression on its tokens removes the effect of its
+    length. A longer wait counts only if it is four standard errors longer.
 
-    The number doubles each time half as many have been answered, until three tenths of them wait;
-    then it grows by one each time as many have been answered. At such a line, a refusal or a
-    timeout it is cut to 0.65 of itself: additive increase, multiplicative decrease (RFC 5681). If
-    all wait as before after a cut, there was no line (the answers got longer, say): the number
-    goes back, and what they wait now is the least.
+    At first the limit doubles after half as many answers as the limit, until 30 % of the attempts
+    are in the queue; then it grows by one after as many answers as the limit. After such a queue, a
+    refusal or a timeout it is multiplied by 0.65: additive increase, multiplicative decrease (RFC
+    5681). If the wait is the same after a cut, there was no queue (answers became longer, for
+    example): the limit is restored, and the current wait becomes the least one.
     """
 
     def __init__(self) -> None:
         super().__init__(_FIRST)
         self._round = 0
-        """Counts the changes that attempts already under way did not feel."""
+        """Counts changes of the limit; attempts that began before the latest one are ignored."""
         self._attempts: list[_Attempt] = []
         self._least: list[_Attempt] = []
-        """The attempts that waited least."""
+        """The round of attempts that waited least."""
         self._lengths = _Lengths()
         self._cut: tuple[int, float, float] | None = None
-        """The number before a cut, and the mean wait and latency under it, in seconds."""
+        """The limit before a cut, and its mean wait and latency in seconds."""
         self._doubling = True
         self._full = False
 
@@ -112,7 +111,7 @@ class AutoSeats(Seats):
         super().began()
         if not self.steps:
             self._record(0.0)
-        # A number that is not used up says nothing about a larger one.
+        # Unless the limit is reached, there is no evidence for a higher one.
         self._full = self._full or self.in_flight >= self.limit
         return self._round
 
@@ -135,16 +134,16 @@ class AutoSeats(Seats):
     def _judge(self) -> None:
         self._lengths.learn(self._attempts)
         wait, error = self._lengths.wait(self._attempts)
-        least, its_error = self._lengths.wait(self._least or self._attempts)
+        least, least_error = self._lengths.wait(self._least or self._attempts)
         latency = fmean(attempt.seconds for attempt in self._attempts)
         longer = wait - least
         cut, self._cut = self._cut, None
-        limit, its_wait, its_latency = cut or (self.limit, 0, 0)
-        if cut and abs(its_wait - wait) < its_latency * (1 - self.limit / limit) / 2:
-            self._change(limit)
+        old_limit, old_wait, old_latency = cut or (self.limit, 0, 0)
+        if cut and abs(old_wait - wait) < old_latency * (1 - self.limit / old_limit) / 2:
+            self._change(old_limit)
             self._least = self._attempts
-        elif longer > _QUEUE * latency and longer > _SURE * hypot(error, its_error):
-            # The first line is still growing when it is found: no measure for the test.
+        elif longer > _QUEUE * latency and longer > _STANDARD_ERRORS * hypot(error, least_error):
+            # The first queue is still growing when it is found, so later ones cannot be compared.
             self._cut = None if self._doubling else (self.limit, wait, latency)
             self._fewer()
         elif self._full and self._doubling:
@@ -173,21 +172,21 @@ class AutoSeats(Seats):
 
 
 class _Lengths:
-    """Takes the length of answers out of their latency: least squares, over all rounds."""
+    """Removes the effect of answer length from latency: least squares, over all rounds."""
 
     def __init__(self) -> None:
-        self._together = self._alone = 0.0
+        self._covariance = self._variance = 0.0
 
     def learn(self, attempts: Sequence[_Attempt]) -> None:
-        """Add a round, less its means: otherwise a growing queue looks like longer answers."""
+        """Add a round, minus its means: otherwise a growing queue looks like longer answers."""
         mean_wait = fmean(attempt.wait for attempt in attempts)
         mean_tokens = fmean(attempt.tokens for attempt in attempts)
         for _, wait, tokens in attempts:
-            self._together += (wait - mean_wait) * (tokens - mean_tokens)
-            self._alone += (tokens - mean_tokens) ** 2
+            self._covariance += (wait - mean_wait) * (tokens - mean_tokens)
+            self._variance += (tokens - mean_tokens) ** 2
 
     def wait(self, attempts: Sequence[_Attempt]) -> tuple[float, float]:
-        """Mean seconds that a round waited, less the time to write its answers; standard error."""
-        each = max(0.0, self._together / self._alone) if self._alone else 0.0
+        """Mean and standard error of the wait in a round, in seconds, without writing time."""
+        each = max(0.0, self._covariance / self._variance) if self._variance else 0.0
         waits = [attempt.wait - each * attempt.tokens for attempt in attempts]
         return fmean(waits), stdev(waits) / sqrt(len(waits))

@@ -1,4 +1,4 @@
-"""Names of files as people write them."""
+"""File names as users write them."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ from nbkit.errors import NbkitError
 
 
 def file_path(written: str | os.PathLike[str], raising: type[NbkitError]) -> Path:
-    """The path of a file that is meant, `~` being the home folder.
+    """The path of a file; `~` is the home folder.
 
-    Raises an error of the kind `raising` for an empty name, a folder, or something that is no name.
+    Raises an error of type `raising` for an empty name, a folder, or another kind of object.
     """
     try:
         path = Path(written).expanduser()
     except (TypeError, RuntimeError) as error:
-        raise raising(f"{written!r} is no file name ({error})", "write a path.") from None
+        raise raising(f"{written!r} is not a file name ({error})", "write a path.") from None
     if not str(written).strip() or not path.name or path.is_dir():
-        raise raising(f"{str(written)!r} names no file", 'give a name such as "run.jsonl".')
+        raise raising(f"{str(written)!r} does not name a file", 'give a name such as "run.jsonl".')
     return path

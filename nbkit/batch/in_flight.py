@@ -1,4 +1,4 @@
-"""The items of a batch that are under way: started as seats come free, handed over as they end."""
+"""The running items of a batch: each starts when a seat is free, and is yielded when it ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
@@ -16,32 +16,32 @@ Items = Iterable[Any] | AsyncIterable[Any]
 
 @dataclass
 class InFlight:
-    """Works on a source of any length, holding no more items than there are seats.
+    """Works on a source of any length, and holds no more items than there are seats.
 
-    A seat is given back when the outcome has been taken, so a slow taker slows the source.
+    A seat is freed when its outcome has been taken, so a slow consumer slows the source down.
     """
 
     asker: Asker
     seats: Seats
     journal: OpenJournal | None
     ended: Callable[[Outcome], None]
-    _over: asyncio.Queue[Outcome | Exception | None] = field(default_factory=asyncio.Queue)
+    _finished: asyncio.Queue[Outcome | Exception | None] = field(default_factory=asyncio.Queue)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def outcomes(
         self, items: Items, known: Mapping[int, Outcome]
     ) -> AsyncGenerator[Outcome, None]:
-        """Yield outcomes as they end, of all items but those whose outcome is known by index.
+        """Yield each outcome as it ends, except for items whose outcome is in `known`, by index.
 
-        All that is under way ends with this generator.
+        When this generator ends, all running items are cancelled.
         """
         feeder = asyncio.create_task(self._feed(items, known), name="nbkit-batch")
         try:
-            while (over := await self._over.get()) is not None:
-                if isinstance(over, Exception):
-                    raise over
+            while (finished := await self._finished.get()) is not None:
+                if isinstance(finished, Exception):
+                    raise finished
                 self.seats.leave()
-                yield over
+                yield finished
         finally:
             under_way = {feeder, *self._tasks}
             for task in under_way:
@@ -49,7 +49,7 @@ class InFlight:
             await asyncio.wait(under_way)
 
     async def _feed(self, items: Items, known: Mapping[int, Outcome]) -> None:
-        over: Exception | None = None
+        finished: Exception | None = None
         try:
             index = 0
             await self.seats.enter()
@@ -58,19 +58,19 @@ class InFlight:
                     if self._start(Outcome(item, index), known.get(index)):
                         await self.seats.enter()
                     index += 1
-        except asyncio.CancelledError:  # also where this task is: then nobody takes the error
-            over = BatchError(
-                "The source of the items was cancelled by somebody other than the batch",
+        except asyncio.CancelledError:  # if this task itself is cancelled, nobody reads the error
+            finished = BatchError(
+                "The source of the items was cancelled, but not by the batch",
                 "start it again.",
             )
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
-            over = error
-        if self._tasks:  # what was asked is paid for, also where the source broke
+            finished = error
+        if self._tasks:  # these requests are paid for, so wait even if the source failed
             await asyncio.wait(self._tasks)
-        self._over.put_nowait(over)
+        self._finished.put_nowait(finished)
 
     def _start(self, outcome: Outcome, known: Outcome | None) -> bool:
-        """Start work on an item; False if it needs none."""
+        """Start work on an item; returns False if there is nothing to do."""
         if self.journal is not None:
             outcome.key = self.journal.key(outcome.item)
         if known is not None:
@@ -79,7 +79,7 @@ class InFlight:
             return False
         if self.journal is not None and self.journal.restore(outcome):
             self.ended(outcome)
-            self._over.put_nowait(outcome)
+            self._finished.put_nowait(outcome)
             return True
         task = asyncio.create_task(self._ask(outcome), name="nbkit-item")
         self._tasks.add(task)
@@ -87,17 +87,17 @@ class InFlight:
         return True
 
     async def _ask(self, outcome: Outcome) -> None:
-        over: Outcome | Exception = outcome
+        finished: Outcome | Exception = outcome
         try:
             await self.asker.ask(outcome)
             try:
                 if self.journal is not None:
                     self.journal.add(outcome)
             finally:
-                self.ended(outcome)  # what was paid for is kept, whatever the disk says
+                self.ended(outcome)  # it is paid for, so keep it even if the disk fails
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
-            over = error
-        self._over.put_nowait(over)
+            finished = error
+        self._finished.put_nowait(finished)
 
 
 async def _each(items: Items) -> AsyncGenerator[Any, None]:

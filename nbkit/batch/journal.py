@@ -1,4 +1,4 @@
-"""What a batch has finished, on disk: append-only JSON lines that survive a crash."""
+"""Finished items of a batch on disk: append-only JSON lines that survive a crash."""
 
 import hashlib
 import json
@@ -23,23 +23,21 @@ class JournalError(BatchError):
 
 
 class Journal:
-    """A file of finished items: what has a value in it is not asked again.
+    """A file of finished items: an item that has a value in it is not asked again.
 
-    One JSON object a line: first the parameters, then one record for each item that ended, written
-    at once, so that a killed process loses nothing that had ended; synced to disk at the end.
-    `parameters` are what your answers depend on and nobody can see from outside (the corpus, say);
-    the function's name, its model, `similarity_top_k` and its prompts are added where they show.
-    Items are told apart by their content; equal items by their order.
+    One JSON object per line: first the parameters, then a record of each item, written as soon as
+    it ends, so that a killed process loses no finished item; synced to disk at the end.
+    `parameters` are what your answers depend on and nbkit cannot read (the corpus, for example);
+    function, model, `similarity_top_k` and prompts are added if they can be read. Items are
+    identified by their content; equal items by their order.
 
-    What comes back: a value as JSON has it, or an `Answer` with text and timing, without its
-    sources (only their ids and scores are kept) and LlamaIndex's response. Items that failed are
-    on record, and are asked again.
+    A restored value is what JSON can hold, or an `Answer` with text and timing, without sources
+    (only their ids and scores are kept) and without LlamaIndex's response. Failed items are
+    recorded, and are asked again.
 
-    Raises `JournalError` for a path that names no file, and when it is used: for parameters other
-    than those it was written with, a file that is no journal, one that another batch is writing, or
-    a disk that is full or fails.
-
-    Taught in notebook 06.
+    Raises `JournalError` for a path that is not a file and, when used, for other parameters than
+    those in the file, a file that is not a journal or that another batch is writing, or a disk
+    that is full or fails. Taught in notebook 06.
     """
 
     def __init__(self, path: str | Path, **parameters: Any) -> None:
@@ -54,7 +52,7 @@ class Journal:
             )
         lines = self.path.read_bytes().split(b"\n")
         _header(self.path, lines[0])
-        # The last line is empty, or torn: it is being written, or its writer was killed.
+        # The last line is empty or incomplete: it is being written, or its writer was killed.
         records = [_record(self.path, *row) for row in enumerate(lines[1:-1], 2)]
         return list({record["key"]: record for record in records}.values())
 
@@ -63,9 +61,9 @@ class Journal:
 
 
 class OpenJournal:
-    """A journal that is being written, by this batch alone; ends with its `with` block.
+    """A journal that this batch writes, locked until the end of its `with` block.
 
-    Its keys are held in memory, about 150 bytes an item; the values stay on disk.
+    Its keys are held in memory, about 150 bytes per item; the values stay on disk.
     """
 
     def __init__(self, journal: Journal, parameters: dict[str, Any]) -> None:
@@ -77,7 +75,7 @@ class OpenJournal:
         self._seen: Counter[bytes] = Counter()
         self._file: IO[bytes] | None = None
         self._end = 0
-        """Where the last whole record ends."""
+        """Where the last complete record ends."""
 
     def __enter__(self) -> Self:
         try:
@@ -103,11 +101,10 @@ class OpenJournal:
                 os.fsync(self._file.fileno())
         except OSError as error:
             failed = JournalError(
-                f"{self._path} may not be on the disk as it was written "
-                f"({error.strerror or error})",
+                f"{self._path} may not be completely on disk ({error.strerror or error})",
                 "keep the outcomes, check the disk, and give the next run another journal.",
             )
-            # An error raised while a generator is closed would not be seen.
+            # While a generator closes there is no error that could carry the note.
             if ending is None or isinstance(ending, GeneratorExit):
                 raise failed from error
             ending.add_note(str(failed))
@@ -120,18 +117,18 @@ class OpenJournal:
         self._lock.release()
 
     def key(self, item: Any) -> str:
-        """Name an item; the second of two equal items gets another name than the first."""
+        """The key of an item; the second of two equal items has another key than the first."""
         content = hashlib.sha256(_content(item)).digest()
         nth = self._seen[content]
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether there is a value on record under that name."""
+        """Whether there is a recorded value for this key."""
         return key in self._done
 
     def restore(self, outcome: Outcome) -> bool:
-        """Fill in the value of an outcome from the record with its key, if there is one."""
+        """Fill in the recorded value for an outcome's key; returns False if there is none."""
         if outcome.key not in self._done:
             return False
         place, length = self._done[outcome.key]
@@ -144,7 +141,7 @@ class OpenJournal:
         return True
 
     def add(self, outcome: Outcome) -> None:
-        """Write down how an item ended. A value that JSON cannot hold becomes an error."""
+        """Record how an item ended; a value that JSON cannot hold becomes an error."""
         try:
             line = _json(record_of(outcome), f"The value of item {brief(outcome.item)}")
         except JournalError as error:
@@ -160,10 +157,10 @@ class OpenJournal:
 
     def _open(self) -> None:
         self._file = self._path.open("ab", buffering=0)
-        # What is no regular file (a full device, a pipe) can be written, but has no past.
+        # A device or a pipe can be written, but has no records to read.
         if self._path.is_file():
             self._read_back()
-            self._file.truncate(self._end)  # of a record whose writer was killed
+            self._file.truncate(self._end)  # removes a record whose writer was killed
         if self._end == 0:
             self._append(_json({_MARK: 1, "parameters": self._parameters}, "A parameter"))
 
@@ -200,7 +197,7 @@ class OpenJournal:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except BaseException:
-            with suppress(OSError):  # half a record would spoil the next one
+            with suppress(OSError):  # an incomplete record would damage the next one
                 self._file.truncate(self._end)
             raise
         self._end += len(line)
@@ -208,7 +205,7 @@ class OpenJournal:
     def _cannot_write(self, error: OSError) -> JournalError:
         return JournalError(
             f"{self._path} cannot be written ({error.strerror or error})",
-            "free space or give another path; what ended before is kept.",
+            "free space or give another path; finished items are kept.",
         )
 
 
@@ -233,13 +230,13 @@ def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
 
 
 def _header(path: Path, line: bytes) -> dict[str, Any]:
-    # Killed while it wrote its first line: a journal all the same.
+    # A process that was killed during its first line also leaves a valid journal.
     if not line.endswith(b"\n") and f'{{"{_MARK}"'.encode().startswith(line[: len(_MARK) + 3]):
         return {}
     try:
         return dict(json.loads(line)["parameters"])
     except (ValueError, KeyError, TypeError):
-        raise JournalError(f"{path} is no journal of a batch", "give another name.") from None
+        raise JournalError(f"{path} is not a journal of a batch", "give another name.") from None
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -249,7 +246,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
             raise ValueError
     except (ValueError, AttributeError):
         raise JournalError(
-            f"Line {number} of {path} is no record of a batch",
-            "correct or remove it; the others are good.",
+            f"Line {number} of {path} is not a record of a batch",
+            "correct or remove it; the other lines are correct.",
         ) from None
     return dict(record)

@@ -1,4 +1,4 @@
-"""What became of one item of a batch."""
+"""The outcome of one item of a batch."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,39 +13,36 @@ class BatchError(NbkitError):
 
 
 class BatchMisused(BatchError, ValueError):
-    """The call was wrong; nothing was asked after that was found, and nothing done is lost."""
+    """The call was wrong; nothing more is asked, and finished items are kept."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one item: its value or its error, and how it came about.
-
-    Taught in notebook 06.
-    """
+    """The result of one item: its value or its error, and its attempts. Taught in notebook 06."""
 
     item: Any
     index: int
-    """Place of the item in the input, from 0."""
+    """The position of the item in the input, from 0."""
     value: Any = None
-    """An `Answer` if an answer of LlamaIndex's came back, otherwise what came back."""
+    """An `Answer` if the function returned an answer of LlamaIndex, otherwise its return value."""
     error: Exception | None = None
     """Why there is no value; a partial answer, if there is one, is in its `.answer`."""
     attempts: int = 0
     """How often the item was asked."""
     refused: int = 0
-    """How many of the attempts the server turned away to wait (429)."""
+    """How many of the attempts the server refused with 429."""
     attempt_starts: list[float] = field(default_factory=list, repr=False)
-    """Readings of `time.perf_counter`, one an attempt; empty for what a journal gave back."""
+    """Readings of `time.perf_counter`, one per attempt; empty if it came from a journal."""
     trace: Trace | None = None
-    """Timing of the last attempt; `None` for what a journal gave back: it ran on another clock."""
+    """Timing of the last attempt; `None` if it came from a journal, as perf_counter differs."""
     key: str | None = None
-    """What the journal knows the item by; `None` without a journal."""
+    """The key of the item in the journal; `None` without a journal."""
     resumed: bool = False
-    """It was not asked now: a journal had the value."""
+    """The value came from a journal; the item was not asked."""
 
     @property
     def state(self) -> str:
-        """One word: "done", or why not: "truncated" or "failed"."""
+        """One word: "done", "truncated" or "failed"."""
         if self.error is None:
             return "done"
         partial = getattr(self.error, "answer", None)
@@ -59,6 +56,6 @@ class Outcome:
 
 
 def brief(thing: Any) -> str:
-    """A thing in a few characters of one line."""
+    """At most 40 characters of an object, on one line, quoted."""
     text = " ".join(str(thing).split())
     return repr(text if len(text) <= 40 else f"{text[:39]}…")

@@ -1,4 +1,4 @@
-"""When the next request of a batch may start: known limits, and what refusals (429) tell."""
+"""When the next request of a batch may start, from known limits and from refusals (429)."""
 
 import asyncio
 import warnings
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from aiolimiter import AsyncLimiter
 
 _BURST_SECONDS = 1.0
-"""How much of a rate may go at once: a request delayed by a busy loop can then be caught up."""
+"""Seconds of a rate that may be sent at once, to catch up after a delay by a busy loop."""
 _REFUSED_SECONDS = 1.0
-"""How long all wait after a refusal that does not say; doubled while nothing passes."""
+"""The wait after a refusal without a time; doubled while every request is refused."""
 _MAX_WAIT = 60.0
 _SPEED_UP = 5e-6
 _MAX_CALM = 1_000
@@ -17,12 +17,12 @@ _MAX_DOUBLINGS = 6
 
 
 class Pace:
-    """Starts the requests of all workers one after the other, no faster than the server can take.
+    """Starts the requests of all workers one by one, not faster than the server accepts.
 
-    A refusal (429) stops all for as long as the server asks. The requests accepted since the
-    refusal before are what the server allows in such a time, and that is the pace from then on.
-    While nothing is refused the pace rises, slowly at first and then faster, as TCP does near a
-    limit it knows (CUBIC, RFC 9438), so that a limit that was raised is found.
+    After a refusal (429) all wait as long as the server asks. The rate of accepted requests since
+    the previous refusal is what the server allows, and becomes the new pace. Without refusals the
+    pace rises, slowly at first and then faster, like TCP near a known limit (CUBIC, RFC 9438), so
+    that it finds a raised limit.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class Pace:
         if tokens_per_minute is not None:
             self._tokens = AsyncLimiter(tokens_per_minute, 60)
         self._unpaid_tokens = 0.0
-        """Tokens used by answers and not yet taken from the limit."""
+        """Tokens that answers used and that are not yet counted in the limit."""
         self._order = asyncio.Lock()
         self._now: Callable[[], float] = asyncio.get_running_loop().time
         self._refusal_before = self._last_refusal_at = self._now()
-        """The two last moments when the server's limit was used up; at first, the start."""
+        """The last two times when the server's limit was reached; at first, the start."""
         self._between = 0
-        """Requests that passed between those two."""
+        """Requests accepted between those two."""
         self._begun = 0
         """Requests begun since the second."""
         self._repeats = -1
-        """Refusals after the first with no request accepted in between."""
+        """Refusals in a row, without an accepted request between them, minus one."""
         self._interval = 0.0
         self._answered = 0
         """Requests answered since the last refusal."""
@@ -53,19 +53,19 @@ class Pace:
         self._slowed_at = 0.0
 
     async def turn(self) -> float:
-        """Wait until the next request may start, in order of asking; gives the loop's time."""
+        """Wait until the next request may start, in order of calls; returns the loop's time."""
         async with self._order:
-            if self._tokens is not None:  # of earlier answers
+            if self._tokens is not None:  # those of earlier answers
                 part = min(self._unpaid_tokens, self._tokens.max_rate)
                 await self._tokens.acquire(part)
                 self._unpaid_tokens -= part
             if self._requests is not None:
                 await self._requests.acquire()
             now = self._now()
-            while now < self._next_start_at:  # which a refusal meanwhile may move
+            while now < self._next_start_at:  # a refusal may move it during the sleep
                 await asyncio.sleep(self._next_start_at - now)
                 now = self._now()
-            # Counted from when it was due, so that one late start does not delay the next.
+            # Counted from the due time, so that one late start does not delay the next.
             self._next_start_at = max(self._next_start_at, now - self._interval) + self._interval
             self._begun += 1
             return now
@@ -104,8 +104,8 @@ class Pace:
             return
         if tokens is None:
             warnings.warn(
-                "The answers do not say how many tokens they cost, so tokens_per_minute cannot be "
-                "kept — limit the requests instead.",
+                "The answers do not say how many tokens they used, so tokens_per_minute has no "
+                "effect — use requests_per_minute instead.",
                 stacklevel=2,
             )
             return

@@ -14,7 +14,7 @@ _NUMBERS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reas
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
-    """What is kept of an outcome; times in seconds, `started` since 1970."""
+    """The record of an outcome; times in seconds, `started` and `asked` since 1970."""
     now, clock = time.time(), time.perf_counter()
     record: dict[str, Any] = {
         "key": outcome.key,
@@ -47,7 +47,7 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def answer_of(record: dict[str, Any]) -> Answer:
-    """The answer on record: its text and timing, the latter moved to this process's clock."""
+    """The recorded answer: text, and timing converted to this process's perf_counter."""
     start = time.perf_counter() - (time.time() - record["asked"])
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
     for name in _NUMBERS:
@@ -56,7 +56,7 @@ def answer_of(record: dict[str, Any]) -> Answer:
 
 
 def without_keys(text: str) -> str:
-    """Errors of servers may quote the key they were sent."""
+    """The text without API keys, which errors of servers may quote."""
     for name, secret in os.environ.items():
         if name.endswith("_API_KEY") and len(secret) > 6:
             text = text.replace(secret, "[key]")

@@ -9,34 +9,34 @@ from nbkit.streaming.server_words import asked_wait
 
 
 def can_succeed_later(error: BaseException) -> bool:
-    """Tell whether the same call may succeed a little later, with nothing changed.
+    """Whether the same call may succeed a little later.
 
-    So may lost connections, busy servers and answers that ended early; not a quota that is used up,
-    or a wait of more than ten minutes: see `nbkit.streaming.server_errors`.
+    True for lost connections, busy servers and truncated answers; False for a used-up quota, or a
+    wait of more than ten minutes: see `nbkit.streaming.server_errors`.
     """
     if isinstance(error, AnswerTruncated):
         return error.later
     if isinstance(error, StreamBroken):
         return error.__cause__ is not None and judge(error.__cause__).later
-    # In a stream, broken JSON is a piece that a proxy cut; anywhere else, a bug.
+    # In a stream, invalid JSON comes from a cut connection; anywhere else it is a bug.
     return not isinstance(error, json.JSONDecodeError) and judge(error).later
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Tell whether the server said 429: too many requests, from all of us together."""
+    """Whether the server answered 429: too many requests, from all workers together."""
     return status_of(_of_client(error)) == 429
 
 
 def retry_after(error: BaseException) -> float | None:
-    """The seconds the server asks to wait, if it does."""
+    """The seconds that the server asks the client to wait; `None` if it does not."""
     return asked_wait(_of_client(error))
 
 
 def backoff(error: BaseException, failures: int) -> float:
-    """The seconds to wait after so many failures: what the server asks, or exponential with jitter.
+    """Seconds to wait after `failures` failures: what the server asks, or exponential with jitter.
 
-    Uniform between 0 and 0.5 s, doubled with each failure, 30 s at most. None after a refusal: then
-    everybody waits at the pace they share.
+    Uniform between 0 and a bound: 0.5 s, doubled with each failure, at most 30 s. After a refusal
+    it is 0, because `Pace` makes all workers wait.
     """
     if is_refusal(error):
         return 0.0
@@ -45,5 +45,5 @@ def backoff(error: BaseException, failures: int) -> float:
 
 
 def _of_client(error: BaseException) -> BaseException:
-    """The client's own error inside ours."""
+    """The client's own error, which may be the cause of ours."""
     return error.__cause__ or error if isinstance(error, StreamBroken) else error

@@ -1,4 +1,4 @@
-"""Many questions: bounded, paced, retried, and resumable."""
+"""Many questions: with limited concurrency and rate, retries, and a journal."""
 
 import asyncio
 import math
@@ -42,27 +42,26 @@ def run_batch(
 ) -> "BatchRun":
     """Ask `fn` for every item; `await` it for a list of `Outcome`, in the order of the items.
 
-    `fn` is an async function of one item: `engine.aquery`, or one of your own. What LlamaIndex
-    answers is read as a stream, to its end, and its `Outcome.value` is an `Answer`; anything else
-    is kept as it is. An item that fails does not end the batch: its outcome holds the error.
+    `fn` is an async function of one item: `engine.aquery`, or your own. An answer of LlamaIndex
+    is read as a stream to its end, and becomes an `Answer` in `Outcome.value`; any other value is
+    kept unchanged. An item that fails does not stop the batch: its outcome holds the error.
 
-    - `max_concurrency`: items in flight at once, or "auto" to find the number the server can take.
-    - `attempts`: how often an item is asked at most, while the failure is one that can succeed
-      later (timeouts, lost connections, 429, 5xx, an answer cut short). Nothing of an answer is
-      handed out before it is whole, so one that breaks in the middle is asked again too. A
-      refusal (429) slows all down and is not held against its item. Make the model's client with
-      max_retries=0, as `nbkit.connect` does: retries belong to one layer.
-    - `timeout`: seconds for one attempt, whole answer included; generation then stops.
-    - `requests_per_minute`, `tokens_per_minute`: what the server allows. Tokens are those of prompt
-      and answer as the server reports them: what an answer used is waited for by the next ones.
+    - `max_concurrency`: items in flight at once, or "auto" to find what the server can handle.
+    - `attempts`: how often an item is asked at most, if its failure may be temporary (timeout, lost
+      connection, 429, 5xx, truncated answer). Only complete answers are returned, so one that fails
+      in the middle is asked again, too. A refusal (429) slows all items down, and does not count as
+      an attempt of its item. Create the model's client with max_retries=0, as `nbkit.connect` does,
+      so that only one layer retries.
+    - `timeout`: seconds for one attempt, including the complete answer; then generation is stopped.
+    - `requests_per_minute`, `tokens_per_minute`: the server's limits. Tokens are those of prompt
+      and answer, as the server reports them; the next requests wait for what answers have used.
     - `on_error`: "collect", or "stop" to cancel the rest at the first item that fails.
     - `progress`: a bar; or a function of (done, total, item); or False.
-    - `journal`: a file name, or a `Journal`. A second run with it asks only what is missing.
+    - `journal`: a file name, or a `Journal`. A second run with it asks only the missing items.
 
-    Interrupted, the requests in flight end, and what is done is in the run's `.outcomes` and in
-    the journal. Raises `BatchMisused` or `JournalError` before anything is asked, `BatchStopped`.
-
-    Taught in notebook 06.
+    An interrupt cancels the requests in flight; finished items are in the run's `.outcomes` and in
+    the journal. Raises `BatchMisused` or `JournalError` before anything is asked, and
+    `BatchStopped`. Taught in notebook 06.
     """
     limits = (requests_per_minute, tokens_per_minute)
     run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
@@ -89,12 +88,10 @@ def iter_batch(
 ) -> AsyncGenerator[Outcome, None]:
     """Ask `fn` for every item of a source of any length; yields each `Outcome` as it ends.
 
-    `Outcome.index` tells the item's place. No more than `max_concurrency` items are held at a time:
-    the source is read, and answers are asked for, no faster than the outcomes are taken. (With a
-    journal, its keys are held too.) All else is as in `run_batch`. To end early, `break`; to be
-    sure that every request has ended, use `contextlib.aclosing`. An error of the source is raised
-    once what is under way has ended.
-
+    `Outcome.index` is the item's position. At most `max_concurrency` items are held in memory (with
+    a journal also its keys): the source is read, and items are asked, only as fast as the outcomes
+    are taken. Otherwise as `run_batch`. To stop early, `break`; `contextlib.aclosing` waits until
+    every request has ended. An error of the source is raised after the running items have ended.
     Taught in notebook 06.
     """
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
@@ -106,9 +103,9 @@ def iter_batch(
 
 @dataclass(eq=False, repr=False)
 class BatchRun:
-    """A batch: `await` it for its outcomes, look at them meanwhile, or after an interruption.
+    """A batch: `await` it for its outcomes; `.outcomes` has them during and after the run, too.
 
-    Awaited again, it asks what has not ended or has failed. Taught in notebook 06.
+    Awaited again, it asks the items that are missing or have failed. Taught in notebook 06.
     """
 
     fn: Ask
@@ -122,7 +119,7 @@ class BatchRun:
     journal: Journal | str | Path | None
     items: list[Any] = field(default_factory=list)
     _ended: dict[int, Outcome] = field(default_factory=dict, init=False)
-    """By index; only where outcomes are kept."""
+    """By index; used only by `run_batch`."""
     _seats: Seats = field(default_factory=lambda: Seats(1), init=False)
     _running: bool = field(default=False, init=False)
 
@@ -169,7 +166,9 @@ class BatchRun:
 
     async def _run(self) -> list[Outcome]:
         if self._running:
-            raise BatchMisused("This batch is running", "await it once, and read `.outcomes`.")
+            raise BatchMisused(
+                "This batch is already running", "await it only once, and read `.outcomes`."
+            )
         self._running = True
         # What failed is asked again.
         self._ended = {place: got for place, got in self._ended.items() if got.error is None}
@@ -182,7 +181,7 @@ class BatchRun:
         return self.outcomes
 
     async def iterate(self, items: Items, *, keep: bool = False) -> AsyncGenerator[Outcome, None]:
-        """Yield outcomes as they end; every request and the journal end with this generator."""
+        """Yield outcomes as they end; closing it ends every request and the journal."""
         limit = self.max_concurrency
         self._seats = AutoSeats() if limit == "auto" else Seats(int(limit))
         pace = Pace(self.requests_per_minute, self.tokens_per_minute)
@@ -208,7 +207,7 @@ class BatchRun:
                         raise BatchStopped(
                             f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
                             f"cancelled: {outcome.error}",
-                            "what is done is kept in `.outcomes` and "
+                            "finished items are in `.outcomes` and "
                             "in the journal; fix the cause, then await the batch again.",
                         ) from outcome.error
 

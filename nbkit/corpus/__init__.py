@@ -1,4 +1,4 @@
-"""Documents: a folder of text becomes an index you can ask at once, without network or key."""
+"""Documents: makes a folder of text into an index, without network or key."""
 
 import json
 import os
@@ -14,7 +14,7 @@ __all__ = ["CorpusError", "Question", "load_index", "load_questions"]
 
 
 class Question(NamedTuple):
-    """A question about the bundled handbook, its file, and the words to find there."""
+    """A question about the bundled handbook, its file, and the words that answer it there."""
 
     id: str
     question: str
@@ -27,16 +27,16 @@ def load_index(
     *,
     embed_model: "BaseEmbedding | None" = None,
 ) -> "VectorStoreIndex":
-    """An index over the bundled handbook ("en", "zh") or over a folder of your own.
+    """An index of the bundled handbook ("en", "zh") or of your own folder.
 
     Reads .md, .markdown, .txt, .rst and .html in the folder and its subfolders, except hidden ones,
-    in UTF-8 or in the encoding they seem to be in (a warning says which); also .pdf, .docx, .pptx
-    and .epub once `llama-index-readers-file` is installed. Chunks follow the headings, at most ~700
-    tokens each. They carry `file_name` (relative to the folder), `title` and `section`, and an id
-    that is the same in every run. A score is a mean of cosines, see `nbkit.corpus.search`.
+    in UTF-8 or a guessed encoding (with a warning); also .pdf, .docx, .pptx and .epub if
+    `llama-index-readers-file` is installed. Chunks follow the headings and have about 700 tokens at
+    most. They have `file_name` (relative to the folder), `title` and `section`, and the same id in
+    every run. A score is a mean of cosines, see `nbkit.corpus.search`.
 
-    `embed_model` is `OfflineEmbedding` unless given, and loaded on return. The index is kept in the
-    user's cache folder (or in `NBKIT_CACHE`) and rebuilt when a file changes. Raises `CorpusError`.
+    `embed_model` is `OfflineEmbedding` by default, and is loaded on return. The index is kept in
+    the user's cache folder (or `NBKIT_CACHE`) and rebuilt if a file changes. Raises `CorpusError`.
     Taught in notebook 00.
     """
     folder = find_folder(name_or_folder)
@@ -66,8 +66,8 @@ def load_index(
 def load_questions(language: str = "en") -> list[Question]:
     """The 60 questions about the bundled handbook, in a fixed order.
 
-    `language` is "en" or "zh"; equal ids ask for the same fact in both. Each `fact` stands word
-    for word in its `file`. Raises `CorpusError`. Taught in notebook 06.
+    `language` is "en" or "zh"; equal ids ask for the same fact in both. Each `fact` is an exact
+    quote from its `file`. Raises `CorpusError`. Taught in notebook 06.
     """
     if language not in BUNDLED:
         raise CorpusError(f"There are no questions for {language!r}", 'ask for "en" or "zh".')

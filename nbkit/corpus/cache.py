@@ -1,4 +1,4 @@
-"""Built indexes on disk, so that a second start does not embed again; never a reason to fail."""
+"""Indexes on disk, so that a second start need not embed again; errors are ignored."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ KEPT_PER_FOLDER = 3
 
 
 def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Path | None:
-    """The place for an index of exactly these files, or None if they cannot be identified."""
+    """The folder for an index of exactly these files; `None` if the model has no name."""
     if model.model_name == "unknown":
         return None
     made_of = [
@@ -35,7 +35,7 @@ def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Pa
 
 
 def root() -> Path:
-    """The folder of everything nbkit keeps on disk."""
+    """The folder of everything that nbkit keeps on disk."""
     import platformdirs
 
     chosen = os.environ.get("NBKIT_CACHE")
@@ -43,7 +43,7 @@ def root() -> Path:
 
 
 def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
-    """A saved index, or None when there is none or it cannot be read."""
+    """A saved index; `None` if there is none or it cannot be read."""
     try:
         store = search.PassageStore.from_persist_dir(str(entry))
         storage = StorageContext.from_defaults(persist_dir=str(entry), vector_store=store)
@@ -61,7 +61,7 @@ def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
 
 
 def save(index: VectorStoreIndex, entry: Path) -> None:
-    """Keep an index; when the folder cannot be written, or another kernel wins, do nothing."""
+    """Save an index; does nothing if that fails or another kernel has just saved it."""
     draft = None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

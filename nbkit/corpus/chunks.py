@@ -1,4 +1,4 @@
-"""From text to chunks: sections under their headings, joined or split to an even, readable size."""
+"""Text to chunks: sections with their headings, joined or split to a similar size."""
 
 import hashlib
 import math
@@ -25,20 +25,20 @@ _CUT = re.compile(rf".{{1,{_LONGEST}}}(?=\s|\Z)\s*|.{{1,{_LONGEST}}}", re.DOTALL
 
 
 class Section(NamedTuple):
-    """A stretch of text, heading line included, and the headings it stands under."""
+    """A part of a text, with its heading line, and all headings above it."""
 
     headings: tuple[str, ...]
     text: str
 
 
 def size(text: str) -> int:
-    """Estimate the number of tokens: four characters are one, a Chinese character is one."""
+    """The estimated number of tokens: one per four characters, one per Chinese character."""
     wide = len(_WIDE.findall(text))
     return wide + math.ceil((len(text) - wide) / 4)
 
 
 def splitter() -> "SentenceSplitter":
-    """A splitter for text without headings, which knows where Chinese sentences end."""
+    """A splitter for text without headings, in English or Chinese."""
     from llama_index.core.node_parser import SentenceSplitter
 
     return SentenceSplitter(
@@ -52,9 +52,9 @@ def splitter() -> "SentenceSplitter":
 
 
 def _sentences(text: str) -> list[str]:
-    """Cut text into sentences, and what is too long for one at a space, or anywhere.
+    """The sentences of a text; longer ones are cut at a space, or anywhere if there is none.
 
-    LlamaIndex would cut what is left over letter by letter, in time that grows with its square.
+    LlamaIndex would cut long ones character by character, in quadratic time.
     """
     return [
         piece
@@ -64,7 +64,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def sections(text: str) -> Iterator[Section]:
-    """Cut Markdown before each heading; a heading with nothing below it stays with the next."""
+    """The sections of Markdown, cut before each heading; an empty one is joined to the next."""
     open_headings: list[tuple[int, str]] = []
     lines: list[str] = []
     fence, has_text = "", False
@@ -90,7 +90,7 @@ def sections(text: str) -> Iterator[Section]:
 
 
 def _even(parts: list[Section]) -> Iterator[list[Section]]:
-    """Join neighbours to chunks that are at most CHUNK_SIZE and about equally long."""
+    """Neighbours joined to chunks of about equal size, at most CHUNK_SIZE."""
     sizes = [size(part.text) for part in parts]
     target = sum(sizes) / math.ceil(sum(sizes) / CHUNK_SIZE)
     chunk: list[Section] = []
@@ -105,14 +105,14 @@ def _even(parts: list[Section]) -> Iterator[list[Section]]:
 
 
 def passages(text: str) -> list[str]:
-    """The paragraphs of a chunk, without headings; a chunk of headings is its own passage."""
+    """The paragraphs of a chunk, without headings; if it has only headings, the chunk itself."""
     paragraphs = re.split(r"\n\s*\n", text)
     bodies = [re.sub(r"\A(?:#{1,6}\s.*(?:\n|\Z))+", "", block).strip() for block in paragraphs]
     return [body for body in bodies if body] or [text]
 
 
 def nodes(file_name: str, text: str) -> "list[TextNode]":
-    """Cut one file into nodes, linked to each other; their ids depend on name and text alone."""
+    """The nodes of one file, linked to each other; their ids depend only on name and text."""
     from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
     split = splitter()
@@ -137,7 +137,7 @@ def nodes(file_name: str, text: str) -> "list[TextNode]":
                 "title": title,
                 "section": "; ".join(filter(None, dict.fromkeys(paths))),
             },
-            # The model is told where it reads; the headings are in the text already.
+            # The model sees the file name; the headings are already in the text.
             excluded_llm_metadata_keys=["title", "section"],
             excluded_embed_metadata_keys=["file_name"],
             relationships={NodeRelationship.SOURCE: source},

@@ -1,4 +1,4 @@
-"""The text in a file's bytes, whatever encoding they are in."""
+"""The text in a file's bytes, in any encoding."""
 
 import re
 
@@ -6,20 +6,20 @@ from charset_normalizer import CharsetMatch, from_bytes
 
 _WIDE = ["utf_32_le", "utf_32_be", "utf_16_le", "utf_16_be"]
 _USUAL = ("gb18030", "big5", "cp1252")
-"""What people's files are in, if not Unicode; a short text tells them from rarer ones by little."""
+"""Common encodings besides Unicode, preferred because a short text may fit rare ones as well."""
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+(?:=[\w.+-]+)?)*,[\w+/=%.~-]{64,}")
 _EMBEDDED_IMAGE = re.compile(r"!\[([^\]\n]*)\]\(<?data:…[^)\n]*\)")
 
 
 def decoded(content: bytes) -> tuple[str, str | None] | None:
-    """The text, and the name of its encoding where that was guessed; `None` for what is no text.
+    """The text, and the name of its encoding if that was guessed; `None` if it is not text.
 
-    UTF-8, and whatever carries a byte order mark, is read as that; anything else as the likeliest
-    by charset-normalizer, which may be wrong about short texts.
+    UTF-8 and byte order marks are recognised; other encodings are guessed by charset-normalizer,
+    which may be wrong for short texts.
     """
     try:
         text = content.decode("utf-8-sig")
-        # A wide encoding has a zero byte for every English letter; a few are strays, as in logs.
+        # UTF-16 has a zero byte for every English letter; a few can be errors, as in logs.
         if text.count("\0") <= len(text) / 20:
             return text.replace("\0", ""), None
     except UnicodeDecodeError:
@@ -31,7 +31,7 @@ def decoded(content: bytes) -> tuple[str, str | None] | None:
 
 
 def _likeliest(content: bytes) -> CharsetMatch | None:
-    if b"\0" in content:  # which no other encoding than a wide one has in its texts
+    if b"\0" in content:  # which only UTF-16 and UTF-32 have in text
         ranked = list(from_bytes(content, cp_isolation=[*_WIDE, "utf_16", "utf_32"]))
     else:
         ranked = list(from_bytes(content, cp_exclusion=_WIDE))
@@ -46,7 +46,7 @@ def _likeliest(content: bytes) -> CharsetMatch | None:
 
 
 def without_data(text: str) -> str:
-    """Take out pictures that are pasted into a text as letters; their descriptions stay."""
+    """The text without embedded pictures (`data:` URLs); their descriptions stay."""
     if "data:" not in text:
         return text
     return _EMBEDDED_IMAGE.sub(r"[image: \1]", _DATA_URI.sub("data:…", text))

@@ -9,7 +9,7 @@ _HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
 _BLOCKS = [*_HEADINGS, "article", "div", "dd", "dt", "li", "p", "section", "table", "tr"]
 _BREAK = "\ufdd0"
 _KEPT = {ord(space): chr(0xFDD1 + place) for place, space in enumerate(" \n\t")}
-"""White space within code, which counts, unlike all other in HTML."""
+"""Stand-ins for the white space in code, which must stay, unlike all other in HTML."""
 
 
 def html_text(page: str) -> str:
@@ -34,10 +34,10 @@ def html_text(page: str) -> str:
 
 
 def _fenced(code: Any) -> str:
-    """Code between fences that are longer than any within it."""
+    """Code between fences that are longer than any fence inside it."""
     for end in code("br"):
         end.replace_with("\n")
-    for line in code(_BLOCKS):  # as some highlighters write them
+    for line in code(_BLOCKS):  # some highlighters write lines like this
         if not line.get_text().endswith("\n"):
             line.append("\n")
     text = code.get_text().strip("\n")

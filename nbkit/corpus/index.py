@@ -1,4 +1,4 @@
-"""The index that `load_index` gives: LlamaIndex's, with query engines that take less CPU."""
+"""The index that `load_index` returns: LlamaIndex's, with query engines that need less CPU."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,16 +18,16 @@ _SEVERAL_ANSWERS = (ResponseMode.ACCUMULATE, ResponseMode.COMPACT_ACCUMULATE)
 
 
 class LeanIndex(VectorStoreIndex):
-    """LlamaIndex's vector index; its query engines give the same answers for less CPU."""
+    """LlamaIndex's vector index; its query engines give the same answers with less CPU."""
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
-        """Make a query engine; takes what LlamaIndex's `as_query_engine` takes.
+        """A query engine; takes the arguments of LlamaIndex's `as_query_engine`.
 
-        Raises CorpusError for a response mode that does not exist, or that cannot stream.
+        Raises CorpusError for an unknown response mode, or one that cannot stream.
         """
         llm = resolve_llm(llm) if llm else Settings.llm
         if kwargs.get("response_synthesizer") is None and (mode := _mode(kwargs)) in _WITHOUT_LLM:
-            # LlamaIndex forgets the LLM here, looks for OpenAI's, and wants a key for it.
+            # LlamaIndex would ignore the LLM here, and need a key for OpenAI's.
             kwargs["response_synthesizer"] = _WITHOUT_LLM[mode](llm=llm)
         return lean_engine(super().as_query_engine(llm=llm, **kwargs), kwargs)
 

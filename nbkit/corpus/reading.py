@@ -1,4 +1,4 @@
-"""From a name or a folder to the texts in it, with one clear error for whatever cannot be read."""
+"""The texts of a folder, with one clear error for everything that cannot be read."""
 
 import difflib
 import importlib.util
@@ -17,17 +17,17 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 class CorpusError(NbkitError):
-    """A name, folder or file that cannot be made into an index."""
+    """A name, folder or file from which no index can be made."""
 
 
 def bundled_data() -> Path:
-    """The folder of the handbook: in the installed package, or beside it in a checkout."""
+    """The folder of the handbook: in the installed package, or next to it in a checkout."""
     installed = _PACKAGE / "data"
     return installed if installed.is_dir() else _PACKAGE.parent / "data"
 
 
 def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
-    """The folder that is meant, relative if it was given so. Raises `CorpusError`."""
+    """The folder for a name or path, relative if the path is. Raises `CorpusError`."""
     if not isinstance(name_or_folder, str | os.PathLike):
         raise CorpusError(
             f"load_index() was given a {type(name_or_folder).__name__}",
@@ -37,13 +37,13 @@ def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
         return bundled_data() / name_or_folder
     shown = os.fspath(name_or_folder)
     folder = Path(shown)
-    with suppress(RuntimeError):  # a home folder that nobody has: reported as missing below
+    with suppress(RuntimeError):  # an unknown user's home folder: reported as missing below
         folder = folder.expanduser()
     if folder.is_file():
         raise CorpusError(
             f"{_readable(folder)} is a file", "give load_index() the folder that holds it."
         )
-    # Path("") is the current folder, which nobody means by an empty name.
+    # Path("") is the current folder, but an empty name is a mistake.
     if folder.is_dir() and shown.strip():
         return folder
     around = folder.parent.iterdir() if folder.parent.is_dir() else ()
@@ -58,35 +58,35 @@ def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
 
 
 def _readable(path: "str | Path") -> str:
-    """A path as people can read it: on older systems its bytes may not be UTF-8."""
+    """A path as readable text: on older systems its bytes may not be UTF-8."""
     as_bytes = os.fsencode(path)
     found = decoded(as_bytes)
     return found[0] if found else as_bytes.decode("utf-8", "replace")
 
 
 def _paths(folder: Path) -> dict[str, Path]:
-    """The path of each file, by the name to show; none that is hidden."""
+    """The path of each file that is not hidden, by the name to show."""
     paths = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        # Word and Excel leave ~$ files beside a document that is open.
+        # Word and Excel create ~$ files next to an open document.
         paths += [Path(here, name) for name in names if not name.startswith((".", "~$"))]
     named = {_readable(path.relative_to(folder).as_posix()): path for path in paths}
     return dict(sorted(named.items()))
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """The contents, by relative posix path, of all files that can be turned into text.
+    """The bytes, by relative posix path, of all files that can be turned into text.
 
-    Warns about documents that need `llama-index-readers-file`, and about what is no file, such as a
-    pipe. Raises `CorpusError`.
+    Warns about documents that need `llama-index-readers-file`, and about anything that is not a
+    regular file, such as a pipe. Raises `CorpusError`.
     """
     contents, failed, odd = {}, [], []
     for name, path in _wanted(folder).items():
         try:
             if path.is_file():
                 contents[name] = path.read_bytes()
-            else:  # a pipe, which would be waited for, or a link that leads nowhere
+            else:  # a pipe, which could block, or a broken link
                 odd.append(name)
         except OSError as error:
             failed.append(f"{name} ({error.strerror})")
@@ -116,9 +116,9 @@ def _wanted(folder: Path) -> dict[str, Path]:
 
 
 def texts(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
-    """The text of each of the files, by the same names. Raises `CorpusError`.
+    """The text of each file, by the same names. Raises `CorpusError`.
 
-    Pictures pasted in as letters are taken out. Warns where an encoding had to be guessed.
+    Embedded pictures are removed. Warns if an encoding had to be guessed.
     """
     result, failed, guessed = {}, [], []
     for name, content in files.items():
@@ -170,7 +170,7 @@ def _document_text(folder: Path, name: str) -> str:
     try:
         path = _paths(folder)[name]
         parts = SimpleDirectoryReader.load_file(path, lambda _: {}, {}, raise_on_error=True)
-    except Exception as error:  # the readers for documents raise whatever their parsers raise
+    except Exception as error:  # the document readers raise the errors of their parsers
         reason = error.__cause__ or error
         raise CorpusError(
             f"Cannot read {name} ({reason})", f"repair it, or move it out of {_readable(folder)}."

@@ -1,8 +1,8 @@
-"""From chunks to a vector index: every paragraph can be found, the chunk around it is given.
+"""A vector index of chunks: a query is compared with each paragraph, and the result is its chunk.
 
-A chunk has a vector for each of its paragraphs and one for its headings, and its score is that of
-the best. Each vector is a weighted mean of the passage's and the chunk's embedding, so the score is
-the same mean of two cosines. `python -m tests.benchmarks.retrieval` shows what this gives.
+A chunk has one vector per paragraph and one for its headings; its score is the best of them. Each
+vector is a weighted mean of the passage's and the chunk's embedding, so a score is the same mean of
+two cosines. `python -m tests.benchmarks.retrieval` measures the effect.
 """
 
 import contextlib
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 CHUNK_SHARE = 1 / 3
 
 _WORTH_A_BAR = 200
-"""Texts. Fewer take no time, and a bar leaves an empty widget in the saved notebook."""
+"""Texts. Fewer are fast, and a progress bar leaves an empty widget in a saved notebook."""
 
 
 class PassageStore(FaissVectorStore):
-    """A FAISS store in which a node may have several vectors; it is found by the best of them.
+    """A FAISS store in which a node may have several vectors; its score is the best of them.
 
-    `faiss_index` is an `IndexIDMap`, an id for each node. Searching is exact.
+    `faiss_index` is an `IndexIDMap` with one id per node. The search is exact.
     """
 
     def __init__(self, faiss_index: Any) -> None:
         super().__init__(faiss_index=faiss_index)
 
     def add(self, nodes: Sequence[BaseNode], **_: Any) -> list[str]:
-        """Add one vector a node; returns the ids, to which more vectors can be added."""
+        """Add one vector per node; returns the ids, under which more vectors can be added."""
         first = self.client.ntotal
         ids = np.arange(first, first + len(nodes))
         if nodes:
@@ -52,7 +52,7 @@ class PassageStore(FaissVectorStore):
         return [str(number) for number in ids]
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """Find the `similarity_top_k` nodes with the best vectors, best first."""
+        """The `similarity_top_k` nodes with the best vectors, best first."""
         wanted = query.similarity_top_k
         best: dict[str, float] = {}
         width = wanted
@@ -77,7 +77,7 @@ class PassageStore(FaissVectorStore):
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep FAISS from waking a thread on every core: they spin for milliseconds afterwards."""
+    """Let FAISS use one thread: its threads on other cores stay busy for milliseconds."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -87,16 +87,16 @@ def _one_thread() -> Iterator[None]:
 
 
 def warm(model: BaseEmbedding) -> None:
-    """Load what the first query would otherwise wait for; asks no service."""
+    """Load now what the first query needs; calls no remote service."""
     if isinstance(model, OfflineEmbedding):
         model.warm()
-    # The tokenizer comes with LlamaIndex; only an odd TIKTOKEN_CACHE_DIR makes it look elsewhere.
+    # The tokenizer is part of LlamaIndex, unless TIKTOKEN_CACHE_DIR is set.
     with contextlib.suppress(OSError):
         get_tokenizer()("warm")
 
 
 def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> VectorStoreIndex:
-    """Read, cut and embed the files. Raises `CorpusError`."""
+    """A new index of these files. Raises `CorpusError`."""
     texts = reading.texts(folder, files)
     nodes = [node for name, text in texts.items() for node in chunks.nodes(name, text)]
     parts = [

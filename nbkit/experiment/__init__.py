@@ -1,4 +1,4 @@
-"""Experiments: the same questions, several ways to ask them, at several loads."""
+"""Experiments: the same questions, asked in several ways, at several loads."""
 
 from nbkit.experiment.measurements import Measurement as Measurement
 from nbkit.experiment.results import Experiment as Experiment

@@ -1,4 +1,4 @@
-"""When, on which machine and with which versions something was measured; nobody's name or key."""
+"""The time, machine and versions of a measurement; no names or keys."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ _PACKAGES = ("nbkit-streaming", "llama-index-core", "llama-index-llms-openai", "
 
 
 def environment() -> dict[str, Any]:
-    """What a reader of the figures needs to judge them."""
+    """The start time, the versions and the machine."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": {"python": platform.python_version(), **_versions()},

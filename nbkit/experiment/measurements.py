@@ -1,4 +1,4 @@
-"""One request of an experiment, and what can be wrong with the experiment as a whole."""
+"""One request of an experiment, and the error of an experiment as a whole."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from nbkit.streaming.trace import Trace
 
 
 class ExperimentError(NbkitError, ValueError):
-    """Something is wrong with an experiment, or what was asked of it. Taught in notebook 09."""
+    """Something is wrong with an experiment, or with a call to it. Taught in notebook 09."""
 
 
 @dataclass
@@ -18,9 +18,9 @@ class Measurement:
     load: float
     repetition: int
     question: int
-    """Place of the question in the list, from 0."""
+    """The position of the question in the list, from 0."""
     trace: Trace
-    """In an open loop its clock starts at the planned arrival: what a user would have waited."""
+    """In an open loop it starts at the planned arrival, as the wait of a user would."""
     state: str = "done"
     """ "done", "truncated" or "failed"."""
     error: str | None = None
@@ -28,16 +28,16 @@ class Measurement:
     late: float = 0.0
     """Seconds by which this machine made the request later than planned (open loop)."""
     ramp: bool = False
-    """It was among the first of its run, which met an idle server: in no figure."""
+    """It was among the first of its run, when the server was idle: not in the numbers."""
     text: str | None = field(default=None, repr=False)
-    """The answer, or what had arrived of it."""
+    """The answer, or the part that arrived."""
 
     @property
     def sent(self) -> float:
-        """When the request was really made (`time.perf_counter`)."""
+        """When the request was really sent (`time.perf_counter`)."""
         return self.trace.start + self.late
 
     @property
     def origin(self) -> str:
-        """Label and load in words."""
+        """Label and load as text."""
         return f"{self.label} at {self.load:g}"

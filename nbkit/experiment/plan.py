@@ -1,4 +1,4 @@
-"""The plan of an experiment: which label at which load, in which order, which question when."""
+"""The plan of an experiment: the order of labels, loads and questions."""
 
 import math
 import random
@@ -13,25 +13,25 @@ from nbkit.metrics.load_point import Kind
 from nbkit.wording import whole_characters
 
 _ROUNDS = 10
-"""Requests made in a closed loop for each that is in flight; the first of them are the ramp."""
+"""Requests in a closed loop per request in flight; the first of them are the ramp."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One label at one load, once."""
+    """One label at one load, in one repetition."""
 
     target: Target
     kind: Kind
     load: float
     repetition: int
     order: list[int]
-    """Places of the questions, in the order of asking."""
+    """Positions of the questions in the list, in the order of asking."""
     arrivals: list[float]
     """Seconds from the start of the run; empty in a closed loop."""
 
     @property
     def ramp(self) -> int:
-        """How many of the first requests meet a server that is not yet full: as many as fill it."""
+        """How many requests it takes to reach the full load; the server is not busy before."""
         return int(self.load) if self.kind == "concurrency" and self.load > 1 else 0
 
 
@@ -44,12 +44,12 @@ def plan_of(
     repeat: int,
     seed: int,
 ) -> list[Run]:
-    """List the runs in the order in which they are made."""
+    """The runs, in the order in which they are made."""
     runs = []
     for repetition in range(repeat):
         turn = []
         for load in loads:
-            # The same questions at the same moments for every label: what differs is the label.
+            # The same questions at the same times for every label: only the label differs.
             draw = random.Random(f"{seed}/{repetition}/{load}")
             order = _order(questions, requests or _enough(kind, load, questions), draw)
             pauses = (draw.expovariate(load) for _ in order)
@@ -63,7 +63,7 @@ def plan_of(
 def warm_up_of(
     runs: list[Run], questions: list[str], warmup: bool | int
 ) -> list[tuple[Target, str]]:
-    """Who is asked which question before anything counts: all that will be asked, or so many."""
+    """The (target, question) pairs of the warm-up: all questions, or `warmup` of them each."""
     asked: dict[Target, dict[str, None]] = {}
     for run in runs:
         once = dict.fromkeys(questions[place] for place in run.order)
@@ -98,7 +98,7 @@ def read_questions(questions: Any) -> list[str]:
 
 
 def read_loads(max_concurrency: Any, requests_per_second: Any) -> tuple[Kind, list[float]]:
-    """What the loads are, and the loads in ascending order; raises `ExperimentError`."""
+    """The kind of load, and the loads in ascending order; raises `ExperimentError`."""
     if max_concurrency is not None and requests_per_second is not None:
         raise ExperimentError(
             "max_concurrency and requests_per_second are two ways to load a server",
@@ -125,7 +125,7 @@ def read_loads(max_concurrency: Any, requests_per_second: Any) -> tuple[Kind, li
 def check_counts(
     requests: Any, repeat: Any, warmup: Any, timeout: Any, kind: Kind, loads: list[float]
 ) -> None:
-    """Raise `ExperimentError` for what cannot be counted or waited for."""
+    """Raise `ExperimentError` for an invalid count or timeout."""
     for name, value, least in (
         ("requests", 1 if requests is None else requests, 1),
         ("repeat", repeat, 1),

@@ -1,4 +1,4 @@
-"""What an experiment found: every request, figures by label and load, and how to keep them."""
+"""The result of an experiment: every request, numbers by label and load, and its file."""
 
 from dataclasses import dataclass, field
 from html import escape
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 _PLAIN = "tex2jax_ignore mathjax_ignore"
-"""A price in a label is not a formula."""
+"""Turns MathJax off, which would read two prices ("$1 or $2") as a formula."""
 
 
 def _figure(value: float) -> str:
-    """Write a figure with digits that mean something, be it small or large."""
+    """A number as text: three significant digits below 1, otherwise two decimals."""
     return f"{value:.3g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
@@ -42,15 +42,15 @@ class Experiment:
     kind: Kind
     """What the loads are: requests kept in flight, or arrivals a second."""
     planned: int
-    """How many requests were to be made; fewer `results` mean that it was stopped."""
+    """How many requests were planned; fewer `results` mean that it was stopped."""
     parameters: dict[str, Any]
-    """The settings, and by label what decides the answers."""
+    """The settings, and what decides the answers, by label."""
     environment: dict[str, Any] = field(default_factory=dict)
-    """When, on which machine, with which versions."""
+    """Start time, machine and versions."""
     questions: list[str] | None = field(default=None, repr=False)
-    """What was asked; `None` where a file does not hold it."""
+    """What was asked; `None` if it was loaded from a file without text."""
     results: list[Measurement] = field(default_factory=list, repr=False)
-    """Every request that ended, in the order of ending, failed ones too."""
+    """Every request that ended, in that order, failed ones included."""
 
     _latest: ClassVar["Experiment | None"] = None
 
@@ -63,7 +63,7 @@ class Experiment:
 
     @property
     def stopped(self) -> bool:
-        """It was stopped before every request was made."""
+        """Whether it was stopped before all requests had ended."""
         return len(self.results) < self.planned
 
     @property
@@ -73,12 +73,12 @@ class Experiment:
 
     @property
     def loads(self) -> list[float]:
-        """At which loads, in ascending order."""
+        """The loads, in ascending order."""
         return sorted({one.load for one in self.results})
 
     @property
     def failures(self) -> dict[str, int]:
-        """What went wrong, and how often; the most frequent first."""
+        """How often each error happened, most frequent first."""
         return failures_of(self.results)
 
     def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
@@ -95,7 +95,7 @@ class Experiment:
 
     @property
     def points(self) -> list[LoadPoint]:
-        """Figures by label and load, for plots and code of your own."""
+        """Numbers by label and load, for plots and your own code."""
         return [
             LoadPoint(label, self.kind, load, read_rows(ended))
             for label in self.labels
@@ -106,12 +106,12 @@ class Experiment:
     def table(self, slo: SLO | None = None) -> "pd.DataFrame":
         """One row per label and load; times in seconds, rates per second.
 
-        Of the `asked` requests `ramp` met an idle server and are left out, `n` others are complete
-        (all latency figures are of these), `errors` are the rest. `throughput`, `tokens_per_s` and
-        the mean number `in_flight` are of the time while the load was full. With an SLO also
-        `slo_share`, the share of `slo_n` requests (errors included) that met it, and `goodput`, how
-        many a second did. What n is too small for or the server did not report is <NA>; a column
-        without any figure is left out.
+        `asked` counts all requests: `ramp` of them met an idle server and are left out, `n` are
+        complete (latency is computed from these), and `errors` are the rest. `throughput`,
+        `tokens_per_s` and the mean number `in_flight` are from the time at full load. With an SLO
+        also `slo_share`, the share of `slo_n` requests (errors included) that met it, and
+        `goodput`, how many per second met it. A value is <NA> if n is too small or the server did
+        not report it; a column without any value is left out.
         """
         import pandas as pd
 
@@ -123,19 +123,19 @@ class Experiment:
         return table.astype(whole | parts).dropna(axis="columns", how="all")
 
     def compare(self, a: str, b: str, metric: str = "ttft", *, at: Any = None) -> Comparison:
-        """Say whether label `a` is faster or slower than `b`, or whether n is too small to tell.
+        """Whether label `a` is faster or slower than `b`, or whether n is too small to say.
 
         `metric` is "ttft", "tpot", "gaps" or "end_to_end". If several loads were measured, `at`
-        names one; a pair of loads compares a at the first with b at the second. The verdict rests
-        on the 95 % interval of the ratio (`nbkit.metrics.intervals.ratio_interval`).
+        names one; a pair of loads compares a at the first with b at the second. The verdict uses
+        the 95 % interval of the ratio (`nbkit.metrics.intervals.ratio_interval`).
 
         Raises `ExperimentError` for labels and loads that were not measured, `NotMeasured` for
-        unknown metrics and for sides without figures.
+        unknown metrics and for a side without values.
         """
         if at is None and len(self.loads) > 1:
             raise ExperimentError(
                 f"{self.kind.capitalize()} was {listed(self.loads)}",
-                "say which with at=, or give a pair to compare one with the other.",
+                "choose one with at=, or give a pair to compare two loads.",
             )
         loads = at if isinstance(at, tuple) else (at, at)
         sides = [self.requests_of(label, load) for label, load in zip((a, b), loads, strict=True)]
@@ -145,7 +145,7 @@ class Experiment:
     def plot(
         self, *, metric: str | None = None, slo: SLO | None = None, ax: "Axes | None" = None
     ) -> "Axes":
-        """Draw what fits what was measured.
+        """Draw the plot that fits what was measured.
 
         `plots.slo` with `slo`, `plots.knee` of several loads, `plots.ecdf` of several labels or of
         a metric, otherwise `plots.breakdown`.
@@ -164,8 +164,8 @@ class Experiment:
     def save(self, path: str | Path, *, text: bool = False) -> Path:
         """Write it to a file of JSON lines: parameters, versions and machine, then the requests.
 
-        No key is written, and unless `text=True` no question, answer or server message either. A
-        file of that name is replaced as a whole.
+        No API key is written and, without `text=True`, no question, answer or server message. An
+        existing file is replaced.
 
         Raises `ExperimentError` if it cannot be written.
         """
@@ -176,16 +176,16 @@ class Experiment:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a line torn off at its end is left out.
+        """The experiment in a file of `save`, without an incomplete last line.
 
-        Raises `ExperimentError` for a file of something else, or of another version.
+        Raises `ExperimentError` for another kind or version of file.
         """
         header, results = read(file_path(path, ExperimentError))
         return cls(**header, results=results)
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know about the figures, in sentences."""
+        """What a reader must know about the numbers, in sentences."""
         told = [] if not self.stopped else [f"Stopped after {self._done()}."]
         return [*told, *notes_of_requests(self.results), *notes_of_points(self.points)]
 

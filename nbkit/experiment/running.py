@@ -1,4 +1,4 @@
-"""Measuring: the same questions to everyone, at every load, in an order that is fair."""
+"""Runs an experiment: every target gets the same questions at every load, in random order."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from nbkit.streaming.stream import stream
 
 _MOST_THREADS = 256
 _WARMING = 8
-"""Requests in flight while warming up, at most, and never more than are measured."""
+"""The most requests in flight during warm-up, and never more than will be measured."""
 
 
 async def measure(
@@ -44,31 +44,31 @@ async def measure(
     seed: int = 0,
     progress: Progress = True,
 ) -> Experiment:
-    """Ask the same questions of one or several engines at one or several loads, and time it all.
+    """Ask the same questions of one or several engines at one or several loads, with timing.
 
-    `against` is a query engine, a chat engine (each question begins a conversation of its own), an
-    LLM, or a function of a question that returns what `nbkit.stream` reads, async or blocking; or
-    a dict of these by label.
+    `against` is a query engine, a chat engine (each question starts a new conversation), an LLM,
+    or a function of a question, async or blocking, that returns what `nbkit.stream` reads; or a
+    dict of these by label.
 
-    - `max_concurrency`: closed loop, so many requests in flight (1 unless given), each followed by
-      the next at once. The first of a run, as many as are in flight, meet an idle server and are in
-      no figure.
-    - `requests_per_second`: open loop instead, so many arrivals on average (a Poisson process),
-      however slow the server is. Latency counts from the planned arrival, also where this machine
-      asked later (G. Tene, "coordinated omission").
-    - `requests`: how many at each load. Unless given: every question once, or in as many rounds as
-      make ten times `max_concurrency`.
-    - `repeat`: how often the whole is done.
-    - `warmup`: before anything counts, ask everybody every question once, since servers are quicker
-      with a prompt they have seen; a number asks so many of each, False none.
-    - `timeout`: seconds for one answer; after that it is stopped and counts as an error.
+    - `max_concurrency`: closed loop with this number of requests in flight (default 1); when one
+      ends, the next starts. The first ones, as many as are in flight, meet an idle server and are
+      not in the numbers.
+    - `requests_per_second`: open loop with this mean number of arrivals (a Poisson process), even
+      if the server is slow. Latency starts at the planned arrival, even if this machine sent the
+      request later (G. Tene, "coordinated omission").
+    - `requests`: how many at each load. Default: every question once, or repeated until there are
+      ten times `max_concurrency`.
+    - `repeat`: how often the complete plan is repeated.
+    - `warmup`: ask every target every question once before measuring, because servers are faster
+      with a prompt they have seen; or a number of questions per target; or False.
+    - `timeout`: seconds for one answer; then it is stopped and counts as an error.
     - `progress`: a bar, warm-up included; or a function of (done, total, question); or False.
 
-    In each repetition every label is measured at every load once, in random order; questions, order
-    and arrivals are drawn from `seed`. A request that fails is a result: counted, and in no latency
-    figure. Stopped half-way, what has ended is in `nbkit.Experiment.latest()`.
+    Each repetition measures every label at every load once, in random order; `seed` determines
+    questions, order and arrivals. A failed request is a result: it is counted, but not in latency.
+    If it is stopped, `nbkit.Experiment.latest()` has the requests that ended.
 
-    Raises `ExperimentError` before anything is asked; `StreamMisused` if what is asked gives no
+    Raises `ExperimentError` before anything is asked; `StreamMisused` if a target returns no
     answer. Taught in notebook 09.
     """
     asked = read_questions(questions)
@@ -116,7 +116,7 @@ async def measure(
 
 @dataclass
 class _Runner:
-    """Asks, times, and adds what came of it to the experiment."""
+    """Asks, times, and adds each result to the experiment."""
 
     questions: list[str]
     threads: ThreadPoolExecutor
@@ -125,15 +125,15 @@ class _Runner:
     hear: Hear
 
     async def warm_up(self, target: Target, question: str) -> None:
-        """Ask, and keep no result; raises `StreamMisused` if what comes back is no answer."""
-        # What fails will fail again where it is counted.
+        """Ask without keeping the result; raises `StreamMisused` if there is no answer."""
+        # An error here will happen again in the measurement, where it is counted.
         with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
             async with asyncio.timeout(self.timeout):
                 await stream(target.ask(question, self.threads))
         self.hear(question, failed=False, retried=False)
 
     async def measure(self, run: Run) -> None:
-        """Make the requests of a run, and wait for all."""
+        """Make all requests of a run, and wait for their end."""
         if run.kind == "concurrency":
             numbered = enumerate(run.order)
             asking = (self._ask(run, place, ramp=number < run.ramp) for number, place in numbered)
@@ -154,7 +154,9 @@ class _Runner:
             async with asyncio.timeout(self.timeout):
                 await tokens
         except TimeoutError:
-            error = StreamBroken(f"No whole answer within {self.timeout:g} s", "raise `timeout`.")
+            error = StreamBroken(
+                f"No complete answer within {self.timeout:g} s", "raise `timeout`."
+            )
         except StreamError as raised:
             error = raised
         answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
@@ -181,7 +183,7 @@ class _Runner:
 
 
 async def _at_most(together: int, asking: Iterator[Coroutine[Any, Any, None]]) -> None:
-    """Await them all, so many at a time; what one raises ends all, and is raised by itself."""
+    """Await them all, `together` at a time; the first error cancels the rest and is raised."""
 
     async def one_after_the_other() -> None:
         for each in asking:
@@ -196,9 +198,9 @@ async def _at_most(together: int, asking: Iterator[Coroutine[Any, Any, None]]) -
 
 
 def _missing(answer: Answer) -> StreamBroken | None:
-    """The error of an answer that was stopped, or that has no text; `None` if it is whole."""
+    """The error of an answer that was stopped or has no text; `None` for a complete one."""
     if answer.stopped:
-        return StreamBroken("The call was cancelled by somebody else", "ask again.")
+        return StreamBroken("The call was cancelled, but not by the experiment", "ask again.")
     if answer.nothing_found:
         return StreamBroken("No document matched, so no model was asked", "look at the retriever.")
     return None if answer.text else StreamBroken("The answer has no text", "look at the model.")

@@ -23,7 +23,7 @@ _REQUEST = TypeAdapter(Measurement)
 def write(
     path: Path, header: dict[str, Any], results: Sequence[Measurement], *, text: bool
 ) -> Path:
-    """Write a temporary file in the same folder, then rename it."""
+    """Write the file: first a temporary file in the same folder, which is then renamed."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def write(
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
-    """Read what `write` wrote: the header and the results; a torn last line is left out."""
+    """The header and the results in a file, without an incomplete last line."""
     if not path.is_file():
         raise ExperimentError(f"There is no file {path}", "check the name.")
     first, *lines = path.read_text("utf-8", errors="replace").split("\n")
@@ -55,8 +55,8 @@ def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
             results.append(_REQUEST.validate_json(line))
         except ValidationError:
             raise ExperimentError(
-                f"Line {number} of {path} is no request of an experiment",
-                "correct or remove it, the others are good.",
+                f"Line {number} of {path} is not a request of an experiment",
+                "correct or remove it; the other lines are correct.",
             ) from None
     return header, results
 
@@ -69,16 +69,16 @@ def _header(path: Path, line: str) -> dict[str, Any]:
             return {name: header[name] for name in _HEADER}
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
-            f"{path} is no experiment that nbkit saved", "check the name."
+            f"{path} is not an experiment that nbkit saved", "check the name."
         ) from None
     raise ExperimentError(
-        f"{path} was saved by another nbkit (format {written}, this one reads {_FORMAT})",
-        "load it with that one, or measure again.",
+        f"{path} was saved by another nbkit version (format {written}, this reads {_FORMAT})",
+        "load it with that version, or measure again.",
     )
 
 
 def _record(one: Measurement, text: bool) -> dict[str, Any]:
-    """One request; without text only the class of an error, whose message may quote documents."""
+    """One request; without text only the class of an error: its message may quote documents."""
     error = one.error
     if error is not None:
         error = without_keys(error) if text else error.split(":", 1)[0]

@@ -11,11 +11,11 @@ from nbkit.metrics.slo import SLO
 from nbkit.wording import count
 
 _LATE = 0.05
-"""Seconds that a request may be late without a note: nobody notices less."""
+"""Seconds that a request may be late before a note says so."""
 
 
 def failures_of(results: Iterable[Measurement]) -> dict[str, int]:
-    """What went wrong, and how often; the most frequent first."""
+    """How often each error happened, most frequent first."""
     return dict(Counter(one.error for one in results if one.error).most_common())
 
 
@@ -47,7 +47,7 @@ def notes_of_requests(results: Sequence[Measurement]) -> Iterator[str]:
 
 
 def notes_of_points(points: Sequence[LoadPoint]) -> Iterator[str]:
-    """What the figures lack, in sentences."""
+    """What is missing in the numbers, in sentences."""
     lacking = (point.spread("ttft").lacks for point in points if point.n >= FEWEST)
     for lacks in dict.fromkeys(why for why in lacking if why):
         yield f"{lacks}."
@@ -58,7 +58,7 @@ def notes_of_points(points: Sequence[LoadPoint]) -> Iterator[str]:
 
 
 def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
-    """The figures of one label at one load, by column."""
+    """The numbers of one label at one load, by column."""
     ttft, tpot, whole = (point.spread(name) for name in ("ttft", "tpot", "end_to_end"))
     row = {
         "label": point.label,
@@ -82,5 +82,5 @@ def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
 
 
 def listed(loads: Iterable[float]) -> str:
-    """Write loads for people."""
+    """The loads as text."""
     return ", ".join(f"{load:g}" for load in loads) or "(none)"

@@ -1,4 +1,4 @@
-"""What can be measured: anything that answers a question, made into one async call."""
+"""What can be measured: anything that answers a question, as one async call."""
 
 import asyncio
 import copy
@@ -22,7 +22,7 @@ Call = Callable[[str], Any]
 
 
 class Timed:
-    """An answer that already has its own timing; to a stream it is text in one piece."""
+    """An answer with its own timing; a stream reads its text in one piece."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -32,7 +32,7 @@ class Timed:
 
 
 class Target:
-    """One label of an experiment: how it is asked, and what is known about it."""
+    """One label of an experiment: its call, and its parameters."""
 
     def __init__(self, label: str, what: Any) -> None:
         self.label = label
@@ -41,7 +41,7 @@ class Target:
         conversation = _is_conversation(what)
         self.parameters = _parameters(what.astream_chat if conversation else self._call)
         if conversation:
-            self._call = _anew(what)
+            self._call = _in_new_conversation(what)
 
     async def ask(self, question: str, threads: ThreadPoolExecutor) -> Any:
         """An answer that a stream can read."""
@@ -66,7 +66,7 @@ def targets_of(against: Any) -> list[Target]:
         raise ExperimentError("There is nothing to measure", "pass an engine, or a dict of them.")
     labels = [str(label) for label in against]
     if len(set(labels)) < len(labels):
-        raise ExperimentError(f"Two labels read the same: {labels}", "give each its own.")
+        raise ExperimentError(f"Two labels are equal: {labels}", "give each its own label.")
     return [Target(label, what) for label, what in zip(labels, against.values(), strict=True)]
 
 
@@ -85,7 +85,7 @@ def _call_of(label: str, what: Any) -> Call:
             return call
     if hasattr(what, "as_query_engine"):
         raise ExperimentError(
-            f"{label!r} is {type(what).__name__}, which answers no question",
+            f"{label!r} is {type(what).__name__}, which does not answer questions",
             "pass `index.as_query_engine(streaming=True)`.",
         )
     if inspect.iscoroutine(what):
@@ -104,7 +104,7 @@ def _call_of(label: str, what: Any) -> Call:
 
 
 def _parameters(call: Call) -> dict[str, Any]:
-    """What decides answers and latency; of a simulated model, all its settings."""
+    """What decides answers and latency; for a simulated model, all its settings."""
     profile = getattr(llm_of(call), "profile", None)
     return parameters_of(call) | ({"profile": dict(vars(profile))} if profile else {})
 
@@ -113,16 +113,16 @@ def _is_conversation(what: Any) -> bool:
     return hasattr(what, "astream_chat") and hasattr(what, "chat_history")
 
 
-def _anew(engine: Any) -> Call:
-    """Ask each question as the first of a conversation of its own; the reader's stays as it is."""
+def _in_new_conversation(engine: Any) -> Call:
+    """A call that asks each question in a new conversation; the user's own is not changed."""
 
     async def ask(question: str) -> Any:
         fresh = copy.copy(engine)
         # Private, but the same in all of LlamaIndex's engines; without it they share one history.
         if not hasattr(engine, "_memory"):
             raise ExperimentError(
-                f"{type(engine).__name__} keeps its memory where nbkit does not look",
-                "pass an async function that makes an engine and asks it.",
+                f"{type(engine).__name__} keeps its memory where nbkit cannot find it",
+                "pass an async function that creates an engine and asks it.",
             )
         fresh._memory = ChatMemoryBuffer.from_defaults(token_limit=10**6)
         return await fresh.astream_chat(question)

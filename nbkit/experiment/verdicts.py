@@ -1,4 +1,4 @@
-"""Whether one thing is faster than another, or whether nobody can tell from so few measurements."""
+"""Whether one label is faster than another, or whether n is too small to say."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from nbkit.metrics.percentiles import METRICS, values_of
 from nbkit.metrics.requests import NotMeasured, Row
 
 _SMALL = 1.05
-"""Below five percent a difference is called small: less than one day's luck with a model."""
+"""Below 5 % a difference is called small: a model varies more than that from day to day."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The verdict on two ways to answer, by one metric. Taught in notebook 09."""
+    """The comparison of two labels by one metric. Taught in notebook 09."""
 
     a: str
     b: str
@@ -27,20 +27,20 @@ class Comparison:
     ratio: float
     """a / b, above 1 if a is slower: the median over the pairs, or the ratio of the medians."""
     interval: Interval | None
-    """The 95 % interval of `ratio`; `None` where `lacks` says why."""
+    """The 95 % interval of `ratio` over all questions like these; `None` if `lacks`."""
     pairs: int | None = None
-    """Questions that both answered, each a pair of its own; `None` if they are fewer than five."""
+    """How many questions both answered, each one pair; `None` if fewer than five."""
     lacks: str | None = None
-    """Why there is no interval, in words."""
+    """The reason why there is no interval."""
 
     @property
     def differ(self) -> bool:
-        """The interval leaves no room for both being equally fast."""
+        """Whether the interval excludes that both are equally fast."""
         return self.interval is not None and 1.0 not in self.interval
 
     @property
     def verdict(self) -> str:
-        """What can be said, in a sentence."""
+        """The result in one sentence."""
         what = METRICS[self.metric]
         sizes = self._sizes()
         if self.interval is None:
@@ -66,19 +66,17 @@ class Comparison:
 
 
 def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) -> Comparison:
-    """Compare the rows of two sides; raises `NotMeasured` if one has nothing to compare."""
+    """The comparison of two sides; raises `NotMeasured` if one has no values."""
     over, under = (values_of(rows, metric) for rows in sides)
     for name, side in zip(names, (over, under), strict=True):
         if not len(side.values):
             raise NotMeasured(
                 f"{name} has no {METRICS[metric]} to compare",
-                "not one of its requests has one; see `.failures` and `.table()`.",
+                "see `.failures` and `.table()`.",
             )
     first, second = (float(np.median(side.values)) for side in (over, under))
     if second == 0:
-        raise NotMeasured(
-            f"{names[1]} has a {METRICS[metric]} of zero", "there is no ratio to that."
-        )
+        raise NotMeasured(f"{names[1]} has a {METRICS[metric]} of zero", "choose another metric.")
     pairs = pairs_of(over, under)
     return Comparison(
         names[0],
@@ -94,7 +92,7 @@ def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) 
 
 
 def _size(low: float, high: float, sizes: str) -> str:
-    """Say how large a difference is, and of one that nobody feels, that it is small."""
+    """The size of a difference as text; a small one is called small."""
     least = 2 if low < 1.1 else 1
     digits = next((number for number in range(least, 6) if round(low, number) != 1), 6)
     told = [f"{value:.{digits}f}" for value in (low, high)]

@@ -1,4 +1,4 @@
-"""Event loops: run a coroutine from anywhere, nest loops if it must be, see what blocks one.
+"""Event loops: run a coroutine from anywhere, nest loops if needed, and see what blocks one.
 
 Taught in notebook 02.
 """

@@ -11,16 +11,16 @@ _YIELD_AFTER_SECONDS = 1.5 * _INTERVAL
 
 
 class Heartbeat:
-    """The heartbeat of one loop, and when the last beat was (`time.perf_counter`)."""
+    """A timer that wakes one loop regularly; `last` is the latest beat (`time.perf_counter`)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.last = time.perf_counter()
-        # A strong reference would keep a loop that is closed between two beats in memory.
+        # A strong reference would keep a loop in memory that is closed between two beats.
         self._loop = ref(loop)
         self.users = 0
 
     def beat(self) -> None:
-        """Beat for as long as somebody uses it."""
+        """Record a beat, and plan the next one while there are users."""
         self.last = time.perf_counter()
         loop = self._loop()
         if loop is None:
@@ -32,14 +32,14 @@ class Heartbeat:
 
 
 class YieldTimer:
-    """Tells a task that may never wait for anything when it must let its loop turn."""
+    """Says when a task that never waits must give the event loop a turn."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._last_beat = self._turned = 0.0
 
     def is_due(self, now: float) -> bool:
-        """Whether the loop has not turned for too long, as of a reading of perf_counter."""
+        """Whether the loop has had no turn for too long at `now`, a reading of perf_counter."""
         if self._heartbeat.last != self._last_beat:
             self._last_beat, self._turned = self._heartbeat.last, now
             return False
@@ -54,7 +54,7 @@ _heartbeats: WeakKeyDictionary[asyncio.AbstractEventLoop, Heartbeat] = WeakKeyDi
 
 @contextmanager
 def keep_waking(loop: asyncio.AbstractEventLoop) -> Iterator[Heartbeat]:
-    """Wake `loop` every 20 ms inside the block; one heartbeat serves all blocks of a loop."""
+    """Wake `loop` every 20 ms inside the block; all blocks on a loop share one heartbeat."""
     heartbeat = _heartbeats.get(loop)
     if heartbeat is None:
         heartbeat = _heartbeats[loop] = Heartbeat(loop)

@@ -1,4 +1,4 @@
-"""The Jupyter kernel that runs this code, if one does."""
+"""The Jupyter kernel that runs this code, if there is one."""
 
 import sys
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Place:
-    """A run of a cell, or of what a button or another control calls."""
+    """One run of a cell, or of the function that a button or another control calls."""
 
     cell: str | None
-    """The id of the cell or control, where the front end sends it."""
+    """The id of the cell or control, if the front end sends it."""
     execution: str | None
-    """The id of the message that runs it."""
+    """The id of the message that started this run."""
     is_control: bool = False
 
     def is_again(self, earlier: "Place") -> bool:
@@ -21,7 +21,7 @@ class Place:
 
 
 def kernel_shell() -> Any:
-    """The IPython shell of the Jupyter kernel that runs this code; `None` without one."""
+    """The IPython shell of the Jupyter kernel that runs this code; `None` without a kernel."""
     shell = ipython_shell()
     return shell if hasattr(shell, "kernel") else None
 
@@ -39,7 +39,7 @@ def _parent() -> dict[str, Any]:
 
 
 def this_place() -> Place:
-    """Where in a notebook the running code stands."""
+    """The cell or control whose code is running now."""
     parent = _parent()
     header = parent.get("header", {})
     if header.get("msg_type") == "comm_msg":
@@ -48,10 +48,10 @@ def this_place() -> Place:
 
 
 def has_widgets() -> bool:
-    """Whether the front end may show widgets: a notebook does, a console does not.
+    """Whether the front end can show widgets: a notebook can, a console cannot.
 
-    Only a front end with a person in front of it answers `input()`, and only a notebook names the
-    cell. Google Colab does not name it.
+    Both allow `input()`, but only a notebook sends the cell's id (Google Colab does not). A program
+    that runs a notebook does not allow `input()`.
     """
     parent = _parent()
     asks = parent.get("content", {}).get("allow_stdin", False)

@@ -1,4 +1,4 @@
-"""Which line of code a thread is at, named as its reader knows it: by cell, script or module."""
+"""Which line of code a thread is running, named by its cell, script or module."""
 
 import gc
 import linecache
@@ -16,26 +16,26 @@ _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _STDLIB = str(Path(os.__file__).parent) + os.sep
 _WIDEST = 80
 _LOOP_ITSELF = {("asyncio.events", "_run"), ("asyncio.runners", "run")}
-"""Frames below these tell who started the loop, not what the loop is doing."""
+"""The frames outside these show who started the loop, not what the loop is doing."""
 
 
 def lines_of(thread: int) -> tuple[str, str] | None:
-    """The line a thread is at: its innermost line of the reader's own code, and of any code.
+    """The lines a thread is running: the innermost one of the user's own code, and of any code.
 
-    Where no code of the reader's is running, the innermost line of a third-party library takes
-    its place, then of the standard library. `None` if the thread is gone.
+    If no code of the user is running, the first is that of a third-party library, or else of the
+    standard library. `None` if the thread has ended.
     """
     frames = list(_stack(_frame_of(thread)))
     if not frames:
         return None
-    nearest = min(frames, key=lambda frame: _distance_from_reader(frame.f_code.co_filename))
+    nearest = min(frames, key=lambda frame: _distance_from_user(frame.f_code.co_filename))
     return _describe(nearest), _describe(frames[0])
 
 
 def _frame_of(thread: int) -> FrameType | None:
     current_frames: Any = getattr(sys, "_current_frames", dict)  # private: CPython has it
-    # CPython 3.11 holds the lock of its list of threads in here; a garbage collection that begins
-    # meanwhile, and meets a `threading.local`, would wait for that lock for ever.
+    # CPython 3.11 holds the lock on its list of threads during this call. A garbage collection that
+    # starts inside it and finalizes a `threading.local` would wait for that lock forever.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -55,15 +55,15 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 @cache
-def _distance_from_reader(name: str) -> int:
-    """Of a file: 0 for the reader's own code, 1 for libraries, 2 for Python itself."""
+def _distance_from_user(name: str) -> int:
+    """0 for a file of the user's own code, 1 for one of a library, 2 for one of Python itself."""
     if {"site-packages", "dist-packages"} & set(PurePath(name).parts) or name.startswith(_PACKAGE):
         return 1
     return 2 if name.startswith((_STDLIB, "<frozen")) else 0
 
 
 def _describe(frame: FrameType) -> str:
-    """The line's place and text; never a path of this machine."""
+    """The place and the text of a line; never a full path, which could be private."""
     file, number = frame.f_code.co_filename, frame.f_lineno or 0
     module, shell = frame.f_globals.get("__name__"), kernel_shell()
     cell = shell.compile.format_code_name(file) if shell is not None else None

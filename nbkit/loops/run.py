@@ -18,8 +18,8 @@ _WAIT_SLICE = 0.1
 _CLOSE_SECONDS = 2.0
 _ASYNC_CODE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _NESTED = """\
-nest_asyncio is on for the rest of this process: asyncio.run() now works in a cell. The price:
-  - nested runs end last in, first out: a short one waits for a longer one started after it;
+nest_asyncio is on for the rest of this process: asyncio.run() now works in a cell. But:
+  - nested runs end in reverse order: a short one waits for a longer one started after it;
   - asyncio.run(loop_factory=...) and uvicorn.run() fail; from Python 3.12 so does a uvicorn
     server in a thread, and its clients only see "connection refused";
   - asyncio.Runner and anyio.run are refused as before, and tasks are slower, in pure Python.
@@ -30,27 +30,27 @@ A notebook needs none of it: write `await main()` where a script has `asyncio.ru
 class _SharedLoop:
     """The event loop, in a thread of its own, on which every `run` of the process runs.
 
-    Connections that a client keeps belong to their loop: a second one would find them dead.
+    The connections that a client keeps open work only on the loop that opened them.
     """
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._closing = False
-        self.thread = threading.Thread(target=self._live, name="nbkit-run", daemon=True)
+        self.thread = threading.Thread(target=self._run_loop, name="nbkit-run", daemon=True)
         self.thread.start()
         atexit.register(self._close)
 
-    def _live(self) -> None:
+    def _run_loop(self) -> None:
         try:
-            while not self._closing:  # a coroutine that stops the loop must not end the others
+            while not self._closing:  # a coroutine that stops the loop must not stop the others
                 self.loop.run_forever()
         finally:
             self.loop.run_until_complete(wind_up())
             self.loop.close()
 
     def wait(self, finished: threading.Event) -> None:
-        """Wait until something has finished, or the loop has ended without it."""
-        # In slices: on Windows Ctrl-C does not reach a wait without an end.
+        """Wait until `finished` is set, or the loop's thread has ended."""
+        # In short waits: on Windows, Ctrl-C does not interrupt a wait without a timeout.
         while not finished.wait(_WAIT_SLICE) and self.thread.is_alive():
             pass
 
@@ -62,8 +62,8 @@ class _SharedLoop:
 
 
 async def wind_up() -> None:
-    """Do as `asyncio.run` does at its end, but start no thread: Python may be shutting down."""
-    # More than once: other threads may have sent work that only begins now.
+    """Clean up as `asyncio.run` does, but without a new thread: Python may be shutting down."""
+    # Repeated, because other threads may have sent work that starts only now.
     while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in tasks:
             task.cancel()
@@ -85,15 +85,15 @@ def _shared_loop() -> _SharedLoop:
 
 
 def run(awaitable: Awaitable[T]) -> T:
-    """Run a coroutine to its end and return its result: from a script, a thread, or a plain cell.
+    """The result of a coroutine, run from a script, a thread, or a cell without `await`.
 
-    All calls share one event loop in a thread of its own, so clients, connections and background
-    tasks live on from one call to the next; it is closed when the process ends. The caller waits:
-    in a cell that means the whole kernel, so prefer `await` there. An interrupt cancels the
-    coroutine and waits for it to clean up; a second one does not wait.
+    All calls share one event loop in its own thread, so clients, connections and background tasks
+    stay alive between calls; the loop is closed when the process ends. The caller is blocked, which
+    in a cell means the whole kernel: prefer `await` there. An interrupt cancels the coroutine and
+    waits for it to clean up; a second interrupt does not wait.
 
-    Raises what the coroutine raises, and `LoopMisused` where waiting would be a deadlock, for a
-    coroutine used before, and for other objects. Taught in notebook 02.
+    Raises what the coroutine raises, and `LoopMisused` for a call that would deadlock, a coroutine
+    that was used before, or another kind of object. Taught in notebook 02.
     """
     _check(awaitable)
     shared, finished = _shared_loop(), threading.Event()
@@ -147,7 +147,7 @@ def _check(awaitable: Any) -> None:
         in_a_loop = False
     if in_a_loop and not _in_plain_cell():
         if coroutine is not None:
-            coroutine.close()  # or Python would warn of it in a later cell
+            coroutine.close()  # otherwise Python warns about it in a later cell
         raise LoopMisused(
             "`run` was called inside a coroutine, where it would block the event loop it waits for",
             "write `await` instead of `run`.",
@@ -160,7 +160,7 @@ def _check(awaitable: Any) -> None:
 
 
 def _in_plain_cell() -> bool:
-    """Tell whether a cell calls `run` without any `async` function in between."""
+    """Whether a cell calls `run` with no `async` function in between."""
     frame: FrameType | None = inspect.currentframe()
     while frame is not None and not frame.f_code.co_flags & _ASYNC_CODE:
         frame = frame.f_back
@@ -169,10 +169,10 @@ def _in_plain_cell() -> bool:
 
 
 def allow_nested_run() -> None:
-    """Make `asyncio.run()` work in a cell, by nest_asyncio; says, the first time, what that breaks.
+    """Make `asyncio.run()` work in a cell, with nest_asyncio; prints once what that breaks.
 
-    It patches asyncio for the whole process and cannot be undone; nbkit does not need it. Raises
-    `LoopMisused` where no loop is running. Taught in notebook 02.
+    This patches asyncio for the whole process and cannot be undone. nbkit does not need it. Raises
+    `LoopMisused` if no loop is running. Taught in notebook 02.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -184,9 +184,9 @@ def allow_nested_run() -> None:
     import nest_asyncio
 
     nest_asyncio.apply(loop)
-    _say_the_price()
+    _warn_once()
 
 
 @cache
-def _say_the_price() -> None:
+def _warn_once() -> None:
     sys.stdout.write(_NESTED)

@@ -1,4 +1,4 @@
-"""The turns of an event loop, timed where they begin and end, and the lines seen meanwhile."""
+"""The turns of an event loop: when each begins and ends, and which lines of code it runs."""
 
 import asyncio
 import threading
@@ -10,22 +10,22 @@ from typing import Any
 from nbkit.errors import NbkitError
 
 _LATE = 0.01
-_UNSEEN = "no line was seen: another thread held the interpreter, or the machine was busy"
+_UNSEEN = "no line was recorded: another thread held the interpreter, or the machine was busy"
 
 
 class LoopMisused(NbkitError, RuntimeError):
-    """Something was asked of an event loop that it cannot do; the message says what can."""
+    """A call that is not possible with this event loop; the message names the right one."""
 
 
 class LoopTurn:
-    """One turn of a loop: from its waking up until it next waits."""
+    """One turn of a loop: from when it wakes up until it waits again."""
 
     def __init__(self, start: float) -> None:
         self.start = start
         self.seen: list[tuple[str, str]] = []
 
     def mostly_at(self) -> tuple[str, str]:
-        """The reader's line that was seen most often, and the innermost line seen with it."""
+        """The user's line that was sampled most often, and the innermost line sampled with it."""
         if not self.seen:
             return _UNSEEN, _UNSEEN
         where = Counter(where for where, _ in self.seen).most_common(1)[0][0]
@@ -33,7 +33,7 @@ class LoopTurn:
 
 
 class TurnTimer:
-    """Times the turns of one loop at its selector: exact, and free while the loop is idle."""
+    """Times the turns of one loop at its selector: exact, and no work while the loop is idle."""
 
     def __init__(self, selector: Any) -> None:
         self.thread = threading.get_ident()
@@ -46,7 +46,7 @@ class TurnTimer:
         selector.select = self.select
 
     def select(self, timeout: float | None = None) -> Any:
-        """Take the place of the selector's own method, and call it."""
+        """Replaces the selector's own method, and calls it."""
         called, turn = time.perf_counter(), self.turn
         if turn is not None:
             for listener in self.listeners:
@@ -57,18 +57,18 @@ class TurnTimer:
         finally:
             now = time.perf_counter()
             due = now if timeout is None else called + timeout
-            # A loop that wakes well after its time was held up: the delay is part of the block.
+            # A loop that wakes up late was blocked: the delay is part of the block.
             self.turn = LoopTurn(due if now - due > _LATE else now)
 
     def leave(self, listener: Callable[[LoopTurn, float], None]) -> None:
-        """Stop calling a listener; after the last one the selector has its own method again."""
+        """Remove a listener; the last one to leave restores the selector's own method."""
         self.listeners.remove(listener)
         if not self.listeners and self._selector.select == self.select:
             del self._selector.select
 
 
 def turn_timer(loop: asyncio.AbstractEventLoop) -> TurnTimer:
-    """Share one timer among all watches of a loop, which may overlap."""
+    """The timer of a loop, shared by all its watches; raises `LoopMisused` for a foreign loop."""
     selector = getattr(loop, "_selector", None)  # private: asyncio's own loops have it
     if selector is None:
         raise LoopMisused(

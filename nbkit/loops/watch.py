@@ -32,13 +32,13 @@ class Block:
     end: float
     """Both are readings of `time.perf_counter`, as in a `Trace`."""
     where: str
-    """The innermost line of the reader's own code, where it was seen most often."""
+    """The innermost line of the user's own code that was sampled most often."""
     innermost: str
-    """The line of any code that was running just then."""
+    """The innermost line of any code, sampled together with it."""
 
     @property
     def seconds(self) -> float:
-        """Its length: end − start."""
+        """The length of the block: end − start."""
         return self.end - self.start
 
     def __repr__(self) -> str:
@@ -51,9 +51,9 @@ class LoopWatch:
 
     threshold: float
     start: float
-    """The perf_counter reading at which watching began."""
+    """The perf_counter reading when watching began."""
     end: float | None = None
-    """The same at which it ended; `None` while it goes on."""
+    """The perf_counter reading when it ended; `None` while it is running."""
     blocks: list[Block] = field(default_factory=list)
     """Every stretch of at least `threshold` seconds, in order."""
 
@@ -74,7 +74,7 @@ class LoopWatch:
 
     @property
     def share(self) -> float:
-        """Share of the time watched that was blocked: 0 to 1."""
+        """The share of the watched time that was blocked, 0 to 1."""
         return self.blocked / self.elapsed if self.elapsed else 0.0
 
     @property
@@ -101,7 +101,7 @@ class LoopWatch:
 
 
 def _summary(watch: LoopWatch) -> dict[str, str]:
-    """The table of lines that blocked the loop, the worst first; it needs no kernel."""
+    """The table of lines that blocked the loop, worst first, as HTML and plain text."""
     lines: dict[str, list[Block]] = defaultdict(list)
     for block in watch.blocks:
         lines[block.where].append(block)
@@ -136,13 +136,13 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
 def watch_loop(threshold: float = 0.02) -> Iterator[LoopWatch]:
     """Watch the event loop inside a `with` block: when it was blocked, how long, by which line.
 
-    `threshold` is the shortest block recorded, in seconds (0.01 at least). A block is one turn of
-    the loop: from its waking up until it next waits for input or a timer. Its length is exact; its
-    line is sampled from a thread, every `threshold` seconds. A wake-up that came late counts from
-    when it was due. In a notebook the summary is shown at the end.
+    `threshold` is the shortest block to record, in seconds (at least 0.01). A block is one turn of
+    the loop: from when it wakes up until it waits for input or a timer again. Its length is exact;
+    its line is sampled every `threshold` seconds. A late wake-up counts from when it was due.
+    A notebook shows the summary at the end.
 
-    Raises `LoopMisused` on entering where no event loop is running, or one that is not asyncio's
-    own. Taught in notebook 02.
+    Raises `LoopMisused` if no event loop is running, or one that is not asyncio's own.
+    Taught in notebook 02.
     """
     if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
         raise LoopMisused(

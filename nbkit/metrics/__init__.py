@@ -1,1 +1,1 @@
-"""Figures from timed requests: percentiles, their intervals, goodput, and points under load."""
+"""Numbers from timed requests: percentiles, their intervals, goodput, and points under load."""

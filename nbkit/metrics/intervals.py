@@ -1,4 +1,4 @@
-"""95 % intervals: of medians and their ratios by the bootstrap, and of shares."""
+"""95 % confidence intervals of medians, ratios of medians (both by bootstrap) and shares."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST = 5
-"""Of four, all lie on one side of the median in 2 of 16 cases: too often for any interval."""
+"""Four values are all on one side of the true median in 2 of 16 cases: too often for 95 %."""
 _RESAMPLES = 2_000
 _AT_ONCE = 2_000_000
 """Numbers held in memory at once: 16 MB."""
@@ -20,7 +20,7 @@ Counts = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
-    """Where the true value lies with 95 % confidence. Taught in notebook 09."""
+    """A 95 % confidence interval, ends included. Taught in notebook 09."""
 
     low: float
     high: float
@@ -30,14 +30,14 @@ class Interval(NamedTuple):
 
 
 class Sample:
-    """Measurements of one thing, and what each of them belongs to.
+    """Measurements of one metric, and the group of each.
 
-    `groups` names the question that each was taken with: those of one group are drawn together, so
-    that asking five questions again and again does not make the interval narrower. Without groups,
-    or with a single one, each measurement stands for itself.
+    `groups` holds the question of each value: the bootstrap draws the values of one question
+    together, so asking five questions many times does not make the interval narrower. Without
+    groups, or with only one, each value is drawn alone.
 
-    `together` is how many requests were in flight at a time: they wait for the same server, so
-    neighbours resemble each other. `values` are then in the order of time.
+    `together` is how many requests were in flight at once: they share a server, so neighbouring
+    values are similar. `values` must then be in order of time.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Sample:
 
     @property
     def lacks(self) -> str | None:
-        """Why there is no interval, in words; `None` if there is one."""
+        """The reason why there is no interval; `None` if there is one."""
         found = len(self.names)
         if found >= FEWEST:
             return None
@@ -75,7 +75,7 @@ class Sample:
         }
 
     def medians(self, drawn: Counts) -> Floats:
-        """The median of each sample drawn, given how often each group is in it."""
+        """The median of each resample; `drawn` (resamples × groups) counts each group in it."""
         found = []
         for part in np.array_split(drawn, math.ceil(drawn.shape[0] * len(self.values) / _AT_ONCE)):
             reached = np.cumsum(part[:, self._places], axis=1)
@@ -86,20 +86,20 @@ class Sample:
 
 
 def too_few_questions(found: int, n: int) -> str | None:
-    """Say why n measurements of so many different questions give no interval, if they don't."""
+    """The reason why n values of `found` questions give no interval; `None` if they give one."""
     if not 1 < found < FEWEST or n == found:
         return None
     return (
         f"{found} different questions are too few for an interval ({FEWEST} are needed): asking "
-        "them again tells nothing about other questions"
+        "them again says nothing about other questions"
     )
 
 
 def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
-    """The 95 % interval of a median over all questions like those asked; `None` if it `lacks`.
+    """The 95 % interval of the median over all questions like these; `None` if `of.lacks`.
 
-    A seeded bootstrap by whole groups: the expanded percentile interval (T. Hesterberg, "What
-    teachers should know about the bootstrap", 2015), widened where requests depend on each other.
+    A seeded bootstrap of whole groups: the expanded percentile interval (T. Hesterberg, "What
+    teachers should know about the bootstrap", 2015), wider if requests depend on each other.
     """
     groups = len(of.names)
     if groups < FEWEST:
@@ -108,9 +108,9 @@ def median_interval(of: Sample, *, seed: int = 0) -> Interval | None:
 
 
 def pairs_of(over: Sample, under: Sample) -> Sample | None:
-    """The ratio within each group that both have; `None` where those are fewer than five.
+    """The ratio of the medians in each group that both have; `None` below five groups.
 
-    What a question costs either way cancels out in its ratio.
+    Differences between questions cancel out in these ratios.
     """
     if not (over.grouped and under.grouped):
         return None
@@ -126,7 +126,7 @@ def pairs_of(over: Sample, under: Sample) -> Sample | None:
 def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | None:
     """The 95 % interval of the ratio of two samples, by the same bootstrap; `None` below five.
 
-    Of the median of the ratios within pairs, or without pairs of median(over) / median(under).
+    It is about the median ratio of `pairs_of`, or without pairs about median(over) / median(under).
     """
     if pairs := pairs_of(over, under):
         return median_interval(pairs, seed=seed)
@@ -139,10 +139,10 @@ def ratio_interval(over: Sample, under: Sample, *, seed: int = 0) -> Interval | 
 
 
 def share_interval(hits: int, n: int, dependence: float = 1.0) -> Interval:
-    """The 95 % interval of a share of which `hits` of `n` were seen: the score interval.
+    """The 95 % interval of a share, from `hits` of `n`: the score interval.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927. With
-    a `dependence` above 1, n requests tell no more than n / dependence independent ones would.
+    a `dependence` above 1, n requests count as n / dependence independent ones.
     """
     share = hits / n
     n_alone = n / dependence
@@ -154,13 +154,13 @@ def share_interval(hits: int, n: int, dependence: float = 1.0) -> Interval:
 
 
 def _drawn(groups: int, seed: int) -> Counts:
-    """How often each group is in each of the samples drawn."""
+    """How often each group is in each resample; shape (resamples, groups)."""
     random = np.random.default_rng(seed)
     return random.multinomial(groups, [1 / groups] * groups, size=_RESAMPLES)
 
 
 def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
-    # Samples of samples vary too little: as much wider as Student's t is than the normal.
+    # Resamples vary too little: widen by the ratio of Student's t to the normal distribution.
     spread = math.sqrt(dependence * groups / (groups - 1)) * _students_t(groups - 1)
     tail = NormalDist().cdf(-spread)
     low = np.quantile(estimates, tail, method="lower")
@@ -169,10 +169,10 @@ def _middle(estimates: Floats, groups: int, dependence: float) -> Interval:
 
 
 def dependence_of(values: Floats, together: int) -> float:
-    """By how much more a median, or a share, varies because neighbours are alike; 1 at least.
+    """The factor by which similar neighbours raise the variance of a median or share; at least 1.
 
-    The long-run variance of the signs about the median over their variance, by the estimator of
-    W. K. Newey and K. D. West (1987), as far as `together` neighbours away.
+    The long-run variance of the signs about the median, divided by their variance: the estimator
+    of W. K. Newey and K. D. West (1987), for lags up to `together`.
     """
     if together < 2 or len(values) < FEWEST:
         return 1.0
@@ -182,14 +182,14 @@ def dependence_of(values: Floats, together: int) -> float:
     if not variance:
         return 1.0
     lags = np.arange(1, min(together, len(values) - 1) + 1)
-    alike = np.array([signs[lag:] @ signs[:-lag] for lag in lags]) / variance
-    # Signs about the sample's own median seem a little less alike than they are.
-    along = (1 - lags / (together + 1)) @ (alike + 1 / len(values))
-    return max(1.0, 1 + 2 * float(along))
+    correlations = np.array([signs[lag:] @ signs[:-lag] for lag in lags]) / variance
+    # Signs about the sample's own median look a little less correlated than they are.
+    weighted_sum = (1 - lags / (together + 1)) @ (correlations + 1 / len(values))
+    return max(1.0, 1 + 2 * float(weighted_sum))
 
 
 def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
-    """By how much more a share varies because the same questions were asked again; 1 at least.
+    """The factor by which repeated questions raise the variance of a share; at least 1.
 
     The design effect of cluster samples (L. Kish, "Survey sampling", 1965).
     """
@@ -197,15 +197,15 @@ def repeats_of(hits: Sequence[bool], groups: Sequence[Hashable]) -> float:
     places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     if len(places) in (1, n) or share in (0, 1):
         return 1.0
-    off = np.bincount([places[group] for group in groups], np.array(hits) - share)
-    spread = float(off @ off) * len(places) / (len(places) - 1)
+    excess = np.bincount([places[group] for group in groups], np.array(hits) - share)
+    spread = float(excess @ excess) * len(places) / (len(places) - 1)
     return max(1.0, spread / (n * share * (1 - share)))
 
 
 def _students_t(freedom: float) -> float:
-    """The 97.5 % point of Student's t, to 0.3 % from 4 degrees of freedom on.
+    """The 97.5 % quantile of Student's t; within 0.3 % from 4 degrees of freedom up.
 
-    R. A. Fisher's and E. A. Cornish's expansion (1960).
+    The expansion of R. A. Fisher and E. A. Cornish (1960).
     """
     z, v = _Z, freedom
     return (

@@ -1,4 +1,4 @@
-"""What was measured of one thing at one load: requests, and the figures that follow."""
+"""What was measured for one label at one load: the requests and their numbers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,23 +24,23 @@ class LoadPoint:
 
     @property
     def n(self) -> int:
-        """Complete answers with text, after the ramp: what latency figures rest on."""
+        """Complete answers with text, after the ramp: the ones in latency numbers."""
         return sum(row.counts for row in self.rows)
 
     @property
     def seconds(self) -> float:
-        """The time that rates are of, summed over the repetitions: see `windows_of`."""
+        """The time that rates are divided by, summed over the repetitions: see `windows_of`."""
         return sum(window.seconds for window in windows_of(self.rows))
 
     @property
     def throughput(self) -> float:
-        """Complete answers a second while the load was full; those partly within it, in part."""
+        """Complete answers per second at full load; answers partly in that time count in part."""
         answers = sum(share for row, share in self._shares() if row.complete)
         return answers / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def token_throughput(self) -> float | None:
-        """Tokens a second, of the same answers; `None` where the server counted none."""
+        """Tokens per second of the same answers; `None` if the server did not count tokens."""
         written = [
             (row.trace.tokens, share) for row, share in self._shares() if row.complete and row.trace
         ]
@@ -50,7 +50,7 @@ class LoadPoint:
 
     @property
     def in_flight(self) -> float:
-        """Requests in flight on average while the load was full (Little's law, 1961)."""
+        """The mean number of requests in flight at full load (Little's law, 1961)."""
         windows = windows_of(self.rows)
         taken = sum(window.taken(row) for window in windows for row in window.rows)
         return taken / self.seconds if self.seconds > 0 else 0.0
@@ -69,9 +69,9 @@ class LoadPoint:
 
 
 def read_points(measured: Any) -> list[LoadPoint]:
-    """The points of an experiment, or of a list of `LoadPoint`.
+    """The points of an experiment, or a list of `LoadPoint` as it is.
 
-    Raises `NotMeasured` for anything else, and if not one request was answered.
+    Raises `NotMeasured` for anything else, and if no request was answered.
     """
     points = getattr(measured, "points", measured)
     points = list(points) if isinstance(points, Iterable) else [points]
@@ -82,11 +82,11 @@ def read_points(measured: Any) -> list[LoadPoint]:
         )
     if len({point.kind for point in points}) > 1:
         raise NotMeasured(
-            "Some of these were measured by concurrency, others by rate", "look at them one by one."
+            "Some of these were measured by concurrency, others by rate", "pass them separately."
         )
     if not any(point.n for point in points):
         raise NotMeasured(
-            "Not one request of this experiment was answered, so there is nothing to draw",
+            "No request of this experiment was answered, so there is nothing to draw",
             "look at its `.failures`, then measure again.",
         )
     return points

@@ -21,49 +21,50 @@ METRICS = {
     "gaps": "time between chunks",
     "end_to_end": "end-to-end latency",
 }
-"""What can be summarised, in words; each is defined by `Trace`, in seconds."""
+"""The names of the metrics; `Trace` defines them, in seconds."""
 
 
 def enough_for(percent: float) -> int:
-    """How many measurements a percentile needs, so that one lies beyond it: 100 for p99, say."""
+    """How many values a percentile needs so that one lies beyond it: for example 100 for p99."""
     return 1 if percent <= 50 else math.ceil(100 / (100 - percent) - 1e-9)
 
 
 def percentile(values: Sequence[float] | Floats, percent: float) -> float | None:
-    """A percentile, interpolated as `numpy.percentile` does; `None` where n is too small."""
+    """A percentile, interpolated as in `numpy.percentile`; `None` if there are too few values."""
     if len(values) < enough_for(percent):
         return None
     return float(np.percentile(values, percent))
 
 
 class Spread(Sample):
-    """How one metric spreads over requests; seconds. Taught in notebook 09."""
+    """The distribution of one metric over requests, in seconds. Taught in notebook 09."""
 
     @property
     def n(self) -> int:
-        """Measurements that the figures rest on: requests, or gaps pooled over requests."""
+        """The number of values: one per request, or all gaps of all requests."""
         return len(self.values)
 
     @property
     def p50(self) -> float | None:
-        """The median; `None` if there is nothing."""
+        """The median; `None` without values."""
         return percentile(self.values, 50)
 
     @property
     def p90(self) -> float | None:
-        """`None` below 10 measurements."""
+        """The 90th percentile; `None` below 10 values."""
         return percentile(self.values, 90)
 
     @property
     def p99(self) -> float | None:
-        """`None` below 100 measurements."""
+        """The 99th percentile; `None` below 100 values."""
         return percentile(self.values, 99)
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the median, of other questions like these too; `None` if it `lacks`.
+        """The 95 % interval of the median over all questions like these; `None` if `lacks`.
 
-        Where requests wait for each other, of these alone: longer answers make a longer queue.
+        If requests queue for the server, it is only about these questions: others may have longer
+        answers, which make the queue longer.
         """
         return median_interval(self)
 
@@ -77,9 +78,9 @@ class Spread(Sample):
 
 
 def values_of(rows: Sequence[Row], metric: str) -> Spread:
-    """A metric of the rows that count, each value with the question it belongs to.
+    """The values of a metric of the rows that count, grouped by question, gaps by answer.
 
-    Gaps belong to their answer. Raises `NotMeasured` for an unknown metric.
+    Raises `NotMeasured` for an unknown metric.
     """
     if metric not in METRICS:
         raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(METRICS)}.")
@@ -101,16 +102,16 @@ class Summary:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.asked = len(rows)
         self.n = sum(row.counts for row in rows)
-        """Complete answers with text, after the ramp of a run: what the figures rest on."""
+        """Complete answers with text, after the ramp of a run: the ones in the numbers."""
         self.spreads = {metric: values_of(rows, metric) for metric in METRICS}
         self.notes = list(_notes(rows))
-        """What a reader must know about the figures, in sentences."""
+        """What a reader must know about the numbers, in sentences."""
 
     def __getitem__(self, metric: str) -> Spread:
         return self.spreads[metric]
 
     def table(self) -> "pd.DataFrame":
-        """A row per metric: n, p50, its 95 % interval, p90, p99; seconds, <NA> if refused."""
+        """A row per metric: n, p50, its 95 % interval, p90, p99; seconds; <NA> if n is small."""
         import pandas as pd
 
         rows = {
@@ -130,26 +131,26 @@ class Summary:
 
 
 def summary(answers: Any) -> Summary:
-    """The p50 with its 95 % interval, p90 and p99 of every metric, each with its n.
+    """The p50 with its 95 % interval, the p90 and the p99 of every metric, each with its n.
 
-    `answers` are Answers, outcomes or Traces of one kind, in a list. The population is all requests
-    like these: other questions of the kind, or the one question asked again and again. Only
-    complete answers with text are in the figures, of an experiment only those after the ramp; how
-    many are not, and why, is told beside them. p90 is refused below 10 measurements, p99 below 100.
+    `answers` is a list of Answers, outcomes or Traces. The interval is about all requests like
+    these: other questions of this kind, or repetitions if all are one question. Only complete
+    answers with text count, in an experiment only those after the ramp; notes say how many are left
+    out, and why. There is no p90 below 10 values, and no p99 below 100.
 
     Raises `NotMeasured` for anything else, and if no answer is complete. Taught in notebook 09.
     """
     rows = read_rows(answers)
     if not any(row.counts for row in rows):
         raise NotMeasured(
-            f"Not one of {count(len(rows), 'request')} can be measured: {' '.join(_notes(rows))}",
+            f"None of {count(len(rows), 'request')} can be measured: {' '.join(_notes(rows))}",
             "see their `.error`, then ask again.",
         )
     return Summary(rows)
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """Say what is not in the figures, and which figures n is too small for."""
+    """Sentences about what is left out, and which numbers need a larger n."""
     timed = [(row, row.trace) for row in rows if row.trace is not None]
     suspended = sum(trace.suspended for _, trace in timed)
     failed = sum(row.state != "done" for row in rows)

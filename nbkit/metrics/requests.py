@@ -1,4 +1,4 @@
-"""What is known of a request that was timed, whatever carries it: answer, outcome or trace."""
+"""Timed requests in one form, made from answers, batch outcomes, measurements or traces."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,40 +11,40 @@ from nbkit.streaming.trace import Trace
 
 
 class NotMeasured(NbkitError, ValueError):
-    """There is nothing to measure, or it is of the wrong kind. Taught in notebook 09."""
+    """There is nothing to measure, or an object of the wrong kind. Taught in notebook 09."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One request, with what figures need to know of it."""
+    """One request, with the facts that metrics and plots need."""
 
     label: str
     trace: Trace | None
-    """`None` if it was not timed in this process: taken over from a journal, say."""
+    """`None` if it was not timed in this process, for example if it came from a journal."""
     state: str
     """ "done", "stopped", "truncated" or "failed"."""
     attempts: int
     attempt_starts: tuple[float, ...]
-    """Readings of perf_counter; empty where they were not kept."""
+    """Readings of perf_counter; empty if they were not kept."""
     question: Any = None
-    """What tells questions apart; `None` where every request stands for itself."""
+    """Equal for requests with the same question; `None` if each request is independent."""
     origin: str | None = None
-    """Label and load it was measured with, in words; `None` outside experiments."""
+    """Label and load of the measurement, as text; `None` outside experiments."""
     repetition: int = 0
     """Which run of an experiment it belongs to."""
     ramp: bool = False
-    """It was among the first of its run, which met an idle server."""
+    """It was among the first of its run, when the server was idle."""
     late: float = 0.0
-    """Seconds from `trace.start`, when it was due, until it was made."""
+    """Seconds from `trace.start`, the planned time, until it was sent."""
 
     @property
     def counts(self) -> bool:
-        """Whether it is in figures: complete, and after the ramp of its run."""
+        """Whether it is in the numbers: complete, and after the ramp of its run."""
         return self.complete and not self.ramp
 
     @property
     def complete(self) -> bool:
-        """Whether its durations mean anything: a complete answer with text, on a clock that ran."""
+        """Whether its durations are valid: a complete answer with text, machine not suspended."""
         trace = self.trace
         return self.state == "done" and bool(trace and trace.arrivals and not trace.suspended)
 
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def end(self) -> float:
-        """The last moment that is known of it (`time.perf_counter`); 0 if it was not timed."""
+        """The last known time of it (`time.perf_counter`); 0 if it was not timed."""
         if self.trace is None:
             return 0.0
         trace = self.trace
@@ -64,33 +64,33 @@ class Row:
 
 
 class Window(NamedTuple):
-    """The time of one run for which rates are given; readings of `time.perf_counter`."""
+    """The part of one run that rates are computed for; readings of `time.perf_counter`."""
 
     begin: float
     end: float
     rows: list[Row]
-    """All of the run, also what is only partly within it."""
+    """All requests of the run, also those only partly in this time."""
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length in seconds."""
         return self.end - self.begin
 
     def taken(self, row: Row) -> float:
-        """How many seconds of it a request took."""
+        """How many seconds a request was in flight within it."""
         return max(min(row.end, self.end) - max(row.start, self.begin), 0.0)
 
     def share(self, row: Row) -> float:
-        """What share of a request belongs to it, 0 to 1."""
+        """The share of a request's time that is within it, 0 to 1."""
         whole = row.end - row.start
         return self.taken(row) / whole if whole > 0 else float(self.begin <= row.end)
 
 
 def windows_of(rows: Sequence[Row]) -> list[Window]:
-    """The window of each run among the rows: those of one label, load and repetition.
+    """The window of each run; a run is all rows of one label, load and repetition.
 
-    From the first start to the last end; in a run with a ramp only while the load was full: from
-    the first request after the ramp to the last one made.
+    It goes from the first start to the last end; in a run with a ramp only while the load was
+    full, which is from the first start after the ramp to the last start.
     """
     runs: dict[tuple[str | None, int], list[Row]] = {}
     for row in rows:
@@ -107,7 +107,7 @@ def windows_of(rows: Sequence[Row]) -> list[Window]:
 
 
 def in_flight_together(rows: Sequence[Row]) -> int:
-    """Tell how many requests were in flight when one began, itself included, on average."""
+    """The mean number of requests in flight when one starts, itself included."""
     if not rows:
         return 1
     starts = sorted(row.start for row in rows)
@@ -116,9 +116,9 @@ def in_flight_together(rows: Sequence[Row]) -> int:
 
 
 def read_rows(answers: Any) -> list[Row]:
-    """The rows of one answer, a list of them, or a dict of them by label.
+    """The rows of one answer, of a list of answers, or of a dict of answers by label.
 
-    Raises `NotMeasured` for anything else, for nothing, and where nothing was timed.
+    Raises `NotMeasured` for anything else, if it is empty, and if nothing was timed.
     """
     named: Iterable[tuple[Any, Any]]
     if isinstance(answers, Mapping):
@@ -129,7 +129,7 @@ def read_rows(answers: Any) -> list[Row]:
         named = enumerate(answers, 1)
     elif hasattr(answers, "points"):
         raise NotMeasured(
-            "An experiment holds several labels and loads, which do not belong into one figure",
+            "An experiment holds several labels and loads, which cannot be summarised together",
             'pass `experiment.requests_of("label", at=4)`.',
         )
     else:
@@ -143,14 +143,14 @@ def read_rows(answers: Any) -> list[Row]:
 
 
 def read_groups(answers: Any) -> dict[str, Any]:
-    """What is one curve each: the values of a dict, or everything under ""."""
+    """The answers of each curve by label: the dict itself, or everything under ""."""
     if isinstance(answers, Mapping) and not answers:
         raise NotMeasured("There are no answers to draw", "pass at least one.")
     return dict(answers) if isinstance(answers, Mapping) else {"": answers}
 
 
 def _is_one(item: Any) -> bool:
-    # Arrays have a method of that name.
+    # NumPy arrays have a method `trace`.
     return isinstance(item, Trace) or isinstance(getattr(item, "trace", "none"), Trace | None)
 
 
@@ -169,10 +169,10 @@ def _row(label: str, item: Any) -> Row:
 
 
 def _state(item: Any) -> str:
-    """Ask the item, the answer it holds, then the partial answer that its error carries."""
+    """The state of the item, else of its answer, else of the partial answer in its error."""
     error = getattr(item, "error", None)
-    for teller in (item, getattr(item, "value", None), getattr(error, "answer", None)):
-        state = getattr(teller, "state", None)
+    for holder in (item, getattr(item, "value", None), getattr(error, "answer", None)):
+        state = getattr(holder, "state", None)
         if state is not None:
             return str(state)
     return "done" if error is None else "failed"

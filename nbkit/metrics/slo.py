@@ -19,12 +19,13 @@ from nbkit.streaming.trace import Trace
 
 @dataclass(frozen=True)
 class SLO:
-    """A service-level objective: the longest a request may take, in seconds, by metric.
+    """A service-level objective: the most seconds that a request may take, by metric.
 
-    A request meets it if it is complete and within every limit given: `nbkit.SLO(ttft=0.5,
-    tpot=0.05)` asks for a first token within half a second, then 20 tokens a second or more.
+    A request meets it if it is complete and within every given limit: `nbkit.SLO(ttft=0.5,
+    tpot=0.05)` requires a first token within 0.5 s, then at least 20 tokens per second.
 
-    Raises `NotMeasured` without a limit, and for one that is no duration. Taught in notebook 09.
+    Raises `NotMeasured` without a limit, and for a limit that is not a number above 0.
+    Taught in notebook 09.
     """
 
     ttft: float | None = None
@@ -33,22 +34,22 @@ class SLO:
 
     def __post_init__(self) -> None:
         if not self.limits:
-            raise NotMeasured("This SLO asks for nothing", "give a limit, such as SLO(ttft=0.5).")
+            raise NotMeasured("This SLO has no limit", "give a limit, such as SLO(ttft=0.5).")
         for name, limit in self.limits.items():
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
-                raise NotMeasured(f"{name}={limit!r} is no limit", "give seconds above 0.")
+                raise NotMeasured(f"{name}={limit!r} is not a limit", "give seconds above 0.")
 
     @property
     def limits(self) -> dict[str, float]:
-        """The limits that were given, in seconds, by metric."""
+        """The given limits, in seconds, by metric."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: limit for name, limit in given.items() if limit is not None}
 
     def met_by(self, trace: Trace) -> bool:
         """Whether a complete answer with this timing meets the objective.
 
-        Raises `NotMeasured` for a limit on TPOT where the server did not count tokens; an answer
-        in one piece has none, and meets it.
+        Raises `NotMeasured` for a limit on TPOT if the server did not count tokens. An answer in
+        one piece has no TPOT, and meets that limit.
         """
         if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
@@ -70,32 +71,32 @@ class Goodput:
     slo: SLO
     met: int
     n: int
-    """All that were asked after the ramp of a run and can be judged, failed ones too."""
+    """All requests after the ramp that can be judged, failed ones included."""
     per_second: float
-    """Requests that ended a second, whether they met it or not."""
+    """All requests that ended per second, whether they met it or not."""
     dependence: float = 1.0
-    """By how much more the share varies because requests waited together, or asked the same."""
+    """The factor by which shared queues and repeated questions raise the variance."""
     lacks: str | None = None
-    """Why there is no interval, in words; `None` if there is one."""
+    """The reason why there is no interval; `None` if there is one."""
 
     @property
     def share(self) -> float:
-        """Share of the requests that met the objective."""
+        """The share of the requests that met the objective, 0 to 1."""
         return self.met / self.n
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of the share; `None` where `lacks` says why."""
+        """The 95 % interval of the share over all requests like these; `None` if `lacks`."""
         return None if self.lacks else share_interval(self.met, self.n, self.dependence)
 
     @property
     def rate(self) -> float:
-        """Requests a second that met the objective (goodput, as the vLLM benchmark has it)."""
+        """Goodput: requests per second that met the objective (as in the vLLM benchmark)."""
         return self.share * self.per_second
 
     @property
     def rate_interval(self) -> Interval | None:
-        """The 95 % interval of the rate, as far as it comes from that of the share."""
+        """The 95 % interval of the rate; it includes only the uncertainty of the share."""
         if self.interval is None:
             return None
         return Interval(*(share * self.per_second for share in self.interval))
@@ -114,11 +115,11 @@ class Goodput:
 def goodput(answers: Any, slo: SLO) -> Goodput:
     """The share and the rate of requests that met an objective.
 
-    `answers` are those of one run: Answers, outcomes or Traces, a list of them or a dict by label.
-    Requests that failed count as not met; those the machine slept through do not count, nor does
-    the ramp of an experiment's runs. After Y. Zhong et al., "DistServe" (2024).
+    `answers` are those of one run: Answers, outcomes or Traces, in a list or in a dict by label.
+    Failed requests count as not met. Requests during which the machine slept, and the ramp of an
+    experiment's runs, do not count. Defined by Y. Zhong et al., "DistServe" (2024).
 
-    Raises `NotMeasured` for anything else, and where nothing can be judged. Taught in notebook 09.
+    Raises `NotMeasured` for anything else, and if nothing can be judged. Taught in notebook 09.
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(
@@ -128,14 +129,16 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
 
 
 def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
-    """Judge the rows of one or several runs; raises `NotMeasured` where nothing can be judged."""
+    """The goodput of one or several runs; raises `NotMeasured` if nothing can be judged."""
     known = [row for row in rows if row.trace and not row.trace.suspended]
     if not known:
-        raise NotMeasured("The clock was not running steadily for any of these", "measure again.")
+        raise NotMeasured(
+            "The machine slept, or its clock was set, during all of these", "measure again."
+        )
     steady = sorted((row for row in known if not row.ramp), key=lambda row: row.start)
     if not steady:
         raise NotMeasured(
-            "All of these are the first of their run, which met an idle server",
+            "All of these are the first of their run, when the server was idle",
             "ask at least twice as many as are in flight.",
         )
     met = [bool(row.counts and row.trace and slo.met_by(row.trace)) for row in steady]
@@ -153,17 +156,17 @@ def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
 
 
 def _dependence(rows: list[Row], met: list[bool], slo: SLO) -> float:
-    """Where all met it, or none did, the times themselves tell how alike requests are."""
+    """The variance factor of the share, also from the times: all or none may have met it."""
     series = [(met, rows)]
     for name in slo.limits:
         timed = [row for row in rows if row.counts and getattr(row.trace, name) is not None]
         if timed:
             values = np.array([getattr(row.trace, name) for row in timed])
             series.append(((values > np.median(values)).tolist(), timed))
-    # Twice as far away as for a median: so intervals held the truth in simulated closed loops.
-    far = 2 * in_flight_together(rows)
-    alike = max(dependence_of(np.array(high, dtype=float), far) for high, _ in series)
-    return alike * max(repeats_of(high, list(map(_question, those))) for high, those in series)
+    # Twice the lag of a median: with this, intervals held the truth in simulated closed loops.
+    most_lag = 2 * in_flight_together(rows)
+    correlated = max(dependence_of(np.array(high, dtype=float), most_lag) for high, _ in series)
+    return correlated * max(repeats_of(high, list(map(_question, part))) for high, part in series)
 
 
 def _question(row: Row) -> Any:

@@ -1,4 +1,4 @@
-"""Connecting to an LLM by name: the simulated model, OpenAI, or a server of your own."""
+"""Connect to an LLM by name: the simulated model, OpenAI, or your own server."""
 
 import math
 import os
@@ -37,30 +37,30 @@ def connect(
     seed: int | None = None,
     **settings: Any,
 ) -> "LLM":
-    """An LLM: the simulated one, free and offline, unless you say otherwise.
+    """An LLM; by default the simulated one, which is free and offline.
 
     Taught in notebook 00. `spec` is `"simulated"`, `"openai"` (needs OPENAI_API_KEY) or the
-    address of an OpenAI-compatible server such as `"http://localhost:8000/v1"` (its key, if it
-    wants one, in NBKIT_API_KEY); without it NBKIT_LLM decides. A key in the environment changes
-    nothing by itself. `model` names a model of OpenAI or of the server. With OPENAI_BASE_URL set,
-    "openai" means the server at that address.
+    address of an OpenAI-compatible server such as `"http://localhost:8000/v1"` (with its
+    key, if it needs one, in NBKIT_API_KEY). The default is the value of NBKIT_LLM. A key in the
+    environment alone does not select a server. `model` is the name of a model of OpenAI or of the
+    server. If OPENAI_BASE_URL is set, "openai" means the server at that address.
 
-    The simulated model takes `profile`, a name in `nbkit.simulator.PROFILES`, `speed`,
-    which divides every delay (0: no waiting; default NBKIT_SPEED, else 1), `seed` (the same gives
-    the same delays), and single settings in seconds, tokens per second or counts:
-    `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. See `Profile` for all.
+    The simulated model takes `profile` (a name in `nbkit.simulator.PROFILES`), `speed` (divides
+    every delay; 0: no waiting; default NBKIT_SPEED, or else 1), `seed` (equal seeds give equal
+    delays), and single settings in seconds, tokens per second or counts:
+    `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. `Profile` lists them all.
 
-    Real servers take, under LlamaIndex's names: `timeout` (seconds to wait for a connection, and
-    for each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature` and
-    `default_headers`. Without `context_window` the server is asked; where it does not tell, 32,768
-    is assumed, and the repr says so.
+    Real servers take LlamaIndex's settings: `timeout` (seconds to wait for a connection and for
+    each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature` and
+    `default_headers`. Without `context_window` the server is asked; if it does not say, 32,768 is
+    assumed, and the repr says so.
 
-    The same arguments give the same LLM in one process, with one HTTP client kept for good:
-    dropping a client can hang other requests. Clients do not retry; retries belong to one layer.
+    In one process, equal arguments give the same LLM, whose HTTP client is never closed: closing
+    it could block other requests. Clients do not retry, so that only one layer does.
 
-    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError,
-    SimulatorError, or ConnectError itself, which all of them are, for a key, an address or a proxy
-    that cannot be used.
+    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError or
+    SimulatorError, all of them ConnectErrors, and ConnectError for an unusable key, address or
+    proxy.
     """
     spec = (spec or os.environ.get("NBKIT_LLM") or "simulated").strip()
     if spec == "simulated":

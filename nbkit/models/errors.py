@@ -1,10 +1,10 @@
-"""What can go wrong between a notebook and a model."""
+"""What can go wrong when connecting to a model."""
 
 from nbkit.errors import ConnectError
 
 
 class MissingKeyError(ConnectError):
-    """The provider wants an API key and there is none."""
+    """The provider needs an API key, and there is none."""
 
 
 class UnknownProviderError(ConnectError):

@@ -1,7 +1,7 @@
-"""Shortcuts past LlamaIndex and the openai SDK: the same requests and answers for less CPU.
+"""Shortcuts in LlamaIndex and the openai SDK: the same requests and answers with less CPU.
 
-The only place that changes how these libraries work inside. A shortcut is taken only where the
-library still has the parts it needs; elsewhere the library's own code runs.
+No other module changes how these libraries work inside. Each shortcut is used only if the library
+has the private parts it needs; otherwise the library's own code runs.
 `python -m tests.benchmarks.aquery_cpu` prints what each one saves.
 """
 
@@ -22,14 +22,13 @@ from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
 _ClientT = TypeVar("_ClientT", openai.OpenAI, openai.AsyncOpenAI)
 
-# --- LlamaIndex's query engines: half of the 12 ms a question goes into counting tokens in new
-# threads.
+# --- LlamaIndex's query engines: of 12 ms per question, half is counting tokens in new threads.
 
 
 def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQueryEngine:
-    """The engine that LlamaIndex made with these settings, with a cheaper prompt helper inside.
+    """The engine that LlamaIndex made with these settings, now with a faster prompt helper.
 
-    A synthesizer or a prompt helper of your own stays as it is.
+    Your own synthesizer or prompt helper is not replaced.
     """
     parts = getattr(engine, "_response_synthesizer", None)
     if parts is None or settings.get("response_synthesizer") is not None or not engine_fits():
@@ -42,7 +41,7 @@ def lean_engine(engine: BaseQueryEngine, settings: Mapping[str, Any]) -> BaseQue
 
 @cache
 def engine_fits() -> bool:
-    """Whether LlamaIndex has what the shortcut uses, and both give the same; tried once."""
+    """Whether the shortcut works with this LlamaIndex and gives the same; tested once."""
     texts = ["Words to pack. " * 90, " more "]
     chat = ChatPromptTemplate([ChatMessage(role="user", content="{context_str} {query_str}")])
     try:
@@ -50,23 +49,23 @@ def engine_fits() -> bool:
             theirs = PromptHelper(context_window=window)
             if _lean_helper(theirs).repack(chat, texts) != theirs.repack(chat, texts):
                 return False
-    except Exception:  # noqa: BLE001 — whatever has changed, LlamaIndex's own code still runs
+    except Exception:  # noqa: BLE001 - after any change, LlamaIndex's own code is used
         return False
     return True
 
 
 class LeanPromptHelper(PromptHelper):
-    """LlamaIndex's `PromptHelper`, with the same result, that starts no thread to count tokens."""
+    """LlamaIndex's `PromptHelper` with the same result, but no thread to count tokens."""
 
     def repack(
         self, prompt: BasePromptTemplate, text_chunks: Sequence[str], *more: Any, **settings: Any
     ) -> list[str]:
-        """Join the chunks, and split them again if the model's window is too small for them."""
+        """The chunks joined, and split again if they do not fit the model's window."""
         if more:
             return super().repack(prompt, text_chunks, *more, **settings)
         splitter = self.get_text_splitter_given_prompt(prompt, **settings)
         text = "\n\n".join(chunk.strip() for chunk in text_chunks if chunk.strip())
-        # A token stands for at least one byte: no need to count those of a text this short.
+        # A token is at least one byte, so a text this short fits.
         if len(text.encode()) <= splitter.chunk_size:
             return [text]
         return splitter.split_text(text)
@@ -80,7 +79,7 @@ def _lean_helper(helper: PromptHelper) -> PromptHelper:
     own = lean._token_counter
 
     def count(messages: list[ChatMessage]) -> int:
-        # For text, LlamaIndex's coroutine never waits for anything.
+        # For text, LlamaIndex's coroutine never waits, so it ends at the first step.
         counting = own.aestimate_tokens_in_messages(messages)
         try:
             counting.send(None)
@@ -93,16 +92,16 @@ def _lean_helper(helper: PromptHelper) -> PromptHelper:
     return lean
 
 
-# --- The openai SDK's clients: they build an answer field by field in Python, 0.13 ms for a chunk;
-# pydantic's compiled validation gives an equal object in 0.005 ms. Replies of servers that differ
-# from OpenAI's are accepted too, see `nbkit.models.replies`.
+# --- The openai SDK's clients: they build each chunk field by field in Python, in 0.13 ms;
+# pydantic's compiled validation builds an equal object in 0.005 ms. Replies that differ from
+# OpenAI's are accepted, too: see `nbkit.models.replies`.
 
 
 def lean_client(client: _ClientT) -> _ClientT:
-    """The client with a cheaper `chat.completions.create`; all else in it stays as it is.
+    """The client with a faster `chat.completions.create`; the rest is unchanged.
 
-    A server that refuses `stream_options` is asked again without. Errors of a call are the SDK's,
-    and those of `nbkit.models.replies`.
+    If a server refuses `stream_options`, it is asked again without them. A call raises the SDK's
+    errors, and those of `nbkit.models.replies`.
     """
     if client_fits(client):
         lean = _async_create if isinstance(client, openai.AsyncOpenAI) else _create
@@ -142,13 +141,13 @@ def _async_create(raw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def client_fits(client: openai.OpenAI | openai.AsyncOpenAI) -> bool:
-    """Whether the SDK keeps the parts of a client that the shortcut changes."""
+    """Whether the SDK's client has the parts that the shortcut replaces."""
     try:
         completions: Any = client.chat.completions
         known = inspect.signature(completions.create).parameters.keys()
         return (
             known >= {"messages", "extra_body"}
-            # Made once and kept: otherwise what is changed here would not be what is called.
+            # They must be the same objects each time, or the replacement would not be called.
             and client.chat.completions is completions
             and completions.with_raw_response is completions.with_raw_response
         )
@@ -157,16 +156,16 @@ def client_fits(client: openai.OpenAI | openai.AsyncOpenAI) -> bool:
 
 
 class _UsageAsked:
-    """Leaves out `stream_options` once a server has refused a request with it."""
+    """Leaves out `stream_options` after the server has refused a request with them."""
 
     refused = False
 
     def fitted(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The request as this server takes it."""
+        """The request in the form that this server accepts."""
         return {**request, "stream_options": openai.omit} if self.refused else request
 
     def without(self, request: dict[str, Any], error: openai.APIStatusError) -> dict[str, Any]:
-        """The request to send instead of the one refused; raises what has another cause."""
+        """The request without them; raises `error` if they are not the cause."""
         refused = error.status_code in (400, 422) and _UNKNOWN_FIELD.search(error.response.text)
         if not refused or self.refused or "stream_options" not in request:
             raise error
@@ -189,10 +188,10 @@ def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None) -> Any:
 
 
 def _plain_request(request: dict[str, Any]) -> dict[str, Any]:
-    """Send messages that are plain text as they are.
+    """The request with its plain-text messages moved to `extra_body`.
 
-    The SDK would try them on each type that a message can have, 0.5 ms a request. What comes in
-    `extra_body` it leaves alone, and puts in the same place.
+    The SDK would compare each message with every message type, 0.5 ms per request. It sends
+    `extra_body` unchanged, in the same place.
     """
     messages = list(request["messages"])
     if not all(map(_is_plain, messages)):

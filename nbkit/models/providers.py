@@ -1,4 +1,4 @@
-"""The LLM objects `connect` hands out; imports LlamaIndex, so imported only when needed."""
+"""The LLM objects that `connect` returns; imports LlamaIndex, so import it only when needed."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import openai
 
-# Imported by the client when first used: half a second that the first question would wait.
+# Otherwise the client imports it on first use, which delays the first question by 0.5 s.
 import openai.resources.chat.completions
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms import LLM
@@ -33,11 +33,11 @@ USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 TIMEOUT = 60.0
 """Seconds to wait for a connection, and for each chunk; LlamaIndex's default."""
 ASSUMED_WINDOW = 32_768
-"""Tokens that a model is taken to read where neither you nor its server says how many."""
+"""Tokens of a model's context window if neither you nor its server says how many."""
 
 
 class CompatibleServer(OpenAILike):
-    """LlamaIndex's client for OpenAI's protocol, with the key kept out of its repr and dumps."""
+    """LlamaIndex's client for OpenAI's protocol, without the key in its repr and dumps."""
 
     api_key: str | None = Field(default=None, repr=False, exclude=True)
     default_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
@@ -52,14 +52,14 @@ class CompatibleServer(OpenAILike):
         ]
 
     def _get_model_kwargs(self, **kwargs: Any) -> dict[str, Any]:
-        # LlamaIndex gives `timeout` to a client when it makes it; ours is made already.
+        # LlamaIndex sets `timeout` when it creates a client; ours already exists.
         return {"timeout": self.timeout, **super()._get_model_kwargs(**kwargs)}
 
 
 class SimulatedOpenAI(CompatibleServer):
-    """LlamaIndex's OpenAI client talking to the simulated model. Taught in notebook 00.
+    """LlamaIndex's OpenAI client, connected to the simulated model. Taught in notebook 00.
 
-    `profile` is what it was connected with; `simulator` tells and changes what it does now.
+    `profile` is what it was connected with; `simulator` reads and changes the current profile.
     """
 
     profile: Profile
@@ -82,14 +82,14 @@ class SimulatedOpenAI(CompatibleServer):
 
 @cache
 def _connections(process: int) -> tuple[threading.RLock, dict[tuple[Any, ...], Any]]:
-    """A lock, and what this process has made, by all that makes it differ.
+    """A lock, and the objects this process has made, by their arguments.
 
-    A forked child begins with none, and with a free lock.
+    A forked child starts with no objects and a free lock.
     """
     return threading.RLock(), {}
 
 
-_connections(os.getpid())  # before there are threads that could make two
+_connections(os.getpid())  # now, because two threads could create two
 
 
 def _kept(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
@@ -105,7 +105,7 @@ def sdk_clients(
 ) -> dict[str, Any]:
     """LlamaIndex's `openai_client` and `async_openai_client` for one server.
 
-    Neither retries. `advice` ends the error when nobody answers there, `headers` go with every
+    Neither retries. `advice` is in the error if nobody answers there; `headers` are sent with every
     request. Raises ConnectError for a proxy that cannot be used.
     """
     settings: dict[str, Any] = {
@@ -121,7 +121,7 @@ def sdk_clients(
 
 
 def simulated(profile: Profile) -> SimulatedOpenAI:
-    """The LLM with this profile; starts the simulator when it does not run."""
+    """The LLM with this profile; starts the simulator if it is not running."""
     simulator = current()
     url = simulator.base_url
 
@@ -150,7 +150,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
 
 
 def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
-    """The LLM for a server that speaks OpenAI's protocol, OpenAI's own among them.
+    """The LLM for OpenAI or another server with OpenAI's protocol.
 
     `settings` are those of `server_settings`.
     """
@@ -159,7 +159,7 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
     is_openais = host == "openai.com" or host.endswith(".openai.com")
     if is_openais and not is_chatcomp_api_supported(model := model or "gpt-4o-mini"):
         raise ModelChoiceError(
-            f"{model} speaks OpenAI's Responses protocol only, which is not used here",
+            f"{model} needs OpenAI's Responses protocol, which nbkit does not use",
             "choose another with model=.",
         )
 
@@ -184,7 +184,7 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
             **clients,
         )
 
-    # A proxy may be corrected in between.
+    # The user may correct the proxy between two calls.
     key = (base_url, model, api_key, proxy_for(base_url), repr(sorted(settings.items())))
     made: CompatibleServer = _kept(key, make)
     return made

@@ -1,4 +1,4 @@
-"""Which proxy a server is asked through, by the variables that curl and requests read too."""
+"""The proxy for a server, from the same environment variables as in curl and requests."""
 
 import ipaddress
 import urllib.request
@@ -8,11 +8,11 @@ from nbkit.errors import ConnectError
 
 
 def proxy_for(base_url: str) -> str | None:
-    """The address of the proxy for a server, or `None` where it is asked directly.
+    """The address of the proxy for a server; `None` for a direct connection.
 
-    Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or the system's settings on macOS and
-    Windows. A server on this machine is never asked through a proxy. Raises ConnectError for a
-    proxy that is no http:// address.
+    Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or the system settings on macOS and
+    Windows. There is no proxy for a server on this machine. Raises ConnectError for a proxy whose
+    address is not http://.
     """
     server = urlsplit(base_url)
     host = server.hostname or ""
@@ -24,9 +24,9 @@ def proxy_for(base_url: str) -> str | None:
     if not address:
         return None
     if not is_http_address(address):
-        # Without the address itself: it may hold a password.
+        # Without the address itself, which may contain a password.
         raise ConnectError(
-            f"{name.upper()}_PROXY is no http:// address, and {host} cannot be asked through "
+            f"{name.upper()}_PROXY is not an http:// address, and {host} cannot be reached through "
             "another kind of proxy",
             f"write it as http://host:port, or add {host} to NO_PROXY.",
         )
@@ -34,7 +34,7 @@ def proxy_for(base_url: str) -> str | None:
 
 
 def is_http_address(text: str) -> bool:
-    """Whether this is the address of a server, `http://host` or `https://host` at least."""
+    """Whether this is the address of a server: `http://host` or `https://host`, at least."""
     try:
         parts = urlsplit(text)
         named = bool(parts.hostname) and parts.port != 0 and not any(map(str.isspace, text))

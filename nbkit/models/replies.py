@@ -1,4 +1,4 @@
-"""What a chat endpoint sends with HTTP 200: read as chunks, or explained in one sentence."""
+"""What a chat endpoint sends with HTTP 200: read as chunks, or reported as a clear error."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from nbkit.models.sse import Event, EventParser
 
 
 class NotAReplyError(ConnectError):
-    """A server answered with HTTP 200, but with nothing of OpenAI's chat protocol."""
+    """A server answered with HTTP 200, but not in OpenAI's chat protocol."""
 
 
 class CutReplyError(ConnectError, httpx.RemoteProtocolError):
-    """An answer that was empty or ended in the middle of a piece: a lost connection."""
+    """An answer that was empty, or ended in the middle of an event: a lost connection."""
 
     def __init__(self, happened: str, advice: str, request: httpx.Request) -> None:
         httpx.RemoteProtocolError.__init__(self, f"{happened} — {advice}", request=request)
@@ -27,39 +27,39 @@ class CutReplyError(ConnectError, httpx.RemoteProtocolError):
 
 
 class ReplyReader:
-    """Makes chunks of the bytes of one answer to a request for a stream.
+    """Turns the bytes of one streamed answer into chunks.
 
-    A server that ignores `stream` and sends its answer whole gives one chunk.
+    If the server ignores `stream`, its complete answer becomes one chunk.
 
     Raises `openai.APIError` for an error that the server sends in the answer, NotAReplyError for
-    a body of another kind, and CutReplyError for one that was cut off.
+    another kind of body, and CutReplyError for an incomplete one.
     """
 
     def __init__(self, request: httpx.Request) -> None:
         self.finished = False
-        """The server has said how the answer ended; what follows is usage at most."""
+        """The finish reason has arrived; only usage may follow."""
         self.done = False
-        """`[DONE]` has come: nothing follows."""
+        """`[DONE]` has arrived: nothing follows."""
         self._request = request
         self._body = b""
-        """All bytes, until they are known to be an event stream."""
+        """All bytes, until it is clear that they are an event stream."""
         self._events: EventParser | None = None
         self._foreign: Any = None
-        """The first event that is no part of an answer."""
+        """The first event that is not part of an answer."""
         self._begun = False
 
     def feed(self, piece: bytes) -> Iterator[ChatCompletionChunk]:
-        """The chunks that are complete with these bytes."""
+        """The chunks that these bytes complete."""
         if self._events is None:
             self._body += piece
             if self._body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"", b"{", b"[", b"<"):
-                return  # a document: an event stream begins with none of these
+                return  # a document: an event stream never begins with these
             piece, self._events = self._body, EventParser()
         for event in self._events.feed(piece):
             yield from self._chunks(event)
 
     def end(self) -> Iterator[ChatCompletionChunk]:
-        """The chunks that are complete with the end of the body."""
+        """The chunks that the end of the body completes."""
         for event in self._events.end() if self._events else ():
             yield from self._chunks(event)
         if not self._begun and not self.done:
@@ -102,7 +102,7 @@ class ReplyReader:
             choice = chunk.choices[0]
             self.finished = self.finished or bool(choice.finish_reason)
             if not self._begun and choice.delta.content is None and not choice.delta.tool_calls:
-                # LlamaIndex drops a first chunk without content, whatever else is in it.
+                # LlamaIndex drops a first chunk that has no content.
                 choice.delta.content = ""
         self._begun = True
         return chunk
@@ -119,7 +119,7 @@ class ReplyReader:
 
 
 def whole_reply(body: str, request: httpx.Request) -> ChatCompletion:
-    """The answer in one piece that a body holds. Raises as `ReplyReader` does."""
+    """The complete answer in a body; raises the errors of `ReplyReader`."""
     try:
         data = json.loads(body)
     except ValueError:
@@ -134,7 +134,7 @@ def whole_reply(body: str, request: httpx.Request) -> ChatCompletion:
 
 
 def _not_a_reply(request: httpx.Request, body: str) -> Exception:
-    """The error that says what a server sent in an answer's place, and what to change."""
+    """The error that says what a server sent instead of an answer, and what to change."""
     address = str(request.url.copy_with(userinfo=b"", query=None))
     address = address.removesuffix("/chat/completions")
     check = "check the address"
@@ -143,7 +143,7 @@ def _not_a_reply(request: httpx.Request, body: str) -> Exception:
     if not body:
         return CutReplyError(
             f"{address} sent an empty answer (HTTP 200)",
-            f"ask again; if it stays so, {check} and look into the server's log.",
+            f"ask again; if it happens again, {check} and read the server's log.",
             request,
         )
     if body.startswith("<"):
@@ -157,7 +157,7 @@ def _not_a_reply(request: httpx.Request, body: str) -> Exception:
         return _cut(request, body)
     if body.startswith(("data:", "event:")):
         return NotAReplyError(
-            f"{address} sends a stream, whether asked to or not",
+            f"{address} sends a stream even if not asked for one",
             "use an engine with `streaming=True`.",
         )
     return NotAReplyError(

@@ -1,4 +1,4 @@
-"""What a server tells of its models: their names, and how many tokens each can read."""
+"""What a server says about its models: their names and their context windows."""
 
 import re
 from typing import Any
@@ -9,11 +9,11 @@ from nbkit.models.http import httpx
 from nbkit.wording import shown_address
 
 LIST_SECONDS = 10.0
-"""How long to wait for the list of models, without which there is no model to use."""
+"""The timeout for the list of models, which is needed to choose one."""
 WINDOW_SECONDS = 2.0
-"""How long to wait for each answer about a context window, which can be assumed instead."""
+"""The timeout for each question about the context window, which has a default."""
 
-# Names for it in vLLM and SGLang, LM Studio (two), Groq, and Ollama, OpenRouter and Together.
+# The names in vLLM and SGLang, LM Studio (two), Groq, and Ollama, OpenRouter and Together.
 _WINDOW_NAMES = (
     "max_model_len",
     "loaded_context_length",
@@ -26,8 +26,8 @@ _WINDOW_NAMES = (
 def only_model(client: httpx.Client, base_url: str) -> str:
     """The name of a server's only model.
 
-    Raises NoServerError, ModelChoiceError when there are several, or ConnectError when the key is
-    refused.
+    Raises NoServerError, ModelChoiceError unless there is exactly one, or ConnectError if the key
+    is refused.
     """
     shown = shown_address(base_url)
     try:
@@ -44,13 +44,13 @@ def only_model(client: httpx.Client, base_url: str) -> str:
         )
     if response.status_code in (401, 403):
         raise ConnectError(
-            f"{shown} wants another API key",
+            f"{shown} refused the API key",
             'set NBKIT_API_KEY to it, or OPENAI_API_KEY with connect("openai").',
         )
     rows = _at(_json(response), "data")
     if not isinstance(rows, list):
         raise NoServerError(
-            f"{shown}/models answered {response.status_code} with no list of models",
+            f"{shown}/models answered {response.status_code} without a list of models",
             "is it an OpenAI-compatible server? If so, give model=.",
         )
     names = [str(name) for row in rows if (name := _at(row, "id"))]
@@ -61,9 +61,10 @@ def only_model(client: httpx.Client, base_url: str) -> str:
 
 
 def context_window(client: httpx.Client, base_url: str, model: str) -> int | None:
-    """How many tokens a model can read and write together, if its server tells.
+    """The context window of a model (tokens read and written together); `None` if unknown.
 
-    Asks vLLM, SGLang, LM Studio, Ollama, llama.cpp and hosts that say it in their list of models.
+    Works with vLLM, SGLang, LM Studio, Ollama, llama.cpp, and servers that give it in their list
+    of models.
     """
     root = re.sub(r"/v\d+$", "", base_url)
 
@@ -71,7 +72,7 @@ def context_window(client: httpx.Client, base_url: str, model: str) -> int | Non
         return _json(client.get(url, timeout=WINDOW_SECONDS))
 
     def of_ollama() -> int | None:
-        """What the model is set to or runs with, which may be much less than it is made for."""
+        """The window it is set to or runs with; this may be much less than its maximum."""
         url, asked = f"{root}/api/show", {"model": model}
         shown = _json(client.post(url, json=asked, timeout=WINDOW_SECONDS))
         if shown is None:
@@ -87,7 +88,7 @@ def context_window(client: httpx.Client, base_url: str, model: str) -> int | Non
 
     try:
         row = _row(found(f"{base_url}/models"), "data", model)
-        # llama.cpp: the size of a slot may be less than what the model was trained for.
+        # llama.cpp: a slot may be smaller than the window the model was trained with.
         slot = ("default_generation_settings", "n_ctx")
         return (
             _window(row)

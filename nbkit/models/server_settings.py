@@ -1,4 +1,4 @@
-"""The settings and keys that `connect` takes for a real server, checked before anything is sent."""
+"""The settings and keys of `connect` for a real server, checked before anything is sent."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ def _are_headers(value: Any) -> bool:
     )
 
 
-# LlamaIndex's own names for them.
+# The names are LlamaIndex's.
 SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "timeout": (lambda value: _is_number(value) and value > 0, "a number of seconds above 0"),
     "context_window": (_is_count, "a whole number of tokens above 0"),
@@ -57,7 +57,7 @@ def check_settings(settings: Mapping[str, Any], server: str) -> dict[str, Any]:
 
 
 def check_key(key: str, variable: str) -> str:
-    """The key without white space around it. Raises ConnectError for one that cannot be."""
+    """The key without white space around it; raises ConnectError for one that is not valid."""
     key = key.strip()
     if not key:
         raise MissingKeyError(
@@ -66,19 +66,19 @@ def check_key(key: str, variable: str) -> str:
     for place, character in enumerate(key, 1):
         if not "!" <= character <= "~" or character in "\"'`":
             raise ConnectError(
-                f"{variable} has {character!r} in it (character {place} of {len(key)}), "
-                "which no API key has",
-                "copy the key again from where you got it, without quotes or spaces, in one line.",
+                f"{variable} contains {character!r} (character {place} of {len(key)}), "
+                "which is not allowed in an API key",
+                "copy the key again, in one line, without quotes or spaces.",
             )
     return key
 
 
 def check_address(address: str, name: str) -> str:
-    """An address without a slash at its end. Raises ConnectError for one that is none."""
+    """The address without a slash at its end; raises ConnectError if it is not a URL."""
     address = address.strip().rstrip("/")
     if not is_http_address(address):
         raise ConnectError(
-            f"{name} is no address of a server",
+            f"{name} is not the address of a server",
             'write it as http://host:port/v1, for example "http://localhost:8000/v1".',
         )
     return address

@@ -1,4 +1,4 @@
-"""OpenAI's chunks and answers out of JSON that only resembles them."""
+"""OpenAI's chunks and answers, made from JSON that is similar but not equal to OpenAI's."""
 
 from typing import Any, TypeVar
 
@@ -19,19 +19,19 @@ def chunk(data: dict[str, Any]) -> ChatCompletionChunk:
 
 
 def completion(data: dict[str, Any]) -> ChatCompletion:
-    """An answer in one piece, read as leniently as a chunk."""
+    """A complete answer; accepts the same differences as `chunk`."""
     return _lenient(ChatCompletion, data, "message")
 
 
 def as_chunk(whole: ChatCompletion) -> ChatCompletionChunk:
-    """An answer in one piece as a stream of one chunk."""
+    """A complete answer as a single chunk."""
     data = whole.model_dump()
     choices = [{**one, "delta": one["message"]} for one in data["choices"]]
     return chunk({**data, "object": "chat.completion.chunk", "choices": choices})
 
 
 def error_in(data: Any, event: str = "") -> tuple[str, Any] | None:
-    """The error that a server sent in an answer's place: its words, and what holds them."""
+    """The error that a server sent instead of an answer: its message and its object."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):
@@ -102,7 +102,7 @@ def _choice(choice: dict[str, Any], index: int, part: str) -> dict[str, Any]:
 
 
 def _text(content: Any, kind: str) -> str | None:
-    """The text of a message, which may be a string, a part, or a list of parts of one `kind`."""
+    """The text of a message: a string, a part, or the parts of one `kind` in a list."""
     if content is None or isinstance(content, str):
         return content
     if isinstance(content, dict):

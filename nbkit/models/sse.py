@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes that arrive in any pieces."""
+"""A parser for server-sent events (SSE); the bytes may arrive in pieces of any size."""
 
 import codecs
 import io
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """One event: its data, and its name where it has one."""
+    """One event: its data, and its name if it has one."""
 
     data: str
     name: str = ""
@@ -15,7 +15,7 @@ class Event(NamedTuple):
 class EventParser:
     """Finds the events in an event stream (WHATWG HTML, section 9.2.6).
 
-    Comments, unknown fields and events without data (`retry:` or `id:` alone) are left out.
+    Comments, unknown fields and events without data (only `retry:` or `id:`) are ignored.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class EventParser:
         self._name = ""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """The events that are complete with these bytes."""
+        """The events that these bytes complete."""
         *lines, self._rest = (self._rest + self._decoder.decode(piece)).split("\n")
         events = []
         for line in lines:
@@ -42,5 +42,5 @@ class EventParser:
         return events
 
     def end(self) -> list[Event]:
-        """The event that the body ended in: the standard drops it, but some servers need it."""
+        """An unfinished last event: the standard drops it, but some servers send one."""
         return self.feed(b"\n\n")

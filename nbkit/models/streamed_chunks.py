@@ -1,4 +1,4 @@
-"""The chunks of one streamed answer, read off its HTTP response."""
+"""The chunks of one streamed answer, read from its HTTP response."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,13 +10,13 @@ from nbkit.models.http import httpx
 from nbkit.models.replies import ReplyReader
 
 GRACE = 1.5
-"""Seconds that a server has, after its finish reason, to send usage and end the stream."""
+"""Seconds to wait for usage and the end of the stream after the finish reason."""
 
 
 class AsyncChunks:
     """Iterates over the chunks of a response; leaving the loop closes the connection.
 
-    Raises as `ReplyReader` does.
+    Raises the errors of `ReplyReader`.
     """
 
     def __init__(self, response: httpx.Response) -> None:
@@ -52,7 +52,7 @@ class AsyncChunks:
 
 
 class Chunks:
-    """`AsyncChunks` for callers that block; an open end is waited for until the read times out."""
+    """`AsyncChunks` for blocking callers; waits for the end until the read times out."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response

@@ -1,4 +1,4 @@
-"""Figures that show what streaming and async did: each takes `ax=`, and returns the Axes.
+"""Figures of what streaming and async change; each function takes `ax=` and returns the Axes.
 
 Taught in notebooks 01, 04, 06 and 09.
 """

@@ -1,4 +1,4 @@
-"""Figures of what a request's time is made of, for the usual request and for a slow one."""
+"""A figure of the parts of a request's time, for a typical and a slow request."""
 
 import math
 from typing import Any
@@ -22,21 +22,20 @@ _PHASES: dict[str, dict[str, Any]] = {
     "streaming": {"facecolor": style.BLUE},
 }
 _BAND = 5.0
-"""Percentile points to either side of the one that is drawn."""
+"""Percentile points on each side of the drawn percentile."""
 _MOST_ROWS = 16
 _LEAST = 0.01
 
 
 def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
-    """Draw what end-to-end latency is made of: for the usual request (p50), and a slow one (p95).
+    """Draw the parts of end-to-end latency, for a typical request (p50) and a slow one (p95).
 
     `measured` is an `Experiment` or its `points`, a list of answers, or a dict of such lists by
     label. Requests are ranked by end-to-end latency; a bar is the mean of those within 5 percentile
-    points of the 50th or 95th, so its parts add up to a latency that was really met. Below 20
-    requests there is no p95. By how much this machine made requests of an open loop too late is a
-    part of its own, from 1 % of a bar on.
+    points of the 50th or 95th, so its parts add up to a real latency. Below 20 requests there is no
+    p95. The delay of late requests in an open loop is its own part, if it is over 1 % of a bar.
 
-    Raises `PlotError` for anything else, and where nothing is complete. Taught in notebook 09.
+    Raises `PlotError` for anything else, and if no answer is complete. Taught in notebook 09.
     """
     bars = [
         (
@@ -47,7 +46,7 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
         for name, chosen in _ranked(rows)
     ]
     if not bars:
-        raise NotMeasured("Not one complete answer with text here", "see the errors, ask again.")
+        raise NotMeasured("No complete answer with text here", "see the errors, then ask again.")
     if len(bars) > _MOST_ROWS:
         raise NotMeasured(
             f"{len(bars)} bars are too many to read",
@@ -87,7 +86,7 @@ def _groups(measured: Any) -> dict[str, list[Row]]:
 
 
 def _ranked(rows: list[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows about the median and about the 95th percentile, where there are enough."""
+    """The rows near the median and, if there are enough, near the 95th percentile."""
     counting = sorted(
         (row for row in rows if row.counts),
         key=lambda row: (row.trace and row.trace.end_to_end) or 0.0,
@@ -110,7 +109,7 @@ def _phases(row: Row) -> tuple[float, float, float, float]:
     trace = row.trace
     assert trace is not None
     before, wait = trace.before_call or 0.0, trace.first_token_wait or 0.0
-    # Where no call to a model was seen, all of TTFT is waiting for the first token.
+    # If no model call was seen, all of TTFT is waiting for the first token.
     late = min(row.late, before or wait)
     early = (before - late, wait) if before else (0.0, wait - late)
     return (late, *early, trace.streaming or 0.0)

@@ -1,4 +1,4 @@
-"""Figures that compare times, and show the best that is possible."""
+"""Figures that compare times with each other and with the ideal."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -23,8 +23,8 @@ def compare(
 ) -> Axes:
     """Draw how long each way took, as bars with the speed-up written beside them.
 
-    `seconds` gives a duration, or a list of repeated measurements, by label; a bar is their median,
-    its whisker runs from the fastest to the slowest. Speed-up = median of the first entry / median.
+    `seconds` holds a duration, or a list of repeated measurements, by label; a bar is their median,
+    its whisker goes from the fastest to the slowest. Speed-up = median of the first entry / median.
     `ideal`, in seconds, is drawn as a line.
 
     Raises `PlotError` for durations that are not positive numbers. Taught in notebook 04.
@@ -54,7 +54,7 @@ def compare(
         if ideal is not None:
             ax.axvline(ideal, label=f"ideal: {style.duration(ideal)}", **_IDEAL)
         style.name_rows(ax, labels)
-        # Room for what is written at the end of the longest bar.
+        # Space for the text at the end of the longest bar.
         ax.set_xlim(0, 1.35 * max(ideal or 0, *(max(taken) for taken in runs.values())))
     return ax
 
@@ -68,11 +68,11 @@ def speedup(
 ) -> Axes:
     """Draw the measured speed-up over the number of requests at once, with the ideal.
 
-    `seconds` gives, for each number at once, how long the work took: a duration or a list of
+    `seconds` holds, for each number at once, how long the work took: a duration or a list of
     repeated measurements (their median is drawn, with a whisker from slowest to fastest).
     `sequential` is how long the same work took one request at a time: one duration, or one for each
-    number. Speed-up = sequential / median; the ideal is as many times as there are requests at
-    once, up to `slots`, the number the model serves at once, where known.
+    number. Speed-up = sequential / median. The ideal speed-up is the number of requests at once, up
+    to `slots`, the number that the model serves at once, if known.
 
     Raises `PlotError` for numbers at once or slots below 1, and for durations that are missing or
     not above zero. Taught in notebook 04.
@@ -81,7 +81,7 @@ def speedup(
     if not all(isinstance(n, Integral) and int(n) >= 1 for n in runs):
         raise NotMeasured(f"{list(runs)} are not numbers of requests", "pass whole numbers from 1.")
     if slots is not None and slots < 1:
-        raise NotMeasured(f"A model with {slots} slots answers nobody", "pass at least one slot.")
+        raise NotMeasured(f"slots={slots} is not possible", "pass at least one slot.")
     numbers = sorted(runs)
     given = sequential if isinstance(sequential, Mapping) else dict.fromkeys(numbers, sequential)
     if missing := [n for n in numbers if n not in given]:

@@ -1,4 +1,4 @@
-"""Figures of many measurements at once: how they spread, and what the slowest are like."""
+"""Figures of the distribution of many measurements, with the slowest ones."""
 
 import math
 from collections.abc import Iterable
@@ -20,18 +20,18 @@ _METRICS = {
     "tpot": ("seconds per output token", "How many were at least this fast?"),
 }
 _SHORTEST_GAP = 1e-6
-"""Seconds; two chunks read in one go can have the same reading, and zero has no logarithm."""
+"""Seconds; two chunks can have the same time, and zero has no place on a log axis."""
 _TOP = ("data", "axes fraction")
 
 
 def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes:
-    """Draw what share of the answers had reached a moment by when (empirical distribution).
+    """Draw the share of answers that were done after a time (empirical distribution).
 
     `measured` is a list of answers, outcomes, Traces or seconds, or a dict of such lists by label.
-    `metric` is "ttft", "end_to_end", "gaps" or "tpot", as `Trace` has them. Only complete answers
-    count; the legend says how many are left out.
+    `metric` is "ttft", "end_to_end", "gaps" or "tpot", as defined by `Trace`. Only complete
+    answers count; the legend says how many are left out.
 
-    Raises `PlotError` for anything else, and where there is nothing to draw. Taught in notebook 09.
+    Raises `PlotError` for anything else, and if there is nothing to draw. Taught in notebook 09.
     """
     if metric not in _METRICS:
         raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(_METRICS)}.")
@@ -114,12 +114,12 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int]:
-    """The values of what counts, and how many were left out."""
+    """The values of the answers that count, and how many were left out."""
     if isinstance(group, Iterable) and not isinstance(group, str | bytes):
         group = list(group)
         if group and all(isinstance(one, Real) for one in group):
             if not all(0 <= float(one) < math.inf for one in group):
-                raise NotMeasured(f"{label!r} has a value that is no duration", "leave it out.")
+                raise NotMeasured(f"{label!r} has a value that is not a duration", "leave it out.")
             return [float(one) for one in group], 0
     rows = read_rows(group)
     left_out = sum(row.trace is not None and not row.counts for row in rows)

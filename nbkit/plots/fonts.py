@@ -1,4 +1,4 @@
-"""Fonts that can draw Chinese, on whatever machine this is."""
+"""Fonts that can draw Chinese, on any machine."""
 
 import warnings
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from functools import cache
 import matplotlib as mpl
 from matplotlib.font_manager import findSystemFonts, fontManager
 
-# Matplotlib before 3.11 knows only the first face of a collection, which is the Japanese one of
-# Noto's and the Hong Kong one of PingFang's; both hold the simplified characters too.
+# Matplotlib before 3.11 reads only the first font of a collection: the Japanese one of Noto and the
+# Hong Kong one of PingFang. Both contain the simplified characters, too.
 _CHINESE = (
     *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN"),
     *("PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK JP", "PingFang HK"),
@@ -19,14 +19,14 @@ _CHINESE = (
 
 
 def families(texts: Iterable[str]) -> list[str]:
-    """The font families to draw with: the reader's own, then one that has Chinese.
+    """The font families to draw with: the user's own, then one that has Chinese.
 
-    Warns, once in a process, if one of `texts` is Chinese and no font on the machine is.
+    Warns, once per process, if one of `texts` is Chinese and the machine has no font for it.
     """
     found = chinese()
     if found is None and any("\u4e00" <= char <= "\u9fff" for text in texts for char in text):
         _warn_once()
-    # DejaVu Sans comes with matplotlib and has the signs used here (×, ✂, ↻).
+    # DejaVu Sans is part of matplotlib and has the signs used here (×, ✂, ↻).
     own = [family for family in mpl.rcParams["font.family"] if family != found]
     return [*own, *([found] if found else []), "DejaVu Sans"]
 
@@ -40,7 +40,7 @@ def chinese() -> str | None:
 def _installed(wanted: tuple[str, ...]) -> str | None:
     known = fontManager.get_font_names()
     if not set(wanted) & set(known):
-        # Matplotlib's list is as old as its cache: read the fonts installed since.
+        # Matplotlib's cached list may be old: add the fonts that were installed later.
         for path in set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}:
             with suppress(OSError, RuntimeError, ValueError):  # a font that FreeType cannot read
                 fontManager.addfont(path)

@@ -1,4 +1,4 @@
-"""Figures with time along the x axis: where it went, and when there was something to read."""
+"""Figures over time: the phases of requests, the arrival of text, and the concurrency."""
 
 from collections import defaultdict
 from itertools import accumulate, pairwise
@@ -29,12 +29,12 @@ _BLOCKED: dict[str, Any] = {
 
 
 def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axes:
-    """Draw a row per request, from the moment it was put to its last chunk.
+    """Draw a row per request, from its start to its last chunk.
 
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
-    Each row shows the phases that are known: queued or retrieving (until the model was called),
-    waiting for the first token, streaming. Signs mark what was stopped, failed, truncated or
-    retried. `blocks` is what `nbkit.watch_loop()` found, shaded across all rows.
+    Each row shows the known phases: queued or retrieving (until the model was called),
+    waiting for the first token, streaming. Signs mark requests that were stopped, failed,
+    truncated or retried. `blocks` is a result of `nbkit.watch_loop()`, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
     Taught in notebook 04.
@@ -70,7 +70,7 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
 
 
 def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
-    """Draw how much text had arrived by when, as one step curve per answer.
+    """Draw how much text had arrived at each time, as one step curve per answer.
 
     `answers` is an Answer or a Trace, a list of them, or a dict of them by label. The x axis counts
     seconds since each answer's own start. A circle marks the first token, a square the last chunk.
@@ -106,9 +106,9 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
 
     `run` is what `run_batch` returned, once awaited: an object whose `.steps` have `.time`
     (readings of perf_counter) and `.limit`. The x axis counts seconds since the first step; signs
-    mark the cuts. `places`, how many the server works on at once, is drawn as a line if known.
+    mark the cuts. `places`, how many the server handles at once, is drawn as a line if given.
 
-    Raises `PlotError` for anything else, and for a batch whose number was fixed.
+    Raises `PlotError` for anything else, and for a batch with a fixed number.
     Taught in notebook 06.
     """
     steps = list(getattr(run, "steps", ()))
@@ -152,9 +152,9 @@ def _begin(row: Row) -> float:
 
 
 def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
-    """When each phase of a request began and ended; phases that are not known are left out."""
+    """The start and end of each known phase of a request."""
     first = trace.arrivals[0] if trace.arrivals else row.end
-    # An answer already made when it was wrapped had asked its model before the clock started.
+    # An existing answer had called its model before it was wrapped and its clock started.
     asked = min(max(trace.requested or trace.start, trace.start), first)
     spans = {
         "earlier attempts": (_begin(row), trace.start),
@@ -175,7 +175,7 @@ def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> No
                 top, bottom = place - thickness / 2, place + thickness / 2
                 corners.append([(begin, top), (begin, bottom), (end, bottom), (end, top)])
         if corners:
-            # `barh` makes an object a bar: ten seconds for a thousand requests.
+            # `barh` creates one object per bar: ten seconds for a thousand requests.
             ax.add_collection(PolyCollection(corners, label=phase, linewidth=0, zorder=2, **look))
 
 
@@ -211,7 +211,7 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
 
 
 def _bands(blocks: Any, zero: float, right: float) -> list[tuple[float, float]]:
-    """When the event loop was blocked, as far as the figure shows."""
+    """The times when the event loop was blocked, within the limits of the figure."""
     if blocks is None:
         return []
     try:

@@ -1,4 +1,4 @@
-"""How every figure looks: large letters, safe colours, a light background, Chinese."""
+"""The style of every figure: large text, safe colours, a light background, Chinese."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +17,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from nbkit.plots.fonts import families
 
-# The colours of M. Okabe and K. Ito, "Color Universal Design" (2008) for people with every
-# kind of colour blindness; their yellow is left out, for it cannot be seen on white.
+# The colours of M. Okabe and K. Ito, "Color Universal Design" (2008) for people with any
+# kind of colour blindness; without their yellow, which is hard to see on white.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 GREY = "#BBBBBB"
@@ -30,10 +30,10 @@ _LETTERS: dict[str, Any] = {
     "axes.titlesize": 15,
     "axes.labelsize": 13,
     "legend.fontsize": 12,
-    # A price in a question is not a formula.
+    # Otherwise two prices in a question ("$1 or $2") would be read as a formula.
     "text.parse_math": False,
 }
-# The figure has a background of its own: on a transparent one, dark letters vanish in a dark theme.
+# The figure has its own background: in a dark theme, dark text on a transparent one is invisible.
 _BACKGROUND: dict[str, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -59,22 +59,22 @@ def styled_axes(
     height: float = 5.0,
     texts: Iterable[str] = (),
 ) -> Iterator[Axes]:
-    """Axes to draw on in the house style, the reader's or a new figure's; then grid and legend.
+    """Axes to draw on in this style, given or of a new figure; adds grid and legend at the end.
 
-    `height` is in inches; `texts` are labels that will be written, which may be Chinese. The
-    reader's own settings are left as they are; so are the colours of axes given.
+    `height` is in inches; `texts` are the labels that will be drawn, which may be Chinese. The
+    user's own settings, and the colours of given axes, are not changed.
     """
     names = families(texts)
     background = _BACKGROUND if ax is None else {}
     settings: Any = {**_LETTERS, **background, "font.family": names}
     if ax is None:
-        # Loading a notebook's backend makes pyplot interactive. Loaded inside `rc_context`, that
-        # would be undone at its end, and no later figure would show.
+        # Loading a notebook's backend makes pyplot interactive. If it were loaded inside
+        # `rc_context`, that would be undone at its end, and later figures would not be shown.
         plt.draw_if_interactive()  # type: ignore[no-untyped-call]
     with mpl.rc_context(settings):
         if ax is None:
             _, ax = plt.subplots(figsize=(10, height), layout="constrained")
-        # Texts that exist keep their font, and ticks are made when they are drawn, long after.
+        # Existing texts keep their font, and ticks are created later, when they are drawn.
         for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
             text.set(fontfamily=names, fontsize=_LETTERS["font.size"])
         ax.tick_params(labelfontfamily=names, labelsize=12, colors=label_colour(ax))
@@ -87,12 +87,12 @@ def styled_axes(
 
 
 def label_colour(ax: Axes) -> str:
-    """The colour the axes are labelled in, which can be seen on their background."""
+    """The colour of the axes' labels, which is visible on their background."""
     return str(ax.xaxis.label.get_color())
 
 
 def series(place: int) -> dict[str, Any]:
-    """Colour and line style of a curve: told apart without colours too."""
+    """Colour and line style of a curve; curves are also different without colours."""
     return {
         "color": SERIES[place % len(SERIES)],
         "linestyle": ("-", "--", "-.", ":")[place % 4],
@@ -104,19 +104,19 @@ Point = tuple[float, float]
 
 
 def write(ax: Axes, words: str, at: Point, shift: Point, **look: Any) -> None:
-    """Write words beside a point of the data, shifted by so many points of 1/72 inch."""
+    """Write text next to a data point; `shift` is in points of 1/72 inch."""
     ax.annotate(words, at, shift, textcoords="offset points", **{"va": "center", **look})
 
 
 def name_rows(ax: Axes, labels: Sequence[str]) -> None:
-    """Name the rows of a figure of horizontal bars, from the top down."""
+    """Label the rows of a figure of horizontal bars, from top to bottom."""
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(labels) - 0.5, -0.5)
 
 
 def _legend_below(ax: Axes) -> None:
-    """Put the legend under the axis label, where it covers no data; bars come first."""
+    """Put the legend below the axis label, where it covers no data; bars come first."""
     entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
     if not entries:
         return
@@ -126,7 +126,7 @@ def _legend_below(ax: Axes) -> None:
     ax.legend(
         handles,
         labels,
-        # From the right, so that what is too wide for the axes goes under the labels of y.
+        # From the right, so that a wide legend extends below the labels of the y axis.
         loc="upper right",
         bbox_to_anchor=(1, 0),
         bbox_transform=below,
@@ -138,14 +138,14 @@ def _legend_below(ax: Axes) -> None:
 
 
 def _columns(ax: Axes, labels: Sequence[str]) -> int:
-    """How many columns of a legend fit beneath the axes; an inch holds 11 characters."""
+    """How many columns of a legend fit below the axes, with 11 characters per inch."""
     room = 11 * ax.get_window_extent().width / ax.figure.dpi
     fitting = int(room / (max(map(_width, labels)) + 6))
     return max(1, min(4, len(labels), fitting))
 
 
 def one_line(label: object) -> str:
-    """Fit a label into one line."""
+    """A label on one line, shortened with … if it is too long."""
     text = " ".join(str(label).split())
     if _width(text) <= _LABEL_WIDTH:
         return text
@@ -155,17 +155,17 @@ def one_line(label: object) -> str:
 
 
 def _width(text: str) -> int:
-    """Count characters; a Chinese one is as wide as two Latin ones."""
+    """The width of a text in Latin characters; a Chinese character counts as two."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def duration(seconds: float) -> str:
-    """Write a duration for people: "1.24 s", "21.4 ms"."""
+    """A duration as text: "1.24 s", "21.4 ms"."""
     return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
 
 
 def sign(char: str) -> MarkerStyle:
-    """Make a marker of a character of matplotlib's own font, centred on its point."""
+    """A marker made of a character of matplotlib's own font, centred on its point."""
     outline = TextPath((0, 0), char, prop=FontProperties(family="DejaVu Sans"))
     box = outline.get_extents()
     centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)

@@ -1,4 +1,4 @@
-"""Figures of what load does: where more stops paying, and how much of it keeps a promise."""
+"""Figures of the effect of load: the knee of latency against throughput, and goodput."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     `measured` is an `Experiment`, or a list of its `points`. Numbers at the points are the loads;
     whiskers are the 95 % intervals of the medians. The knee is the load with the most power, which
     is throughput / latency (L. Kleinrock, "Power and deterministic rules of thumb", 1979): below
-    it more load brings more answers for hardly more waiting, above it mostly more waiting. Where
-    the last load has the most power, the knee has not been reached, and the legend says so.
+    it, more load gives more answers with little more waiting; above it, mostly more waiting. If the
+    last load has the most power, the knee has not been reached, and the legend says so.
 
-    Raises `PlotError` for anything else, and where no load has a figure. Taught in notebook 09.
+    Raises `PlotError` for anything else, and if no load has a value. Taught in notebook 09.
     """
     curves = _curves(measured, metric)
     unit = UNITS[next(iter(curves.values()))[0].kind]
@@ -38,7 +38,7 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
             spots = [(x, spread.p50 or 0.0, spread.interval) for x, spread in spreads]
             _curve(ax, place, spots, label)
             for point, (x, y, _) in zip(curve, spots, strict=True):
-                # Curves often lie upon each other: every other one is labelled on its other side.
+                # Curves often overlap, so every second one has its labels on the other side.
                 _beside(ax, f"{point.load:g}", x, y, right=place % 2 == 0, above=place % 2 == 1)
             if (at := knee_of(curve, metric)) is not None:
                 (x, y, _), colour = spots[curve.index(at)], series(place)["color"]
@@ -50,13 +50,13 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
 
 
 def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
-    """Draw goodput against load: how many answers a second kept the promise.
+    """Draw goodput against load: how many answers per second met the objective.
 
     `measured` is an `Experiment`, or a list of its `points`; whiskers are the 95 % intervals of the
-    share that met the objective, of n requests, failed ones too. The thin grey line of each curve
-    is its throughput: all complete answers, the late ones too.
+    share of n requests (failed ones included) that met it. The thin grey line of each curve is its
+    throughput: all complete answers, late ones included.
 
-    Raises `PlotError` for anything else, and where the objective cannot be judged.
+    Raises `PlotError` for anything else, and if the objective cannot be judged.
     Taught in notebook 09.
     """
     if not isinstance(slo, SLO):

@@ -5,6 +5,7 @@ Taught in notebook 01: which model answered, and how fast it is set to be.
 
 from nbkit.simulator.pacing import PROFILES, SETTINGS, Profile, named
 from nbkit.simulator.process import Simulator, current
+from nbkit.simulator.sentence_vectors import encode, load_encoder
 from nbkit.simulator.tokens import Tokenizer, tokenize
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Simulator",
     "Tokenizer",
     "current",
+    "encode",
+    "load_encoder",
     "named",
     "tokenize",
 ]

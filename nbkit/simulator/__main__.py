@@ -1,8 +1,8 @@
-"""The process of the simulated model: serves until its kernel goes away.
+"""The process of the simulated model: it serves until its kernel ends.
 
-It reads one JSON line from stdin (the key, and the parent's process id), prints one to stdout
-(the port), and exits when stdin closes or, on POSIX, when its parent changes. Nothing secret is
-in its arguments or its environment.
+It reads one JSON line from stdin (the key and the parent's process id), prints one to stdout (the
+port), and exits when stdin closes or, on POSIX, when its parent changes. The key is not in its
+arguments or its environment.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ import threading
 from nbkit.simulator.alone import listen
 
 SWITCH = 0.001
-"""Seconds the thread that finds answers may keep the loop from a token that is due."""
+"""Seconds that the thread that finds answers may delay the event loop."""
 PARENT_CHECK = 0.5
-"""Seconds between two looks at the parent, for when a fork of the kernel holds stdin open."""
+"""Seconds between two checks of the parent: a fork of the kernel may keep stdin open."""
 
 
 def _exit_with_stdin() -> None:
@@ -29,17 +29,17 @@ async def _serve(key: str, parent: int) -> None:
     runner = await listen(key, {})
     sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
     sys.stdout.flush()
-    # There is no event to wait for: a new parent is only found by looking.
+    # No event reports a new parent, so check repeatedly.
     while os.name != "posix" or os.getppid() == parent:  # noqa: ASYNC110
         await asyncio.sleep(PARENT_CHECK)
 
 
 def main() -> None:
     """Serve until stdin closes."""
-    orders = json.loads(sys.stdin.buffer.readline())
+    settings = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_exit_with_stdin, daemon=True).start()
     sys.setswitchinterval(SWITCH)
-    asyncio.run(_serve(orders["key"], orders["parent"]))
+    asyncio.run(_serve(settings["key"], settings["parent"]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The server of the simulated model, and running it by itself, for clients of any kind."""
+"""The server of the simulated model, also to run by itself for any client."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from nbkit.simulator.wire import create_app
 
 
 async def listen(key: str, models: dict[str, Profile], port: int = 0) -> web.AppRunner:
-    """Serve these models on this machine; port 0 takes a free one. Raises OSError."""
+    """Start a server for these models on this machine; port 0: any free one. Raises OSError."""
     app = create_app(key, models)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
@@ -21,10 +21,10 @@ async def listen(key: str, models: dict[str, Profile], port: int = 0) -> web.App
 
 
 def serve_alone(port: int, key: str, profile: str = "default", speed: float | None = None) -> None:
-    """Serve one model, named like its profile, on this machine until Ctrl-C.
+    """Serve one model, with the name of its profile, on this machine until Ctrl-C.
 
-    Prints its address and key; port 0 takes a free one. Raises ProfileError for an unknown profile
-    or an impossible speed, SimulatorError when the port cannot be used.
+    Prints its address and key; port 0: any free one. Raises ProfileError for an unknown profile or
+    an invalid speed, SimulatorError if the port cannot be used.
     """
     chosen = named(profile)
     if speed is not None:
@@ -39,12 +39,12 @@ async def _serve_until_interrupted(port: int, key: str, profile: Profile) -> Non
         number = getattr(error, "errno", None)
         raise SimulatorError(
             f"Port {port} cannot be used ({os.strerror(number) if number else error})",
-            "choose another one, or let 0 find a free one.",
+            "choose another one, or 0 for any free one.",
         ) from None
     try:
         sys.stdout.write(
             f"base URL: http://127.0.0.1:{runner.addresses[0][1]}/v1\n"
-            f"API key:  {key}\nmodel:    {profile.name}\nCtrl-C ends it.\n"
+            f"API key:  {key}\nmodel:    {profile.name}\nCtrl-C stops it.\n"
         )
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""What the simulated model says: the context's own sentences, chosen by the question."""
+"""What the simulated model answers: sentences of the context, chosen by the question."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,9 @@ from nbkit.simulator.ranking import Ranked, is_chinese, is_found, rank, words
 from nbkit.simulator.tokens import tokenize
 
 TOKENS_SURE, TOKENS_UNSURE, TOKENS_LONG = 80, 200, 450
-"""Length of an answer, about: shortest, not sure which sentences answer, asked for at length."""
+"""Approximate length of an answer: shortest, several sentences may fit, details wanted."""
 CLOSE = 0.2
-"""How far below the best score a sentence may be that makes an answer longer than the shortest."""
+"""A sentence this close to the best score may make an answer longer than the shortest."""
 
 _AT_LENGTH = re.compile(
     r"\b(?:describe|explain|introduce|overview|detail(?:s|ed)?|features|summar\w+)\b"
@@ -21,7 +21,7 @@ _AT_LENGTH = re.compile(
     re.IGNORECASE,
 )
 _STEPS = re.compile(r"\bhow (?:do|can|to|should) |\bsteps\b|怎么|如何|怎样|步骤", re.IGNORECASE)
-_LEANS = re.compile(
+_REFERS_BACK = re.compile(
     r"\b(?:it|its|that|this|they|them|those|these|ones?|there)\b|它|那|这|呢[?？]?$|还有",
     re.IGNORECASE,
 )
@@ -41,22 +41,21 @@ _NO_CONTEXT = {
     ),
 }
 
-# Chunks come again with other questions, and paragraphs are never changed.
+# The same chunks come with other questions, and paragraphs are immutable.
 _take_apart = lru_cache(maxsize=256)(take_apart)
 
 
 def answer(messages: Sequence[PromptMessage]) -> str:
-    """The answer to a request, in Markdown, made only of the context it brings along.
+    """The answer to a request, in Markdown, made only from the context in its messages.
 
-    Short when few sentences fit best, longer when many do, and at length when the question asks to
-    describe, explain or list. Says so when the context does not hold the answer, or when there is
-    no context. Same messages, same answer. The first call with a context waits for the embedding
-    (see `sentence_vectors`).
+    Short if few sentences fit best, longer if many do, and detailed if the question asks to
+    describe, explain or list. If the answer is not in the context, or there is no context, it says
+    so. Equal messages give equal answers. The first call with a context loads the encoder.
     """
     prompt = read_prompt(messages)
-    # A question of a chat may be understood only with the one before it.
-    leans = len(words(prompt.question)) < 2 or _LEANS.search(prompt.question)
-    earlier = prompt.earlier[-1] if prompt.earlier and leans else ""
+    # In a chat, a question may need the previous one to be understood.
+    refers_back = len(words(prompt.question)) < 2 or _REFERS_BACK.search(prompt.question)
+    earlier = prompt.earlier[-1] if prompt.earlier and refers_back else ""
     asked = f"{earlier} {prompt.question}".strip()
     if prompt.kind == "condense":
         return asked
@@ -82,7 +81,7 @@ def _refined(prompt: Prompt, ranked: Sequence[Ranked], found: str) -> str:
     existing = "" if prompt.existing in _NOT_FOUND.values() else prompt.existing
     if not found or not existing:
         return found or existing
-    # Only a sentence that is better than everything said so far changes an answer.
+    # Only a sentence that is better than all in the existing answer changes it.
     so_far = rank(prompt.question, take_apart(existing))
     if found in existing or (so_far and so_far[0].score >= ranked[0].score):
         return existing
@@ -90,7 +89,7 @@ def _refined(prompt: Prompt, ranked: Sequence[Ranked], found: str) -> str:
 
 
 def _briefly(paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked], *, whole: bool) -> str:
-    """The best sentences; with `whole` the best paragraph entire, since of steps all are needed."""
+    """The best sentences; with `whole` all of the best paragraph, as steps are needed together."""
     best = ranked[0]
     first = paragraphs[best.paragraph]
     chosen: dict[str, Ranked] = {}
@@ -120,7 +119,7 @@ def _join(sentences: Iterable[str], paragraph: Paragraph) -> str:
 
 
 def _at_length(paragraphs: Sequence[Paragraph], ranked: Sequence[Ranked]) -> str:
-    """The best paragraphs in their own Markdown under their headings, in the context's order."""
+    """The best paragraphs as Markdown under their headings, in the order of the context."""
     chosen: list[int] = []
     room = TOKENS_LONG
     for number in dict.fromkeys(r.paragraph for r in ranked):

@@ -1,4 +1,4 @@
-"""The control paths: change a model while it writes, and read what became of each request."""
+"""The control paths: change a model while it answers, and read how each request ended."""
 
 from dataclasses import asdict
 from typing import Any
@@ -70,5 +70,5 @@ async def _stats(request: web.Request) -> web.Response:
 
 
 async def _warm(request: web.Request) -> web.Response:
-    request.app[STATE].finder.submit(sentence_vectors.load)
+    request.app[STATE].finder.submit(sentence_vectors.load_encoder)
     return web.json_response({})

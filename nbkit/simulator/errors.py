@@ -4,8 +4,8 @@ from nbkit.errors import ConnectError
 
 
 class ProfileError(ConnectError):
-    """A setting has an unknown name or an impossible value."""
+    """A setting has an unknown name or an invalid value."""
 
 
 class SimulatorError(ConnectError):
-    """The process of the simulated model did not start, or refused an order."""
+    """The process of the simulated model did not start, or refused a command."""

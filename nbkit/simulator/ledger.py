@@ -1,4 +1,4 @@
-"""What happened to each request: the simulator's own account, to hold against the client's."""
+"""What happened to each request, seen by the simulator, to compare with the client's view."""
 
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ KEPT = 2_000
 
 @dataclass
 class Record:
-    """One request; times are seconds since the server started, None until they happen."""
+    """One request; times are seconds since the server started, `None` until it happens."""
 
     id: str
     model: str | None
@@ -28,7 +28,7 @@ class Record:
 
 
 class Ledger:
-    """The last 2,000 requests, and how many there have been of each outcome."""
+    """The last 2,000 requests, and how many ended in each way."""
 
     def __init__(self) -> None:
         self._records: deque[Record] = deque(maxlen=KEPT)
@@ -36,12 +36,12 @@ class Ledger:
         self._open: dict[str, Record] = {}
 
     def open(self, record: Record) -> None:
-        """Enter a request that has just arrived."""
+        """Add a request that has just arrived."""
         self._records.append(record)
         self._open[record.id] = record
 
     def close(self, record: Record, now: float) -> None:
-        """Settle a request; its status says how it ended."""
+        """Close a request; its status says how it ended."""
         record.ended = now
         if self._open.pop(record.id, None) is not None:
             self._ended[record.status] += 1
@@ -51,13 +51,13 @@ class Ledger:
         return [asdict(record) for record in self._records]
 
     def stats(self) -> dict[str, Any]:
-        """How many requests generate, wait, and have ended in each way."""
+        """How many requests are generating, are queued, and have ended in each way."""
         now = Counter(record.status for record in self._open.values())
         ended = {name: self._ended[name] for name in ("done", "cut", "cancelled", "failed")}
         counts = {"in_flight": now["streaming"], "queued": now["queued"]}
         return {**counts, "total": sum(ended.values()), "ended": ended}
 
     def clear(self) -> None:
-        """Forget everything but the requests still open."""
+        """Delete all but the open requests."""
         self._records = deque(self._open.values(), maxlen=KEPT)
         self._ended.clear()

@@ -5,16 +5,16 @@ from collections import deque
 
 
 class Slots:
-    """Lets a number of requests generate at once; the others wait in order of arrival."""
+    """Limits how many requests generate at once; the others wait in order of arrival."""
 
     def __init__(self) -> None:
         self.taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self, limit: int | None) -> bool:
-        """Return when there is a place: True after a wait, False if there was one at once.
+        """Wait for a place; returns True after a wait, False if one was free.
 
-        Cancelling the wait gives the place in the queue up.
+        Cancelling the wait leaves the queue.
         """
         if not self._waiting and (limit is None or self.taken < limit):
             self.taken += 1
@@ -24,7 +24,7 @@ class Slots:
         try:
             await turn
         except asyncio.CancelledError:
-            # A place may have been handed over in the same tick the client went away.
+            # The place may have been assigned in the same tick in which the client disconnected.
             if turn.done() and not turn.cancelled():
                 self.leave(limit)
             else:
@@ -38,7 +38,7 @@ class Slots:
         self.admit(limit)
 
     def admit(self, limit: int | None) -> None:
-        """Call in those who wait, as far as the limit (which may have changed) allows."""
+        """Admit waiting requests up to the limit, which may have changed."""
         while self._waiting and (limit is None or self.taken < limit):
             turn = self._waiting.popleft()
             if not turn.done():
@@ -47,14 +47,14 @@ class Slots:
 
 
 class Bucket:
-    """A token bucket that holds one minute's allowance and starts full."""
+    """A token bucket that holds the limit of one minute and starts full."""
 
     def __init__(self) -> None:
         self._level: float | None = None
         self._filled = 0.0
 
     def wait(self, amount: float, per_minute: float, now: float, speed: float) -> float:
-        """The seconds until `amount` may be taken, 0 for at once, inf for never."""
+        """Seconds until `amount` may be taken; 0: now, inf: never."""
         if amount > per_minute:
             return float("inf")
         rate = per_minute / 60 * speed
@@ -64,5 +64,5 @@ class Bucket:
         return max(0.0, (amount - self._level) / rate)
 
     def take(self, amount: float) -> None:
-        """Take what `wait` has just allowed."""
+        """Take what `wait` has just permitted."""
         self._level = (self._level or 0.0) - amount

@@ -1,4 +1,4 @@
-"""When the simulated model says it: profiles, and the seeded delays made from them."""
+"""When the simulated model sends its tokens: profiles, and their seeded delays."""
 
 import hashlib
 import json
@@ -11,21 +11,21 @@ from typing import Any
 from nbkit.simulator.errors import ProfileError
 
 FAULTS = ("error", "refuse", "cut", "close", "stall", "no_stream", "error_event")
-"""What can be made to go wrong: answer 500; close the connection unanswered; cut it after
-`fault_after` tokens; end cleanly there without a finish reason or `[DONE]`; fall silent there;
-answer a streaming request with plain JSON; send an error event there."""
+"""What can go wrong on request: status 500; connection closed without an answer; connection cut
+after `fault_after` tokens; normal end there without finish reason or `[DONE]`; no more data from
+there on; plain JSON for a streaming request; an error event there."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The speed and the troubles of one simulated model. Taught in notebook 00.
+    """The speed and the faults of one simulated model. Taught in notebook 00.
 
-    Delays are medians, in seconds; every one is divided by `speed` (0: no waiting, no rate
-    limits). `jitter` is the sigma of a lognormal factor on each delay. `slots` is how many
-    answers are generated at once, further requests queue in order; `None` means no limit, there
-    and in the two per-minute limits, whose buckets hold one minute's worth and start full.
-    `failure_rate` is the share of requests answered with 500 or 503. `fault` is one of FAULTS,
-    `fault_after` counts tokens. Raises ProfileError for a value that makes no sense.
+    Delays are medians, in seconds, and are divided by `speed` (0: no waiting, no rate limits).
+    `jitter` is the sigma of a lognormal factor on each delay. `slots` is how many answers are
+    generated at once; other requests wait in a queue. The two per-minute limits are token buckets
+    that hold one minute and start full. `None` means no limit. `failure_rate` is the share of
+    requests answered with 500 or 503. `fault` is one of FAULTS; `fault_after` counts tokens.
+    Raises ProfileError for an invalid value.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Profile:
                 raise ProfileError(f"{name}={value!r} is not possible", f"give {wanted}.")
 
     def change(self, settings: Mapping[str, Any]) -> "Profile":
-        """The profile with some settings replaced; ProfileError names an unknown one."""
+        """The profile with some settings replaced; raises ProfileError for an unknown one."""
         unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
             raise ProfileError(
@@ -61,12 +61,12 @@ class Profile:
         return replace(self, **settings)
 
     def first_token(self, prompt_tokens: int, draw: float) -> float:
-        """The delay before the first token in seconds; `draw` is standard normal."""
+        """Seconds before the first token; `draw` is a standard normal number."""
         median = self.ttft + self.ttft_per_1k_prompt_tokens * prompt_tokens / 1000
         return self._scaled(median, draw)
 
     def gap(self, draw: float) -> float:
-        """The delay between two tokens in seconds; `draw` is standard normal."""
+        """Seconds between two tokens; `draw` is a standard normal number."""
         return self._scaled(1 / self.tokens_per_second, draw)
 
     def _scaled(self, median: float, draw: float) -> float:
@@ -105,7 +105,7 @@ _RULES: dict[str, _Rule] = {
     "context_window": (lambda v: _whole(v) and v >= 256, "a whole number, 256 or more"),
 }
 SETTINGS = tuple(f.name for f in fields(Profile) if f.name not in ("name", "resembles"))
-"""The names `connect` and `Simulator.set` accept."""
+"""The names that `connect` and `Simulator.set` accept."""
 
 _TABLE = (
     # `default` is tuned so that one short question about the handbook takes about 2.4 s.
@@ -149,11 +149,11 @@ _TABLE = (
     ),
 )
 PROFILES = {profile.name: profile for profile in _TABLE}
-"""The named profiles. They resemble kinds of service; none states a vendor's figures."""
+"""The named profiles: typical kinds of service, not the numbers of any vendor."""
 
 
 def named(name: str) -> Profile:
-    """A profile by name; ProfileError lists the names there are."""
+    """The profile with this name; raises ProfileError, which lists all names."""
     if name not in PROFILES:
         raise ProfileError(
             f"There is no simulated profile {name!r}", f"choose from: {', '.join(PROFILES)}."
@@ -162,18 +162,18 @@ def named(name: str) -> Profile:
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:
-    """What identifies a request: its body, but for the model's name and the transport."""
+    """A hash of a request's body without the model's name and the stream settings."""
     told = {k: v for k, v in body.items() if k not in ("model", "stream", "stream_options")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def draws(request: str, seed: int) -> random.Random:
-    """The random numbers of one request: the same request and seed, the same numbers."""
+    """The random numbers of a request; equal request and seed give equal numbers."""
     return random.Random(f"{seed}/{request}")
 
 
 def failure(profile: Profile, request: str, attempt: int) -> int | None:
-    """The HTTP status this attempt fails with, or None; a later attempt draws anew."""
+    """The HTTP status with which this attempt fails, or `None`; each attempt has its own draw."""
     drawn = random.Random(f"{profile.seed}/{request}/{attempt}")
     if drawn.random() >= profile.failure_rate:
         return None

@@ -1,4 +1,4 @@
-"""Taking retrieved text apart into paragraphs, and these into sentences, list items and rows."""
+"""Split retrieved text into paragraphs, and these into sentences, list items and table rows."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paragraph:
-    """One paragraph, list or table as it was written, under its headings."""
+    """One paragraph, list or table in its own Markdown, with its headings."""
 
     markdown: str
     headings: tuple[str, ...]
@@ -39,10 +39,10 @@ _TITLE = re.compile(r"(?![-*+•]|\d+[.)、])[^\n|.!?。！？:：;；,，]{1,60
 
 
 def take_apart(context: str) -> tuple[Paragraph, ...]:
-    """The paragraphs of a context, in its order; metadata lines are left out.
+    """The paragraphs of a context, in order, without metadata lines.
 
-    A new chunk begins at each run of metadata lines, or at a heading of the first level. In plain
-    text a short line on its own, without punctuation, is the heading of what follows.
+    A new chunk begins at each group of metadata lines, or at a first-level heading. In plain text,
+    a short line by itself without punctuation is a heading.
     """
     paragraphs: list[Paragraph] = []
     headings: list[tuple[int, str]] = []
@@ -92,5 +92,5 @@ def _plain(text: str) -> str:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split a paragraph, English or Chinese, into sentences."""
+    """The sentences of an English or Chinese paragraph."""
     return [part.strip() for part in _END.split(text) if part and part.strip()]

@@ -1,4 +1,4 @@
-"""Starting, steering and stopping the simulator's process, from the kernel's side."""
+"""Start, control and stop the simulator's process from the kernel."""
 
 import atexit
 import json
@@ -16,18 +16,18 @@ from typing import IO, Any
 from nbkit.simulator.errors import ProfileError, SimulatorError
 
 START_TIMEOUT = 30.0
-"""Seconds the process may take to come up; it takes well under one on an idle machine."""
+"""Seconds that the process may take to start; on an idle machine it takes less than one."""
 
 
 class Simulator:
-    """The running simulated model: its address, its settings, its account of each request.
+    """The running simulated model: its address, its settings, its record of each request.
 
-    Taught in notebook 00. Every method asks the process over HTTP and raises SimulatorError
-    when it is gone.
+    Taught in notebook 00. Every method asks the process over HTTP, and raises SimulatorError if it
+    has ended.
     """
 
     def __init__(self) -> None:
-        import httpx  # here, because the server's process does without
+        import httpx  # here, because the server's process does not need it
 
         self._key = secrets.token_urlsafe(32)
         self._owner = os.getpid()
@@ -61,7 +61,7 @@ class Simulator:
 
     @property
     def api_key(self) -> str:
-        """The key this server accepts; made up at its start, worth nothing anywhere else."""
+        """The key of this server; it is random, created at its start, and used nowhere else."""
         return self._key
 
     @property
@@ -70,10 +70,10 @@ class Simulator:
         return self._owner == os.getpid() and self._process.poll() is None
 
     def set(self, model: str, /, **settings: Any) -> dict[str, Any]:
-        """Change a model's profile, also for the tokens not yet sent; gives the whole profile.
+        """Change a model's profile, also for running answers; returns the complete profile.
 
         Settings are those of `connect`: `ttft=0.2`, `fault="cut"` … A change stays until the
-        next. Raises ProfileError for an unknown name or an impossible value.
+        next one. Raises ProfileError for an unknown name or an invalid value.
         """
         return self.put(model, settings)
 
@@ -82,14 +82,14 @@ class Simulator:
         return dict(self._ask("PUT", f"models/{model}", json=dict(settings)))
 
     def profile(self, model: str) -> dict[str, Any]:
-        """A model's profile as it stands."""
+        """A model's current profile."""
         return dict(self._ask("GET", f"models/{model}"))
 
     def requests(self, model: str | None = None) -> list[dict[str, Any]]:
-        """What happened to each request (of one model), oldest first, the last 2,000.
+        """The last 2,000 requests (of one model), oldest first, and what happened to each.
 
         Times are seconds since the server started; `status` is queued, streaming, done,
-        cancelled (the client went away), cut (by a fault) or failed.
+        cancelled (the client disconnected), cut (by a fault) or failed.
         """
         rows: list[dict[str, Any]] = self._ask("GET", "requests")
         return [row for row in rows if model is None or row["model"] == model]
@@ -99,15 +99,15 @@ class Simulator:
         return dict(self._ask("GET", "stats"))
 
     def clear(self) -> None:
-        """Forget the requests that have ended."""
+        """Delete the records of requests that have ended."""
         self._ask("DELETE", "requests")
 
     def warm(self) -> None:
-        """Have it load what the first answer would wait for (about 2 s); returns at once."""
+        """Make it load its encoder now (about 2 s of CPU); returns at once."""
         self._ask("POST", "warm")
 
     def stop(self) -> None:
-        """End the process; does nothing in a fork of the kernel that started it."""
+        """Stop the process; does nothing in a fork of the kernel that started it."""
         atexit.unregister(self.stop)
         if self._owner != os.getpid():
             return
@@ -150,7 +150,7 @@ _running: Simulator | None = None
 
 
 def current() -> Simulator:
-    """The kernel's simulator; starts one if there is none, or if it has died."""
+    """The kernel's simulator; starts one if none is running."""
     global _running
     with _lock:
         if _running is None or not _running.alive:
@@ -165,7 +165,7 @@ if hasattr(os, "register_at_fork"):
 
 def _spawn() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     log = tempfile.TemporaryFile()  # noqa: SIM115
-    # -P: a `queue.py` beside the notebook must not become the server's `queue`.
+    # -P: otherwise the server would import a `queue.py` from the folder of the notebook.
     command = [sys.executable, "-P", "-m", "nbkit.simulator"]
     try:
         process = subprocess.Popen(
@@ -174,7 +174,7 @@ def _spawn() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
             stdout=subprocess.PIPE,
             stderr=log,
             env=_environment(),
-            # A Jupyter interrupt goes to the kernel's whole process group: not to the server.
+            # A Jupyter interrupt goes to the kernel's process group, and must not reach the server.
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )

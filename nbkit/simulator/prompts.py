@@ -1,4 +1,4 @@
-"""Reading LlamaIndex's prompts back: which question, over which context, to do what."""
+"""Reads LlamaIndex's prompts: the question, the context, and the task."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PromptMessage(NamedTuple):
-    """One message of a chat: who speaks (system, user, assistant) and what."""
+    """One message of a chat: role (system, user, assistant) and text."""
 
     role: str
     text: str
@@ -26,7 +26,7 @@ class Prompt(NamedTuple):
 
 _FLAGS = re.DOTALL | re.IGNORECASE
 _RULE = r"\n[ \t]*-{5,}[ \t]*\n"
-# What stands around each part in the templates of llama_index.core 0.14 (prompts/, chat_engine/).
+# The text around each part in the templates of llama_index.core 0.14 (prompts/, chat_engine/).
 _CONDENSE = re.compile(
     r"<?Chat History(?:>|:)(?P<history>.*)\n\s*<?Follow Up (?:Input:|Message>)\s*"
     r"(?P<question>.*?)\s*<?Standalone question",
@@ -39,7 +39,7 @@ _CONTEXTS = tuple(
         rf"{_RULE}(.*){_RULE}(?=\s*Existing Answer:)",
         r"relevant documents for the context:\s*(.*)\n\s*(?=Existing Answer:|Instruction: Based)",
         r"Write a summary of the following\.[^\n]*\n(.*)SUMMARY:",
-        rf"{_RULE}(.*){_RULE}",  # most templates have it so, readers' own too
+        rf"{_RULE}(.*){_RULE}",  # in most templates, and in many that users write
     )
 )
 _EXISTING = re.compile(
@@ -57,9 +57,9 @@ _SPEAKER = re.compile(r"^(user|human|assistant|system|tool):\s*", re.IGNORECASE 
 
 
 def read_prompt(messages: Sequence[PromptMessage]) -> Prompt:
-    """What LlamaIndex asks with these messages; a plain chat when nothing is recognised.
+    """What LlamaIndex asks with these messages; a plain chat if no template is recognised.
 
-    Knows the QA, refine, tree-summarize, simple, condense and chat-with-context templates of
+    Recognises the QA, refine, tree-summarize, simple, condense and chat-with-context templates of
     llama_index.core 0.14, and any prompt with its context between two lines of dashes and its
     question after `Query:`, `Question:` or 问题：.
     """

@@ -1,7 +1,7 @@
 """Which sentences of a context answer a question: by meaning, and by words.
 
-Nothing here knows any document: weights were chosen on questions about small folders that are not
-part of this package, and how rare a word is follows from the context itself.
+Nothing depends on particular documents: the weights were chosen with other documents than those
+of this package, and word frequencies come from the context itself.
 """
 
 import math
@@ -15,14 +15,14 @@ from nbkit.simulator.passages import Paragraph
 from nbkit.simulator.sentence_vectors import nearness
 
 PARAGRAPH, WORDS, TIME, LEAD, FIRST = 0.5, 0.45, 0.2, 0.12, 0.1
-"""Weights in a sentence's score of its paragraph's meaning, shared words, a time told where one is
-asked for, an early place, and the first chunk retrieved; that of its own meaning is 1."""
+"""Weights in a sentence's score: its paragraph's meaning, shared words, a time if the question
+asks for one, an early position, and the first retrieved chunk; its own meaning has weight 1."""
 ENOUGH, ENOUGH_ZH = 0.3, 0.39
-"""Meaning and words that an answer needs; Chinese texts are nearer to each other."""
+"""The least meaning + words of an answer; Chinese texts are more similar to each other."""
 MOST_READ = 120
-"""Sentences compared by meaning, those with the best words: more would take too long."""
+"""The number of sentences compared by meaning, best words first; more would be too slow."""
 
-# Words that many questions have in common, whatever they ask about.
+# Words that are in many questions on any subject.
 _STOP = frozenset(
     re.findall(
         r"\w+",
@@ -56,29 +56,29 @@ _TELLS_TIME = re.compile(
 
 
 class Ranked(NamedTuple):
-    """A sentence, its score, and its place in the context."""
+    """A sentence, its score, and its position in the context."""
 
     text: str
     paragraph: int
     place: int
     score: float
     near: float
-    """How near the question it is in meaning, with half of its paragraph's nearness."""
+    """Similarity to the question, plus half of that of its paragraph."""
     overlap: float
     """Share of the question's words (0 to 1)."""
     fits: bool
-    """Whether it tells a time, if the question asks for one."""
+    """Whether it contains a time, if the question asks for one."""
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a text is Chinese rather than English: one character counts like two letters."""
+    """Whether a text is Chinese, not English; one Chinese character counts as two letters."""
     characters = sum(map(len, _RUN.findall(text)))
     return 2 * characters > sum(c.isascii() and c.isalpha() for c in text)
 
 
 @lru_cache(maxsize=20_000)
 def words(text: str) -> frozenset[str]:
-    """What a text is about: stems of its words, pairs of Chinese characters."""
+    """The content words of a text: English stems, and pairs of Chinese characters."""
     found = {_ENDING.sub("", word) for word in _WORD.findall(text.lower()) if word not in _STOP}
     for run in _RUN.findall(_STOP_ZH.sub(" ", text)):
         found.update(run[i : i + 2] for i in range(max(1, len(run) - 1)))
@@ -86,9 +86,9 @@ def words(text: str) -> frozenset[str]:
 
 
 def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> list[Ranked]:
-    """The sentences of a context, the one that answers the question best first.
+    """The sentences of a context, best answer first.
 
-    `earlier` is a previous question of the chat, on which this one leans.
+    `earlier` is a previous question of the chat to which this one refers.
     """
     rows = [(text, number) for number, p in enumerate(paragraphs) for text in p.sentences]
     asked = f"{earlier} {question}".strip()
@@ -96,7 +96,7 @@ def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> l
     read = sorted(range(len(rows)), key=lambda i: (-overlaps[i], i))[:MOST_READ]
     nearest = nearness(asked, [rows[i][0] for i in read], [rows[i][1] for i in read])
     meant = dict(zip(read, nearest, strict=True))
-    # Without words of its own a question is near to nothing: what stands first counts.
+    # A question without content words is similar to nothing, so the position counts more.
     vague = 1.0 if words(asked) else 0.3
     asks_time = bool(_ASKS_TIME.search(question))
     before: Counter[tuple[str, int]] = Counter()
@@ -104,7 +104,7 @@ def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> l
     for place, (text, number) in enumerate(rows):
         own, around = meant.get(place, (0.0, 0.0))
         chunk = paragraphs[number].chunk
-        # What matters most is said first: "How much is it?" means the thing, not its extras.
+        # Main facts come first: "How much is it?" asks about the product, not its accessories.
         lead = 1 / (1 + before["chunk", chunk]) + 1 / (1 + before["paragraph", number])
         before.update([("chunk", chunk), ("paragraph", number)])
         fits = not asks_time or bool(_TELLS_TIME.search(text))
@@ -115,9 +115,9 @@ def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> l
 
 
 def is_found(question: str, ranked: Sequence[Ranked]) -> bool:
-    """Whether a context, as ranked, holds an answer at all."""
+    """Whether the ranked sentences contain an answer at all."""
     if not words(question):
-        # "How long is it?" has no words of its own.
+        # "How long is it?" has no content words.
         return any(r.fits for r in ranked)
     both = is_chinese(question) and is_chinese(" ".join(r.text for r in ranked))
     near = max((r.near for r in ranked), default=0.0)
@@ -126,11 +126,11 @@ def is_found(question: str, ranked: Sequence[Ranked]) -> bool:
 
 
 def _overlaps(asked: frozenset[str], paragraphs: Sequence[Paragraph]) -> list[float]:
-    """The share, by rarity, of the question's words in each sentence or around it."""
+    """For each sentence, the share of the question's words in or around it, weighted by rarity."""
     own = [[words(text) for text in p.sentences] for p in paragraphs]
     seen = Counter(word for sentences in own for found in sentences for word in found)
     count = sum(map(len, own))
-    # A Chinese word gives several pairs.
+    # A Chinese word has several pairs.
     weights = {
         word: math.log(1 + count / (0.5 + seen[word])) * (1.0 if word.isascii() else 0.5)
         for word in sorted(asked)

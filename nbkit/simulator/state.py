@@ -1,4 +1,4 @@
-"""What the server knows: its models, the request being served, its account of all requests."""
+"""The state of the server: its models, the current requests, and the record of all requests."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.tokens import tokenize
 
 REMEMBERED = 10_000
-"""How many distinct requests a model remembers in order to number their attempts."""
+"""How many different requests a model keeps to count their attempts."""
 
 
 class ErrorReply(Exception):
@@ -42,12 +42,12 @@ class ErrorReply(Exception):
 
 
 def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """An error the way OpenAI's API writes it."""
+    """The body of an error as in OpenAI's API."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 class Model:
-    """One simulated model: a profile that can change while it writes, places and limits."""
+    """One simulated model: its places, its limits, and a profile that can change at any time."""
 
     def __init__(self, name: str, profile: Profile) -> None:
         self.name = name
@@ -63,7 +63,7 @@ class Model:
         self.slots.admit(profile.slots)
 
     def count_attempt(self, request: str) -> int:
-        """How many times this request was made before."""
+        """How many times this request was made before; counts this one."""
         attempt = self._attempts.get(request, 0)
         self._attempts[request] = attempt + 1
         if len(self._attempts) > REMEMBERED:
@@ -71,7 +71,7 @@ class Model:
         return attempt
 
     def check_limits(self, ask: "Ask") -> None:
-        """Take the request from both per-minute allowances, or refuse it with 429."""
+        """Count the request in both per-minute limits, or refuse it with 429."""
         p, now = self.profile, asyncio.get_running_loop().time()
         if p.speed == 0:
             return
@@ -109,32 +109,32 @@ class State:
     def __init__(self, models: Mapping[str, Profile]) -> None:
         self.models = {name: Model(name, profile) for name, profile in models.items()}
         self.ledger = Ledger()
-        # One thread finds the answers, in the order of the requests: the loop goes on writing the
-        # others, and which request meets a rate limit does not depend on how long finding took.
+        # One thread finds the answers, in the order of the requests: the loop keeps streaming, and
+        # which request reaches a rate limit does not depend on how long finding takes.
         self.finder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
         self._loop = asyncio.get_running_loop()
-        self._born = self._loop.time()
+        self._started_at = self._loop.time()
 
     def now(self) -> float:
         """The seconds since the server started."""
-        return self._loop.time() - self._born
+        return self._loop.time() - self._started_at
 
     def moment(self, ask: "Ask") -> float:
-        """The loop's time at which the model began on a request."""
-        return self._born + (ask.record.started or 0.0)
+        """The loop's time at which the model started a request."""
+        return self._started_at + (ask.record.started or 0.0)
 
     def open_record(self) -> Record:
-        """Enter a request that has just arrived."""
+        """The new record of a request that has just arrived."""
         record = Record(id=f"sim-{uuid.uuid4().hex[:24]}", model=None, received=self.now())
         self.ledger.open(record)
         return record
 
     @asynccontextmanager
     async def place(self, ask: "Ask") -> AsyncIterator[None]:
-        """Hold one of the model's places, after waiting for it."""
+        """Wait for one of the model's places, and hold it inside the block."""
         model = ask.model
         waited = await model.slots.enter(model.profile.slots)
-        # Our own work on a request (reading, finding the answer) is part of its stated delay.
+        # Our own work (reading the request, finding the answer) is part of the stated delay.
         ask.record.started = self.now() if waited else ask.record.received
         ask.record.status = "streaming"
         try:
@@ -145,7 +145,7 @@ class State:
 
 @dataclass
 class Ask:
-    """One request, read and checked."""
+    """One request, parsed and checked."""
 
     model: Model
     record: Record
@@ -160,7 +160,7 @@ class Ask:
 
     @classmethod
     def read(cls, state: State, record: Record, body: Any, *, chat: bool) -> "Ask":
-        """Read a request body; ErrorReply (400, 404) for what OpenAI's API refuses."""
+        """Parse a body; raises ErrorReply (400, 404) for what OpenAI's API refuses."""
         if not isinstance(body, dict):
             raise ErrorReply(400, "The body of the request must be a JSON object.")
         name = body.get("model")
@@ -197,7 +197,7 @@ class Ask:
         return ask
 
     def plan(self, text: str) -> None:
-        """Fix what will be said, cut to the length allowed."""
+        """Set the tokens to send, cut to the allowed length."""
         room = self.model.profile.context_window - self.record.prompt_tokens
         limit = min(room, self.max_tokens or room)
         tokens = tokenize(text)
@@ -207,16 +207,17 @@ class Ask:
         self.record.tokens_planned = len(tokens)
 
     def head(self, *, chunk: bool) -> dict[str, Any]:
-        """What a reply, or each chunk of one, begins with."""
+        """The first fields of a reply, or of each chunk."""
         kind = "chat.completion" + ".chunk" * chunk if self.chat else "text_completion"
         name, created = self.model.name, int(time.time())
         return {"id": self.record.id, "object": kind, "created": created, "model": name}
 
     @property
     def usage(self) -> dict[str, int]:
-        """The token counts of a whole answer."""
-        told, said = self.record.prompt_tokens, len(self.tokens)
-        return {"prompt_tokens": told, "completion_tokens": said, "total_tokens": told + said}
+        """The token counts of the complete answer."""
+        prompt, written = self.record.prompt_tokens, len(self.tokens)
+        total = prompt + written
+        return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": total}
 
 
 def _messages(body: Mapping[str, Any], *, chat: bool) -> list[PromptMessage]:

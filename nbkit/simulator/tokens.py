@@ -1,4 +1,4 @@
-"""A small tokenizer, so that the simulated model can count without a download."""
+"""A small tokenizer, which needs no download."""
 
 import re
 
@@ -17,17 +17,18 @@ _TOKEN = re.compile(
 
 
 def tokenize(text: str) -> list[str]:
-    """The tokens of a text; joined, they are the text again.
+    """The tokens of a text; joined together they are equal to the text.
 
     Pieces of up to six letters with the space before them, up to three digits, one or two
-    Chinese characters, single punctuation marks, runs of newlines. Not any vendor's vocabulary,
-    but close to one in size: about 1.3 tokens an English word, 0.6 a Chinese character.
+    Chinese characters, single punctuation marks, runs of newlines. This is not any
+    vendor's vocabulary, but counts are similar: about 1.3 tokens per English word, 0.6 per Chinese
+    character.
     """
     return _TOKEN.findall(text)
 
 
 class Tokenizer:
-    """The same tokens in the form LlamaIndex asks for."""
+    """The same tokens in the form that LlamaIndex needs."""
 
     def encode(self, text: str) -> list[int]:
         """One number for each token; equal tokens have equal numbers within a process."""

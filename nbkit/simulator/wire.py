@@ -1,4 +1,4 @@
-"""The wire protocol: OpenAI's chat completions, plain and streamed, over aiohttp."""
+"""The HTTP protocol: OpenAI's chat completions, plain and streamed, with aiohttp."""
 
 import asyncio
 import hmac
@@ -19,11 +19,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(key: str, models: dict[str, Profile] | None = None) -> web.Application:
-    """The application: one bearer key, and the models it starts with by name.
+    """The web application, with one bearer key and its first models by name.
 
     Paths: `/v1/chat/completions`, `/v1/completions`, `/v1/models`, and the control paths under
-    `/simulator/` (see `control`). Run it with `handler_cancellation=True`, or a client that goes
-    away does not end its answer.
+    `/simulator/` (see `control`). Run it with `handler_cancellation=True`, so that an answer
+    stops when its client disconnects.
     """
     app = web.Application(middlewares=[_guard], client_max_size=32 * 2**20)
     app[STATE] = State(models or {})
@@ -78,7 +78,7 @@ async def _complete(request: web.Request) -> web.StreamResponse:
         record.status, record.http_status = "failed", refusal.status
         raise
     except BaseException:
-        # Client gone (cancelled, or a write into a closed socket), or a defect of ours.
+        # The client disconnected (cancelled, or a write to a closed socket), or a bug of ours.
         if record.status in ("queued", "streaming"):
             record.status = "cancelled"
         raise
@@ -96,10 +96,10 @@ async def _json(request: web.Request) -> Any:
 
 
 async def _admit(request: web.Request, ask: Ask) -> web.StreamResponse | None:
-    """Turn the request away if its profile says so; plan the answer if not."""
+    """Refuse the request if its profile says so; otherwise plan its answer."""
     profile, model = ask.model.profile, ask.model
     attempt = model.count_attempt(ask.fingerprint)
-    # The delay before the first token counts from the arrival, so this is part of it.
+    # The delay before the first token starts at the arrival, so it includes this work.
     finder = request.app[STATE].finder
     ask.plan(await asyncio.get_running_loop().run_in_executor(finder, answer, ask.messages))
     if profile.fault == "refuse":

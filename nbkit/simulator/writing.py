@@ -1,4 +1,4 @@
-"""Writing an answer: each token when it is due, and every way of going wrong."""
+"""Writes an answer: each token when it is due, and the faults."""
 
 import asyncio
 import json
@@ -11,19 +11,19 @@ from nbkit.simulator.pacing import Profile, draws
 from nbkit.simulator.state import Ask, ErrorReply, State, error_body
 
 LOOK_AGAIN = 0.1
-"""Longest sleep in seconds before looking whether the profile has changed meanwhile."""
+"""The longest sleep, in seconds, before checking whether the profile has changed."""
 TOGETHER = 32
-"""Most events in one write: tokens already due leave together, other streams get a turn."""
+"""The most events in one write; due tokens are sent together, then other streams run."""
 
 
 class TokenTimes:
-    """The moments at which the tokens of one answer are due."""
+    """The times at which the tokens of one answer are due."""
 
     def __init__(self, ask: Ask, start: float) -> None:
         self._model = ask.model
         self._random = draws(ask.fingerprint, ask.model.profile.seed)
         self._clock = asyncio.get_running_loop().time
-        # Moments are absolute and follow from one another: a late wake-up delays one token only.
+        # Each due time is computed from the one before, so a late wake-up delays only one token.
         self._due = start
         prompt_tokens = ask.record.prompt_tokens
         draw = self._random.gauss(0, 1)
@@ -31,36 +31,36 @@ class TokenTimes:
 
     @property
     def due(self) -> bool:
-        """Whether the next token may leave now."""
+        """Whether the next token may be sent now."""
         return self._due + self._delay(self._model.profile) <= self._clock()
 
     async def wait(self) -> None:
-        """Sleep until the next token is due, by the profile as it stands at each moment."""
+        """Sleep until the next token is due; follows changes of the profile."""
         profile, changed = self._model.profile, False
         while (rest := self._due + self._delay(profile) - self._clock()) > 0:
             await asyncio.sleep(min(rest, LOOK_AGAIN))
             if self._model.profile is not profile:
                 profile, changed = self._model.profile, True
         if changed:
-            # A slow wait cut short must not be made up for by a burst of tokens.
+            # Otherwise a shortened wait would be followed by a burst of tokens.
             self._due = self._clock() - self._delay(profile)
 
     def step(self) -> None:
-        """Go on to the token after the one that was due."""
+        """Continue with the token after this one."""
         self._due += self._delay(self._model.profile)
         draw = self._random.gauss(0, 1)
         self._delay = lambda p: p.gap(draw)
 
 
 def hang_up(request: web.Request) -> web.StreamResponse:
-    """Close the connection under the client: what was written arrives, the end does not."""
+    """Close the connection: the client gets what was written, but no end of the response."""
     if request.transport is not None:
         request.transport.close()
     raise asyncio.CancelledError
 
 
 async def write_plain(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
-    """Answer with one JSON document, after as long as streaming it would have taken."""
+    """Answer with one JSON document, after the time that streaming would take."""
     times, record = TokenTimes(ask, state.moment(ask)), ask.record
     fault = ask.model.profile.fault
     for index in range(len(ask.tokens)):
@@ -99,7 +99,7 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     record.http_status = 200
-    # As from the real service, the first chunk carries a role and no text, ahead of any token.
+    # As in OpenAI's API, the first chunk has a role and no text, and comes before any token.
     await response.write(chunks.opening)
     ready: list[bytes] = []
 
@@ -113,10 +113,10 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
 
     for index, token in enumerate(ask.tokens):
         fault = ask.model.profile.fault
-        if fault in _MIDWAY and index == ask.model.profile.fault_after:
+        if fault in _FAULTS_IN_STREAM and index == ask.model.profile.fault_after:
             await flush()
             record.fault = fault
-            return await _go_wrong(request, response, ask, fault)
+            return await _apply_fault(request, response, ask, fault)
         if not times.due:
             await flush()
             await times.wait()
@@ -132,10 +132,10 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
     return response
 
 
-_MIDWAY = ("cut", "close", "stall", "error_event")
+_FAULTS_IN_STREAM = ("cut", "close", "stall", "error_event")
 
 
-async def _go_wrong(
+async def _apply_fault(
     request: web.Request, response: web.StreamResponse, ask: Ask, fault: str
 ) -> web.StreamResponse:
     if fault == "stall":
@@ -153,7 +153,7 @@ async def _go_wrong(
 
 
 class _StreamBytes:
-    """The chunks of one stream as bytes; what they have in common is written out once."""
+    """The chunks of one stream as bytes; their common parts are serialised once."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask

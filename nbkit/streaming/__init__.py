@@ -1,1 +1,1 @@
-"""One answer of LlamaIndex's as one timed stream of text, and the conversation it belongs to."""
+"""An answer from LlamaIndex as one timed stream of text, and the conversation it belongs to."""

@@ -1,4 +1,4 @@
-"""Agents and other workflows of LlamaIndex's, which are not streamed yet: one error for all."""
+"""The error for LlamaIndex's agents and other workflows, which cannot be streamed yet."""
 
 import asyncio
 from contextlib import suppress
@@ -9,20 +9,20 @@ from llama_index.core.workflow import Event, Workflow
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
 _ending: set[asyncio.Task[None]] = set()
-"""Keeps tasks alive until they have ended their run; touched on event loops' threads only."""
+"""Keeps the cancelling tasks alive until done; used only on the threads of event loops."""
 
 
 def is_of_agent(thing: Any) -> bool:
-    """Whether it is an agent, its `run` method, a run, the events of a run, or one event."""
+    """Whether this is an agent, its `run` method, a run, the events of a run, or one event."""
     known = isinstance(thing, Workflow | Event) or isinstance(_owner(thing), Workflow)
     return known or _run_behind(thing) is not None
 
 
 def refuse(thing: Any) -> str:
-    """Return the message that agents are not streamed; ends the run that `thing` belongs to."""
+    """The message that agents cannot be streamed; also cancels the run of `thing`."""
     run = _run_behind(thing)
     if run is not None and not run.is_done():
-        with suppress(RuntimeError):  # without a loop it does not run either
+        with suppress(RuntimeError):  # no event loop, so no run
             task = asyncio.get_running_loop().create_task(run.cancel_run())
             _ending.add(task)
             task.add_done_callback(_ending.discard)
@@ -40,7 +40,7 @@ def _owner(thing: Any) -> Any:
 
 
 def _run_behind(thing: Any) -> WorkflowHandler | None:
-    """The run that this is, or whose `stream_events()` this is."""
+    """The run: `thing` itself, or the one whose `stream_events()` it is."""
     frame = getattr(thing, "ag_frame", None)
     owner = thing if frame is None else frame.f_locals.get("self")
     return owner if isinstance(owner, WorkflowHandler) else None

@@ -22,7 +22,7 @@ class Answer:
     response: Any = field(default=None, repr=False)
     """The LlamaIndex response object the text was read from."""
     stopped: bool = False
-    """Somebody stopped it: the text is what had arrived by then."""
+    """It was stopped: the text is what had arrived by then."""
     truncated: bool = False
     """The model or the connection ended before the answer did."""
     error: BaseException | None = None
@@ -50,7 +50,7 @@ class Answer:
 
 
 class Source(NamedTuple):
-    """A source of an answer, as people want to see it."""
+    """A source of an answer, ready to show."""
 
     name: str
     score: float | None
@@ -58,7 +58,7 @@ class Source(NamedTuple):
 
 
 def sources_of(answer: Any) -> list[Any]:
-    """The retrieved nodes an answer rests on (`NodeWithScore`); known before its first token."""
+    """The retrieved nodes of an answer (`NodeWithScore`); known before its first token."""
     nodes = list(getattr(answer, "source_nodes", None) or [])
     if not nodes:
         for tool in getattr(answer, "sources", None) or []:
@@ -67,7 +67,7 @@ def sources_of(answer: Any) -> list[Any]:
 
 
 def named_sources(nodes: list[Any]) -> list[Source]:
-    """Name, score and opening of each of LlamaIndex's nodes, in their order."""
+    """Name, score and first words of each node, in the same order."""
     rows = []
     for source in nodes:
         metadata = source.node.metadata

@@ -1,4 +1,4 @@
-"""Reading a stream for a slow reader, without buffering more than a given amount."""
+"""Backpressure: read a stream for a slow reader with a limited buffer."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,12 +7,12 @@ from nbkit.streaming.stream import TokenStream
 
 
 async def pieces(stream: TokenStream, most: int) -> AsyncGenerator[str, None]:
-    """Read a stream in pieces: each is all that has arrived since the last one was taken.
+    """Yield a stream in pieces: each is all the text that arrived since the piece before.
 
-    The first is empty, and comes as soon as the stream's `sources` are known. Once `most`
-    characters wait to be taken, nothing more is read from the source until they are.
+    The first is empty, and comes as soon as the stream's `sources` are known. While `most` or more
+    characters are waiting to be taken, nothing is read from the source.
 
-    Raises what the stream raises. Close it (`contextlib.aclosing`) to end generation early.
+    Raises what the stream raises. Close it (`contextlib.aclosing`) to stop generation early.
     """
     unread: list[str] = []
     news, demand = asyncio.Event(), asyncio.Event()

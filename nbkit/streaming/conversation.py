@@ -1,4 +1,4 @@
-"""A conversation with a chat engine, whose history stays right whatever happens to a turn."""
+"""A conversation with a chat engine; its history stays correct if a turn stops or fails."""
 
 import asyncio
 import contextlib
@@ -18,23 +18,23 @@ from nbkit.wording import whole_characters
 
 
 class NotAChatEngine(NbkitError, TypeError):
-    """The object cannot hold a conversation; the message names the call that makes one that can."""
+    """The object is not a chat engine; the message says how to make one."""
 
 
 class TurnRunning(NbkitError, RuntimeError):
-    """The engine is in the middle of a turn, and its memory cannot take two at once."""
+    """The engine is still answering, and its memory cannot take two turns at once."""
 
 
 class Conversation:
-    """A chat with one of LlamaIndex's chat engines, turn by turn, with a history you can trust.
+    """A chat with one of LlamaIndex's chat engines, turn by turn, with a correct history.
 
-    When a turn has ended, whether done, stopped or failed, the engine's own memory holds what it
-    held before, the message, and the answer as far as it was read; a partial answer ends with
-    "[interrupted]". Only a message that the model refused is not kept: it would be refused again
-    with every later one.
+    After each turn, whether done, stopped or failed, the engine's own memory holds its earlier
+    messages, the new message, and the text of the answer that was read; a partial answer ends with
+    "[interrupted]". A message that the model refused is not kept, because the model would refuse
+    it again in every later turn.
 
-    An engine takes one turn at a time, over all conversations with it and from any thread. Raises
-    `NotAChatEngine` for an engine of another kind. Taught in notebook 03.
+    An engine runs one turn at a time, across all its conversations and all threads. Raises
+    `NotAChatEngine` for another kind of engine. Taught in notebook 03.
     """
 
     def __init__(self, engine: BaseChatEngine) -> None:
@@ -47,17 +47,17 @@ class Conversation:
             )
         self.engine = engine
         self.forgotten = 0
-        """How many of the oldest messages the memory has no room to give to the model."""
+        """How many of the oldest messages no longer fit into what the model is given."""
 
     def turn(self, message: str) -> TokenStream:
         """Send a message; returns the answer as a `TokenStream`, to show, await or cancel.
 
-        The engine is busy until the stream has been read to its end or cancelled, or is dropped
-        unread. Raises `TurnRunning` while it is busy, `StreamMisused` for what is not text.
+        The engine is busy until the stream is read to its end, cancelled, or garbage-collected
+        unread. Raises `TurnRunning` while it is busy, `StreamMisused` if `message` is not text.
         """
         if not isinstance(message, str) or not message.strip():
             raise StreamMisused(
-                f"Got {message!r} for a message", 'pass a text, as in `turn("your question")`.'
+                f"Got {message!r} as the message", 'pass a text, as in `turn("your question")`.'
             )
         turn = _Turn(self, whole_characters(message))
         turn.claim()
@@ -72,20 +72,20 @@ class Conversation:
     def history(self) -> list[tuple[str, str]]:
         """All messages so far as (role, text), oldest first; raises `TurnRunning` during a turn.
 
-        Reading LlamaIndex's memory while it is written could lose the message, or block the loop.
+        Reading LlamaIndex's memory during a write could lose the message, or block the loop.
         """
         _check_free(self.engine)
         return [(message.role.value, message.content or "") for message in self.engine.chat_history]
 
     def clear(self) -> None:
-        """Forget all turns; raises `TurnRunning` during one."""
+        """Delete all messages; raises `TurnRunning` during a turn."""
         _check_free(self.engine)
         self.engine.reset()
         self.forgotten = 0
 
 
 class _Turn(TokenStream):
-    """One turn's stream, which holds the engine until it is over."""
+    """The stream of one turn, which reserves the engine until it is over."""
 
     def __init__(self, conversation: Conversation, message: str) -> None:
         async def ask() -> Any:
@@ -97,14 +97,14 @@ class _Turn(TokenStream):
 
     @property
     def over(self) -> bool:
-        """Whether nothing of this turn will touch the memory any more."""
+        """Whether this turn no longer reads or writes the memory."""
         pump = self._pump_task
         if pump is None:
             return self._stopping
         return pump.done() or pump.get_loop().is_closed()
 
     def claim(self) -> None:
-        """Take the engine; raises `TurnRunning` if another turn has it."""
+        """Reserve the engine; raises `TurnRunning` if another turn has it."""
         engine = self._conversation.engine
         with _claiming:
             _check_free(engine, self)
@@ -119,13 +119,13 @@ class _Turn(TokenStream):
             self._record.turn = ChatTurn.of(self._conversation.engine, self.message)
         await super()._settle(error)
         if self._record.turn is not None:
-            # A count that fails must not fail a turn that is over.
+            # An error in this count must not make a finished turn fail.
             with contextlib.suppress(Exception):
                 self._conversation.forgotten = await forgotten(self._record.turn.memory)
 
 
 _claiming = threading.Lock()
-# By identity, since engines need not be hashable; a turn keeps its engine, so the id stays its own.
+# By id, since engines may not be hashable. A turn keeps its engine alive, so the id stays unique.
 _turns: WeakValueDictionary[int, _Turn] = WeakValueDictionary()
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a stream, each said in one sentence that also says what to do."""
+"""What can go wrong with a stream; each message is one sentence and says what to do."""
 
 import inspect
 from typing import Any
@@ -9,7 +9,7 @@ from nbkit.streaming.server_words import hide_keys
 from nbkit.wording import count
 
 _ASYNC_METHODS = {"query": "aquery", "chat": "astream_chat", "complete": "astream_complete"}
-"""The method to call for one whose name contains the word."""
+"""The async method to suggest for a method whose name contains the word."""
 
 
 class StreamError(NbkitError):
@@ -30,18 +30,18 @@ class AnswerTruncated(StreamError):
     """The answer ended before it was complete, and LlamaIndex raised nothing."""
 
     later = False
-    """The same question may get a whole answer a little later."""
+    """The same question may get a complete answer a little later."""
 
 
 class NoAnswer(AnswerTruncated):
-    """The model's reply holds no answer: it is empty, or only a thought, refusal or tool call."""
+    """The reply has no answer: it is empty, or only reasoning, a refusal or a tool call."""
 
     kept = ""
-    """The thought or the refusal, whole."""
+    """The complete text of the reasoning or the refusal."""
 
 
 def check_source(source: Any) -> None:
-    """Raise `StreamMisused` for the wrong calls people make first, naming the right one."""
+    """Raise `StreamMisused` for common wrong calls, and name the right one."""
     if source is None or isinstance(source, str | bytes | dict | int | float):
         kind = "None" if source is None else f"a {type(source).__name__}"
         raise StreamMisused(
@@ -59,15 +59,15 @@ def check_source(source: Any) -> None:
         if hasattr(source, method):
             example = "as_query_engine().aquery" if method == "as_query_engine" else method
             raise StreamMisused(
-                f"Got {type(source).__name__}, which has not been asked anything",
-                f'pass an answer of it: `.{example}("your question")`.',
+                f"Got {type(source).__name__}, which is not an answer",
+                f'ask it a question: `.{example}("your question")`.',
             )
 
 
 def _check_callable(source: Any) -> None:
     try:
         inspect.signature(source).bind()
-    except ValueError:  # a builtin without a signature: calling it will tell
+    except ValueError:  # a builtin without a signature: calling it shows whether it works
         return
     except TypeError:
         name = getattr(source, "__name__", type(source).__name__)
@@ -80,24 +80,24 @@ def _check_callable(source: Any) -> None:
 
 
 def not_an_answer(thing: Any) -> StreamMisused:
-    """Return the error of a source that delivered something that is not text."""
+    """The error for a source that gave something other than text."""
     return StreamMisused(
         f"Got {type(thing).__name__} where text was expected",
-        "pass one answer of LlamaIndex's, such as "
+        "pass an answer from LlamaIndex, such as "
         '`engine.aquery("your question")`, or an iterable of str.',
     )
 
 
 def exited(ended_by: str) -> StreamBroken:
-    """Return the error of a source that ended without a result and without an `Exception`."""
+    """The error for a source that ended without a result and without an `Exception`."""
     return StreamBroken(
         f"The code that gives the text was ended by {ended_by}",
-        "let it return, or raise an Exception that says what is wrong.",
+        "make it return, or raise an Exception that says what is wrong.",
     )
 
 
 def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
-    """Return what an error of the source means for the stream, after so many chunks."""
+    """The stream's error for an error of its source that came after `chunks` chunks."""
     trouble = judge(error)
     happened, advice = trouble.happened, f"{trouble.advice}."
     if chunks:
@@ -109,7 +109,7 @@ def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
         # LlamaIndex's check, before it asks the model.
         happened = "The question, with its sources, does not fit the model's context window"
         advice = (
-            "ask something shorter, lower `similarity_top_k`, or take a model with a larger one."
+            "ask something shorter, lower `similarity_top_k`, or use a model with a larger one."
         )
     broken = StreamBroken(happened, advice or None)
     broken.__cause__ = error
@@ -117,5 +117,5 @@ def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
 
 
 def in_words(error: Exception) -> Exception:
-    """A server's refusal as `StreamBroken`, in a sentence; any other error as it is."""
+    """A server's error as `StreamBroken` with a clear message; any other error unchanged."""
     return error if isinstance(error, NbkitError) or not status_of(error) else broken_by(error)

@@ -1,4 +1,4 @@
-"""What LlamaIndex's events say of an answer: why the model stopped, how many tokens it used."""
+"""What LlamaIndex's events say about an answer: why the model stopped, how many tokens it used."""
 
 import asyncio
 import inspect
@@ -34,19 +34,19 @@ _TRACED = (
 
 @dataclass
 class ModelCall:
-    """What events told about one call of a model."""
+    """What events said about one call of a model."""
 
     requested: float | None = None
-    """`time.perf_counter` at its start; `None` if none has begun."""
+    """`time.perf_counter` at its start; `None` before the first call."""
     model: str | None = None
     finish_reason: str | None = None
     tokens: int | None = None
     reasoning_tokens: int | None = 0
     prompt_tokens: int | None = None
     speaks_openai: bool = False
-    """The raw chunks have OpenAI's shape, so a whole answer must end with a finish reason."""
+    """The raw chunks are OpenAI's, so a complete answer must end with a finish reason."""
     counted: bool = False
-    """The last chunk of a complete answer has come: the one with nothing but the usage."""
+    """The chunk with only the usage has arrived, which is the last one of a complete answer."""
     wrote: bool = False
     """The model has written text."""
     thought: str = ""
@@ -79,7 +79,7 @@ class ModelCall:
         part = _fields(getattr(choice, "delta", None) or getattr(choice, "message", None))
         thought = part.get("reasoning_content") or part.get("reasoning")
         if thought:
-            self.reasoning_tokens = None  # how many it took, only the usage tells
+            self.reasoning_tokens = None  # only the usage says how many tokens it took
         if part.get("content"):
             self.wrote = True
             return
@@ -90,28 +90,28 @@ class ModelCall:
                 self.tools.append(name)
 
     def copy_to(self, trace: Trace) -> None:
-        """Copy what a trace knows of a model call."""
+        """Copy to a trace the fields that both have."""
         for name in _TRACED:
             setattr(trace, name, getattr(self, name))
 
 
 def _fields(part: Any) -> dict[str, Any]:
-    """All that an object of the SDK holds; to ask it for what it has not takes microseconds."""
+    """All fields of an SDK object; reading a missing attribute instead takes microseconds."""
     return {**getattr(part, "__dict__", {}), **(getattr(part, "model_extra", None) or {})}
 
 
 @dataclass
 class EventRecord:
-    """What events told about one answer."""
+    """What events said about one answer."""
 
     call: ModelCall = field(default_factory=ModelCall)
-    """The last call of a model: only its answer is streamed."""
+    """The latest model call: only its answer is streamed."""
     turn: ChatTurn | None = None
     """The turn of a chat that this answer belongs to."""
     has_writer: bool = False
     """LlamaIndex has begun to write the answer to the memory of a chat."""
     retrieved: int | None = None
-    """How many nodes all retrievals gave together; `None` before any."""
+    """How many nodes all retrievals returned together; `None` before the first."""
     asked_since: bool = False
     """A model was asked after the last retrieval."""
 
@@ -119,7 +119,7 @@ class EventRecord:
         """Whether no document matched, so that LlamaIndex answered without a model."""
         if self.retrieved is not None:
             return self.retrieved == 0 and not self.asked_since
-        # An answer made before events were recorded: LlamaIndex's text for no sources.
+        # For an answer made before events were recorded: LlamaIndex's text when nothing was found.
         made_without_model = self.call.requested is None and text.strip() == "Empty Response"
         return made_without_model and getattr(response, "source_nodes", None) == []
 
@@ -128,10 +128,10 @@ _current: ContextVar[EventRecord | None] = ContextVar("nbkit_events", default=No
 
 
 class _Events(BaseEventHandler):
-    """Tells the current answer about its model calls."""
+    """Records model calls and retrievals for the current answer."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        """Pass an LLM event on to the answer being read in this context, if there is one."""
+        """Pass an event to the answer that is being read in this context, if there is one."""
         record = _current.get()
         if record is None:
             return
@@ -149,7 +149,7 @@ class _Events(BaseEventHandler):
 
 
 class _Spans(NullSpanHandler):
-    """Learns that a chat engine is asked, and when it starts to write down its answer."""
+    """Records when a chat engine is asked, and when it starts to write its answer to memory."""
 
     def span_enter(
         self,
@@ -159,7 +159,7 @@ class _Spans(NullSpanHandler):
         *_: Any,
         **__: Any,
     ) -> None:
-        """Note the turn of a chat as it begins, and again as LlamaIndex's writer starts."""
+        """Note when a turn of a chat begins, and when LlamaIndex's writer starts."""
         arguments = bound_args.arguments
         if "message" in arguments and isinstance(instance, BaseChatEngine):
             _on_question(instance, arguments["message"])
@@ -171,7 +171,7 @@ def _on_question(engine: BaseChatEngine, message: str) -> None:
     record = _current.get()
     if record is None or record.turn is not None:
         return
-    # A call in a thread goes on after a stop, and ends its turn by itself.
+    # Without a loop this is a call in a thread, which continues after a stop and ends its own turn.
     with suppress(RuntimeError):
         asyncio.get_running_loop()
         record.turn = ChatTurn.of(engine, message)
@@ -198,7 +198,7 @@ def _listen() -> None:
 
 
 def begin(record: EventRecord | None = None) -> EventRecord:
-    """Record events in the current context (a task or thread), from now on; returns the record."""
+    """Record events in the current context (task or thread) from now on; returns the record."""
     _listen()
     record = record or EventRecord()
     _current.set(record)

@@ -1,7 +1,7 @@
-"""LlamaIndex's chat memory, kept in step with what the reader saw.
+"""LlamaIndex's chat memory, corrected so that it matches what the reader saw.
 
-By itself LlamaIndex stores text nobody saw when a turn is stopped, and leaves the question without
-an answer when one fails; a stop at the wrong moment even empties its default memory.
+Without this, LlamaIndex stores text that nobody saw when a turn is stopped, and leaves a question
+without an answer when a turn fails. A stop at the wrong moment even empties its default memory.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from nbkit.wording import CharacterJoiner
 
 _INTERRUPTED = "[interrupted]"
 _REFUSED = {400, 413, 422}
-"""HTTP statuses by which a server refuses what was asked, and would refuse it again."""
+"""HTTP statuses of a refused request, which would be refused again."""
 
 
 class MemoryNotWritten(StreamBroken):
@@ -29,7 +29,7 @@ class MemoryNotWritten(StreamBroken):
 
     @classmethod
     def by(cls, error: Exception, before: StreamError | None) -> Self:
-        """Return it for an error of the memory, after what had gone wrong before it."""
+        """The error for a failure of the memory; `before` is what had already gone wrong."""
         told = f"{before} Then also the " if before else "The "
         failed = cls(
             f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
@@ -49,7 +49,7 @@ class ChatTurn:
     asked: bool = False
     """LlamaIndex has stored the question and is writing the answer."""
     answered: bool = False
-    """The model has ended, and the memory is all that is left to be written."""
+    """The model has finished; only the memory must still be written."""
 
     def __post_init__(self) -> None:
         store = getattr(self.memory, "sql_store", None) if isinstance(self.memory, Memory) else None
@@ -58,15 +58,15 @@ class ChatTurn:
 
     @classmethod
     def of(cls, engine: Any, message: str) -> Self | None:
-        """Begin a turn on an engine's memory; `None` if it has no memory of LlamaIndex's."""
+        """A new turn on an engine's memory; `None` if that is not one of LlamaIndex's."""
         # Private, but the same in all of LlamaIndex's engines; `chat_history` is a copy.
         memory = getattr(engine, "_memory", None)
         return cls(memory, str(message)) if isinstance(memory, BaseMemory) else None
 
     async def close(self, seen: str, complaint: StreamError | None) -> StreamError | None:
-        """Make the memory agree with what was read of an answer that was stopped or failed.
+        """Write to memory what was read of an answer that was stopped or failed.
 
-        Returns the error to raise: the same one, or one that tells of the memory too.
+        Returns the error to raise: the same one, or one that also reports a memory failure.
         """
         refused = complaint if not seen and _was_refused(complaint) else None
         try:
@@ -79,11 +79,10 @@ class ChatTurn:
         return complaint
 
     async def _rewrite(self, answer: str | None, seen: str) -> None:
-        """Make the memory hold the question and this answer, or neither of them for `None`.
+        """Make the memory hold the question and this answer, or for `None` neither of them.
 
-        An answer of which nothing was seen is its mark alone: some models insist on alternating
-        roles, or refuse empty messages. A refused question would be refused again with every later
-        one.
+        If nothing was seen, the answer is only "[interrupted]": some models need alternating roles,
+        or refuse empty messages.
         """
         history = await self.memory.aget_all()
         role, text = (history[-1].role, history[-1].content or "") if history else (None, "")
@@ -102,7 +101,7 @@ class ChatTurn:
 
 
 def _was_refused(error: BaseException | None) -> bool:
-    """Whether the message itself was refused: one too long for the model, for example."""
+    """Whether the message itself was refused, for example because it is too long."""
     while error is not None:
         # LlamaIndex's own check of the context window raises a bare ValueError.
         if (
@@ -116,17 +115,17 @@ def _was_refused(error: BaseException | None) -> bool:
 
 
 async def forgotten(memory: Any) -> int:
-    """Count the oldest messages that a memory keeps, but no longer gives to the model."""
+    """How many of the oldest messages a memory keeps but no longer gives to the model."""
     if isinstance(memory, Memory):
         return len(await memory.aget_all(status=MessageStatus.ARCHIVED))
-    # Others may ask a model for a summary when they are read.
+    # Reading another kind of memory may ask a model for a summary.
     if type(memory) is ChatMemoryBuffer:
         return len(await memory.aget_all()) - len(await memory.aget())
     return 0
 
 
 async def _set(memory: BaseMemory, history: list[ChatMessage]) -> None:
-    """Replace the history; what LlamaIndex had archived, being old, stays archived."""
+    """Replace the history; the messages that LlamaIndex had archived stay archived."""
     if not isinstance(memory, Memory):
         await memory.aset(history)
         return
@@ -136,10 +135,10 @@ async def _set(memory: BaseMemory, history: list[ChatMessage]) -> None:
 
 
 class _UncancelledStore:
-    """A chat store that finishes what it has begun, even if its caller is cancelled.
+    """A chat store that completes each operation, even if its caller is cancelled.
 
-    Cancelled inside a database call, SQLAlchemy drops the connection, and with it the in-memory
-    SQLite database that is LlamaIndex's default memory.
+    A cancellation during a database call makes SQLAlchemy close the connection, which deletes the
+    in-memory SQLite database that is LlamaIndex's default memory.
     """
 
     def __init__(self, store: Any) -> None:
@@ -163,7 +162,7 @@ class _UncancelledStore:
 
 
 def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn) -> None:
-    """Write only whole characters to the memory, and note on the turn when the model has ended."""
+    """Write only whole characters to the memory, and mark the turn when the model has finished."""
     if response.achat_stream is not None:
         response.achat_stream = _awatched(response.achat_stream, turn)  # type: ignore[assignment]
     elif response.chat_stream is not None:

@@ -1,4 +1,4 @@
-"""The text deltas inside every kind of answer LlamaIndex can give, without blocking the loop."""
+"""The text deltas of every kind of LlamaIndex answer, read without blocking the event loop."""
 
 import asyncio
 import gc
@@ -45,12 +45,12 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Reader:
-    """The deltas of an async iterator: cancelling the task that reads it closes its connection."""
+    """The deltas of an async iterator; cancelling the task that reads closes the connection."""
 
     def __init__(self, items: Any, *, from_model: bool = False) -> None:
         self._items = items
         self.from_model = from_model
-        """A model streams this answer, so an empty one is a fault."""
+        """A model streams this answer, so an empty one is an error."""
 
     async def __aiter__(self) -> AsyncIterator[str]:
         closing = aclosing(self._items) if hasattr(self._items, "aclose") else nullcontext()
@@ -59,17 +59,17 @@ class Reader:
                 yield delta_of(item)
 
     def stop(self) -> None:
-        """Make reading end at the model too; called on the event loop's thread."""
+        """Stop the source too; called on the event loop's thread."""
 
     async def stopped(self) -> None:
-        """Wait until nothing of the answer is being written any more."""
+        """Wait until nothing writes this answer to a memory any more."""
 
 
 def _close_connection(generator: Any) -> None:
     """Close every HTTP stream that `generator` is reading from; called between two items.
 
-    Closing the generator alone does not: openai's `Stream` sits in a reference cycle, so the model
-    would go on until the cycle collector passes. Where no stream is found it is run at once.
+    Closing the generator is not enough: openai's `Stream` is in a reference cycle, so the model
+    would continue until the next garbage collection. If no stream is found, one is run now.
     """
     streams = list(_http_streams(generator))
     for stream in streams:
@@ -81,7 +81,7 @@ def _close_connection(generator: Any) -> None:
 
 
 def _http_streams(start: Any) -> Iterator[Any]:
-    """Walk down the generators that feed `start` to the client's streams (openai's have both)."""
+    """The client's HTTP streams behind `start`, found through its chain of generators."""
     seen: set[int] = set()
     waiting = [start]
     while waiting:
@@ -91,12 +91,13 @@ def _http_streams(start: Any) -> Iterator[Any]:
         seen.add(id(thing))
         if isinstance(thing, GeneratorType | CellType):
             waiting.extend(gc.get_referents(thing))
+        # The streams of openai have both.
         elif hasattr(type(thing), "close") and hasattr(thing, "response"):
             yield thing
 
 
 class _BlockingReader(Reader):
-    """The deltas of a blocking iterator, read in a thread of its own."""
+    """The deltas of a blocking iterator, read in its own thread."""
 
     def __init__(self, items: Iterable[Any], *, from_model: bool = False) -> None:
         super().__init__(items, from_model=from_model)
@@ -107,7 +108,7 @@ class _BlockingReader(Reader):
         loop = asyncio.get_running_loop()
 
         def deliver(item: Any) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+            with suppress(RuntimeError):  # the loop is closed, so nothing waits for the item
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         threading.Thread(
@@ -127,7 +128,7 @@ class _BlockingReader(Reader):
                 deliver(delta_of(item))
         except Exception as error:  # noqa: BLE001 - handed to the reader, which raises it
             deliver(error)
-        except BaseException as error:  # noqa: BLE001 - it would end this thread and no more
+        except BaseException as error:  # noqa: BLE001 - it would end only this thread
             deliver(exited(type(error).__name__))
         finally:
             try:
@@ -144,9 +145,9 @@ class _BlockingReader(Reader):
 
 
 class _BlockingChatReader(_BlockingReader):
-    """`stream_chat()`: LlamaIndex drains the model in a thread, whoever reads or stops.
+    """The deltas of `stream_chat()`, for which LlamaIndex reads the model in its own thread.
 
-    Unlike `response_gen`, its queue is read without a busy wait, and stops the thread.
+    Unlike `response_gen`, this reads the queue without a busy wait, and a stop ends the thread.
     """
 
     def __init__(self, response: StreamingAgentChatResponse, writer: threading.Thread) -> None:
@@ -157,10 +158,10 @@ class _BlockingChatReader(_BlockingReader):
         response.queue.put_nowait = self._put_or_exit  # type: ignore[method-assign,assignment]
 
     def _put_or_exit(self, delta: Any) -> None:
-        """Take the place of the queue's own method, which LlamaIndex's thread calls."""
+        """Replaces the queue's own method, which LlamaIndex's thread calls."""
         if self._halt.is_set():
             _close_connection(self._response.chat_stream)
-            # Not an Exception: LlamaIndex's writer must neither report it nor store the answer.
+            # Not an Exception, so that LlamaIndex's writer does not report it or store the answer.
             raise SystemExit
         self._put(delta)
 
@@ -176,22 +177,22 @@ class _BlockingChatReader(_BlockingReader):
             raise exited("the end of the thread that reads the model")
 
     def _close(self, items: Any) -> None:
-        """The writer closes the connection, in its own thread."""
+        """Nothing: the writer closes the connection, in its own thread."""
 
     async def stopped(self) -> None:
         await asyncio.to_thread(self._writer.join, _WRITER_STOP_SECONDS)
 
 
 class _AsyncChatReader(Reader):
-    """`astream_chat()`: a task of LlamaIndex's drains the model and writes the history.
+    """The deltas of `astream_chat()`, for which a LlamaIndex task reads the model.
 
-    Unlike `async_response_gen()`, its queue keeps the deltas that arrived just before an error,
-    and ends with the last one instead of up to 0.1 s after it.
+    Unlike `async_response_gen()`, this keeps the deltas that arrived just before an error, and
+    ends with the last delta instead of up to 0.1 s after it.
     """
 
     def __init__(self, response: StreamingAgentChatResponse, writer: asyncio.Task[Any]) -> None:
         if response.aqueue is None:
-            response.aqueue = asyncio.Queue()  # where the task will then write
+            response.aqueue = asyncio.Queue()  # the task writes to it from now on
         super().__init__(response.aqueue, from_model=True)
         self._writer = writer
 
@@ -199,7 +200,7 @@ class _AsyncChatReader(Reader):
         self._writer.add_done_callback(lambda _: self._items.put_nowait(_END))
         while (delta := await self._items.get()) is not _END:
             yield delta or ""
-        self._writer.result()  # raises what ended it
+        self._writer.result()  # raises the error of the task, if there was one
 
     def stop(self) -> None:
         self._writer.cancel()
@@ -209,9 +210,9 @@ class _AsyncChatReader(Reader):
 
 
 def open_deltas(answer: Any) -> Reader:
-    """Return a `Reader` for any answer of LlamaIndex's, or any (async) iterable of text.
+    """A `Reader` for any answer of LlamaIndex, or any (async) iterable of text.
 
-    Raises `StreamMisused` for any other object, and for an agent's.
+    Raises `StreamMisused` for any other object, and for the answer of an agent.
     """
     if is_of_agent(answer):
         raise StreamMisused(refuse(answer))
@@ -235,13 +236,13 @@ def open_deltas(answer: Any) -> Reader:
 
 
 def _is_stream(answer: Any) -> bool:
-    """Tell streams from containers, which are iterable too: sets, mappings, arrays, models."""
+    """Whether this is a stream, not another iterable such as a set, mapping, array or model."""
     is_container = isinstance(answer, Sized | BaseModel) and not isinstance(answer, list | tuple)
     return isinstance(answer, Iterable) and not is_container
 
 
 def delta_of(item: Any) -> str:
-    """The text one item of a stream adds: a `str`, or a LlamaIndex response with a delta."""
+    """The text that one item adds: a `str`, or a LlamaIndex response with a delta."""
     if isinstance(item, str):
         return item
     delta = getattr(item, "delta", _END)

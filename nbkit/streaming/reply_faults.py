@@ -1,4 +1,4 @@
-"""What is wrong with a reply that came without an error; LlamaIndex would not say it."""
+"""What is wrong with a reply that came without an error; LlamaIndex does not report it."""
 
 from nbkit.streaming.errors import AnswerTruncated, NoAnswer
 from nbkit.streaming.events import ModelCall
@@ -27,15 +27,15 @@ _MEANINGS: dict[str, tuple[str, str] | None] = {
     **dict.fromkeys(("abort", "timeout", "time_limit"), _SERVER),
 }
 """Finish reasons documented by OpenAI, Anthropic, Gemini, Mistral, Cohere, DeepSeek, Zhipu, vLLM,
-Hugging Face, watsonx and OpenRouter; `None`: the model was done."""
+Hugging Face, watsonx and OpenRouter; `None`: a complete answer."""
 _LLAMAINDEX_EMPTY = ("Empty Response", "None")
-"""What LlamaIndex gives for an answer where the model wrote nothing."""
+"""What LlamaIndex returns as the answer if the model wrote nothing."""
 
 
 def fault_of(call: ModelCall, text: str, chunks: int, *, streamed: bool) -> AnswerTruncated | None:
-    """Return the error of a reply that is no whole answer; `None` for a good one.
+    """The error of a reply that is not a complete answer; `None` for a complete one.
 
-    `streamed`: the text was read off a model's stream, whether or not its call was observed.
+    `streamed`: the text came from a model's stream, even if no event reported its call.
     """
     reason = call.finish_reason
     if reason is not None and (cut := cut_by_model(reason)) is not None:
@@ -51,13 +51,13 @@ def fault_of(call: ModelCall, text: str, chunks: int, *, streamed: bool) -> Answ
 
 
 def cut_by_model(reason: str) -> AnswerTruncated | None:
-    """Return the error that a finish reason stands for; `None` if the model was done."""
-    # Gemini's OpenAI endpoint adds why: "content_filter: RECITATION".
+    """The error that a finish reason means; `None` if the answer is complete."""
+    # Gemini's OpenAI endpoint adds the reason: "content_filter: RECITATION".
     word = reason.lower().partition(":")[0].strip()
     if word not in _MEANINGS:
         return AnswerTruncated(
-            f"The model ended with finish reason {reason!r}, so the answer may not be whole",
-            "it is kept in `.answer`; the server's manual says what this reason means.",
+            f"The model ended with finish reason {reason!r}, so the answer may be incomplete",
+            "it is in `.answer`; see the server's documentation for this reason.",
         )
     meaning = _MEANINGS[word]
     if meaning is None:
@@ -68,17 +68,17 @@ def cut_by_model(reason: str) -> AnswerTruncated | None:
 
 
 def _no_answer(call: ModelCall) -> NoAnswer:
-    """Say what there was in place of an answer."""
+    """The error that says what came instead of an answer."""
     ended = f" (finish reason {call.finish_reason!r})" if call.finish_reason else ""
     if call.refusal:
         happened, advice = f"The model refused to answer: {_excerpt(call.refusal)}", "rephrase it."
     elif call.tools:
         named = ", ".join(f"`{tool}`" for tool in call.tools)
         happened = f"The model called {named} instead of answering"
-        advice = "give the question to an agent, which runs the tools of a model."
+        advice = "ask an agent instead, which runs the tools that the model calls."
     elif call.thought:
         happened = f"The model thought and then gave no answer{ended}: {_excerpt(call.thought)}"
-        advice = "ask again, or for less at once; the whole thought is in `.kept`."
+        advice = "ask again, or ask for less; the complete reasoning is in `.kept`."
     elif ended:
         happened, advice = f"The model gave an empty answer{ended}", "ask again, or rephrase."
     else:

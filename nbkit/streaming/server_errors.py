@@ -1,4 +1,4 @@
-"""What a server's error means: its own words, what to do, and whether asking again can help."""
+"""What a server's error means: its message, what to do, and whether a retry can help."""
 
 import json
 import re
@@ -17,14 +17,14 @@ from nbkit.streaming.server_words import (
 )
 
 LONGEST_WAIT = 600.0
-"""Seconds; a server that asks for more wants another day, not another attempt."""
+"""Seconds; a server that asks for a longer wait is not asked again."""
 
 
 class Trouble(NamedTuple):
-    """One failed request, in words."""
+    """What one failed request means."""
 
     happened: str
-    """What happened, in the server's own words where it had any; no full stop."""
+    """What happened, in the server's own words if it sent any; no full stop."""
     advice: str
     """What to do about it; no full stop."""
     later: bool = False
@@ -32,19 +32,19 @@ class Trouble(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A kind of refusal: what helps, and what it is recognised by."""
+    """A kind of refusal: how to recognise it, and what helps."""
 
     advice: str
     words: str = r"(?!)"
-    """What its short codes or its sentence contain (regular expression; by default nothing)."""
+    """A regular expression found in its codes or message; by default it matches nothing."""
     statuses: tuple[int, ...] = ()
-    """HTTP statuses that mean it by themselves."""
+    """HTTP statuses that mean this if no words match."""
     later: bool = False
 
 
 _BUSY = "wait a moment, or ask fewer at once"
 _PER_DAY = re.compile(r"per ?day|\b[RT]PD\b|daily (?:limit|quota)|\blimit: 0\b", re.IGNORECASE)
-_DAY = _Kind("the allowance of today is used up: ask again tomorrow, or use another plan or model")
+_DAY = _Kind("today's quota is used up: ask again tomorrow, or use another plan or model")
 _KINDS = [
     _Kind(
         "send less: a smaller `similarity_top_k`, a shorter question or chat; or use a model with "
@@ -55,9 +55,9 @@ _KINDS = [
         r"|input token count",
         (413,),
     ),
-    _Kind(_BUSY, r"RESOURCE_EXHAUSTED", later=True),  # Gemini's words are those of a spent quota
+    _Kind(_BUSY, r"RESOURCE_EXHAUSTED", later=True),  # Gemini says "quota" here
     _Kind(
-        "this account has nothing left to spend: pay in, or use another key or model",
+        "this account has no credit left: add credit, or use another key or model",
         r"insufficient[ _](?:user_|account )?(?:quota|balance|funds|credit)|current_quota|billing_"
         r"|arrearage|credits?_(?:exhausted|exceeded)|\b1113\b|\b1008\b|exceeded your .*quota"
         r"|(?:out of|more) credits|credit balance|(?:please|account) recharge|arrears?\b"
@@ -117,16 +117,16 @@ _CONNECTIONS = {
     "ClientPayloadError",
     "APIConnectionError",  # openai
 }
-_NOBODY_THERE = {"ConnectionRefusedError", "ClientConnectorError", "ConnectError", "gaierror"}
+_NO_SERVER = {"ConnectionRefusedError", "ClientConnectorError", "ConnectError", "gaierror"}
 _LOST = {"ServerDisconnectedError", "RemoteProtocolError", "ReadError"}
 
 
 def judge(error: BaseException) -> Trouble:
-    """Say what an error of a model's client means.
+    """What an error of a model's client means.
 
-    By its words first, since servers give very different errors the same HTTP status, then by the
-    status. Judged by names, so that the openai, httpx, aiohttp, anthropic and ollama clients are
-    understood without importing any.
+    The words count first, because servers use one HTTP status for very different errors, then the
+    status. Classes are compared by name, which covers the openai, httpx, aiohttp, anthropic and
+    ollama clients without importing them.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
     unanswered = bool(names & (_TIMEOUTS | _CONNECTIONS))
@@ -145,7 +145,7 @@ def judge(error: BaseException) -> Trouble:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of an error, of the response or, in a stream, in its body."""
+    """The HTTP status of an error, from its response or, in a stream, from its body."""
     for holder in (error, getattr(error, "response", None)):
         for name in ("status_code", "status"):
             if isinstance(status := getattr(holder, name, None), int) and status >= 400:
@@ -164,7 +164,7 @@ def _refused(error: BaseException, status: int | None) -> Trouble:
         words = f"{words or failed} (HTTP {status})"
     wait = asked_wait(error)
     if kind.later and wait is not None and wait > LONGEST_WAIT:
-        return Trouble(words, f"the server asks to wait until {until(wait)}: ask then")
+        return Trouble(words, f"the server asks you to wait until {until(wait)}: ask again then")
     return Trouble(words, kind.advice, kind.later)
 
 
@@ -185,7 +185,7 @@ def _not_answered(error: BaseException, *, timed_out: bool) -> Trouble:
     while (cause := causes[-1].__cause__) is not None and cause not in causes:
         causes.append(cause)
     names = {type(cause).__name__ for cause in causes}
-    # A connection that was lost: httpx-aiohttp reports it as a timeout, too.
+    # httpx-aiohttp reports a lost connection as a timeout, too.
     lost = names & _LOST or any(
         isinstance(cause, OSError) and not isinstance(cause, TimeoutError) for cause in causes
     )
@@ -194,12 +194,12 @@ def _not_answered(error: BaseException, *, timed_out: bool) -> Trouble:
             "The model's server did not answer in time", "ask again, or raise `timeout`", later=True
         )
     root = causes[-1]
-    if isinstance(root, ValueError | TypeError):  # the SDK calls this too a lost connection
+    if isinstance(root, ValueError | TypeError):  # the SDK reports this as a lost connection, too
         unsent = f"The request could not be sent ({hide_keys(said(root), error)})"
         return Trouble(unsent, "check the server's address and the key")
     url = getattr(request_of(error), "url", None)
     at = "" if url is None else f" at {url.host}:{url.port or ''}".rstrip(":")
-    if lost and not names & _NOBODY_THERE:
+    if lost and not names & _NO_SERVER:
         return Trouble(
             f"The connection to the model's server{at} was lost", "ask again", later=True
         )

@@ -1,4 +1,4 @@
-"""What a server says in an error: its own words, without the reader's key, and how long to wait."""
+"""What a server says in an error: its message without the API key, and how long to wait."""
 
 import json
 import math
@@ -27,10 +27,10 @@ _IN_WORDS = re.compile(rf"(?:try again|retry)(?: in| after)?\s+((?:{_PART}\s*)+)
 
 
 def body_of(error: BaseException) -> Any:
-    """What a server sent with an error: JSON as parsed, other text, or `None`.
+    """What a server sent with an error: parsed JSON, other text, or `None`.
 
-    Understands the openai and anthropic clients (`body`), ollama's (`error`), and what has an
-    httpx response.
+    Works with the openai and anthropic clients (`body`), ollama (`error`), and errors that have
+    an httpx response.
     """
     body = getattr(error, "body", None)
     if body is None:
@@ -44,12 +44,12 @@ def body_of(error: BaseException) -> Any:
 
 
 def sentence(error: BaseException) -> str:
-    """The server's own words, without the full stop at the end; empty if there are none."""
+    """The server's own message, without a full stop at the end; empty if there is none."""
     return hide_keys(_clean(_WRAPPERS.sub("", _words(body_of(error)))), error)
 
 
 def said(error: BaseException) -> str:
-    """What the error itself says, on one line, without the reader's key."""
+    """The text of the error itself, on one line, without the API key."""
     return hide_keys(_clean(str(error)), error)
 
 
@@ -66,7 +66,7 @@ def labels(body: Any) -> str:
 
 
 def hide_keys(text: str, error: BaseException) -> str:
-    """Take out the key of the request, and whatever else looks like a key."""
+    """The text with the request's key, and anything that looks like a key, replaced by …."""
     headers = getattr(request_of(error), "headers", None) or {}
     for name in _KEY_HEADERS:
         key = (headers.get(name) or "").rpartition(" ")[2]
@@ -76,10 +76,10 @@ def hide_keys(text: str, error: BaseException) -> str:
 
 
 def request_of(error: BaseException) -> Any:
-    """The request that failed, if the error knows it."""
+    """The request that failed, if the error has it."""
     try:
         return getattr(error, "request", None)
-    except RuntimeError:  # httpx, if there was none
+    except RuntimeError:  # httpx raises this if there is no request
         return None
 
 
@@ -94,16 +94,16 @@ def _words(body: Any) -> str:
         return "; ".join(filter(None, map(_words, body)))
     if not isinstance(body, dict):
         return ""
-    if "loc" in body and "msg" in body:  # FastAPI names the field beside its message
+    if "loc" in body and "msg" in body:  # FastAPI puts the name of the field here
         return ".".join(str(part) for part in body["loc"] if part != "body") + f": {body['msg']}"
-    metadata = body.get("metadata")  # OpenRouter: "Provider returned error", and here what it was
+    metadata = body.get("metadata")  # OpenRouter: the details
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     parts = (raw, body.get("error"), *(body.get(name) for name in _TEXTS))
     return next(filter(None, map(_words, parts)), "")
 
 
 def _parsed(text: str) -> Any:
-    """JSON in a string, which gateways like to wrap around their provider's error."""
+    """The JSON in a string, which is how gateways send a provider's error; other text as is."""
     try:
         return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text
     except ValueError:
@@ -118,10 +118,10 @@ def _clean(text: str) -> str:
 
 
 def asked_wait(error: BaseException) -> float | None:
-    """The seconds the server asks to wait, if it does.
+    """The seconds that the server asks the client to wait; `None` if it does not ask.
 
-    Read from `retry-after-ms`, `Retry-After` (seconds or a date: RFC 9110), for a refusal (429)
-    OpenAI's `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), or the body: Google's
+    Read from `retry-after-ms`, from `Retry-After` (seconds or a date: RFC 9110), with status 429
+    from OpenAI's `x-ratelimit-reset-requests` and `-tokens` ("6m0s"), or from the body: Google's
     `retryDelay`, or words like "try again in 1.5s".
     """
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
@@ -133,7 +133,7 @@ def asked_wait(error: BaseException) -> float | None:
         return max(0.0, date.timestamp() - time.time())
     if getattr(error, "status_code", None) == 429 and (asked := _reset(headers)) is not None:
         return asked
-    # However deep in the body, also in JSON within a string.
+    # It may be deep in the body, or in JSON inside a string.
     body = json.dumps(body_of(error), default=str)
     delay = re.search(r'retryDelay[\\"\s:]+([\d.]+\w+)', body)
     found = delay or _IN_WORDS.search(sentence(error))
@@ -141,7 +141,7 @@ def asked_wait(error: BaseException) -> float | None:
 
 
 def duration(text: str) -> float | None:
-    """The seconds that "90", "1.5s", "17ms" or "6m0s" mean; `None` if it means none."""
+    """The seconds in "90", "1.5s", "17ms" or "6m0s"; `None` for other text."""
     text = text.strip()
     try:
         seconds = float(text)
@@ -154,7 +154,7 @@ def duration(text: str) -> float | None:
 
 
 def until(seconds: float) -> str:
-    """Say when a wait that begins now is over, with the date, in local time."""
+    """The local time and date at which a wait that starts now is over."""
     try:
         then = datetime.fromtimestamp(time.time() + seconds)
     except (OverflowError, ValueError, OSError):
@@ -163,7 +163,7 @@ def until(seconds: float) -> str:
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:
-    """When the allowance that is used up is there again; if none says so, the first of them."""
+    """Seconds until the used-up limit is reset; if neither is marked as used up, the shorter."""
     resets, empty = [], []
     for kind in ("requests", "tokens"):
         wait = duration(headers.get(f"x-ratelimit-reset-{kind}", ""))

@@ -1,4 +1,4 @@
-"""Any answer LlamaIndex can give, as one timed stream of text."""
+"""Any LlamaIndex answer as one timed stream of text."""
 
 import asyncio
 import contextlib
@@ -35,13 +35,13 @@ _END = object()
 class TokenStream(Coroutine[Any, Any, Answer]):
     """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
 
-    It can be read once; `text`, `sources` and `trace` also while it runs. Leaving the loop early,
-    cancelling the task that reads, or `cancel()` ends generation at the model within one token,
-    and keeps what has arrived.
+    It can be read once; `text`, `sources` and `trace` are available while it runs. Leaving the
+    loop early, cancelling the task that reads, or `cancel()` stops generation at the model within
+    one token, and keeps what has arrived.
 
-    Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (it ended
-    before the answer did) after the last chunk; both carry the partial answer as `.answer`. A
-    second reader gets `StreamMisused`. Taught in notebook 01.
+    Raises `StreamBroken` (the model or the connection failed) or `AnswerTruncated` (the answer
+    is incomplete) after the last chunk; both have the partial answer as `.answer`. A second
+    reader gets `StreamMisused`. Taught in notebook 01.
     """
 
     def __init__(self, source: Any) -> None:
@@ -50,9 +50,9 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         self.answer: Answer | None = None
         """The finished answer; `None` until then."""
         self.opened = asyncio.Event()
-        """Set as soon as LlamaIndex responds: `sources` are known, the first token is not."""
+        """Set as soon as LlamaIndex responds: `sources` are known, the first token has not come."""
         self.demand: asyncio.Event | None = None
-        """While this event is there and not set, no more is read from the source."""
+        """If given, the source is read only while this event is set."""
         self._source = source
         self._response: Any = None
         self._parts: list[str] = []
@@ -65,7 +65,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
 
     @classmethod
     def of_call(cls, source: Any, start: float, record: events.EventRecord) -> Self:
-        """Read the result of a call that began at `start`, with what events told of it since."""
+        """The stream of a call that began at `start`, with the events recorded since then."""
         tokens = cls(source)
         tokens.trace.start, tokens._record = start, record
         return tokens
@@ -89,31 +89,31 @@ class TokenStream(Coroutine[Any, Any, Answer]):
     def __await__(self) -> Generator[Any, None, Answer]:
         return self.follow(lambda _: None).__await__()
 
-    # The rest of a coroutine's protocol, for `asyncio.create_task`, which takes nothing less.
+    # The rest of a coroutine's protocol, because `asyncio.create_task` accepts only coroutines.
 
     def send(self, value: Any) -> Any:
-        """Go one step on, as a task does with a coroutine."""
+        """Run to the next `await`, as a task does with a coroutine."""
         if self._steps is None:
             self._steps = self.__await__()
         return self._steps.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise an error, such as a cancellation, where the stream waits."""
+        """Raise an error, such as a cancellation, at the point where the stream waits."""
         if self._steps is None:
             self._steps = self.__await__()
         return self._steps.throw(*error)
 
     def close(self) -> None:
-        """Drop it: a coroutine that was never awaited is closed without a warning."""
+        """Close it without reading; there is no warning that it was never awaited."""
         if self._steps is not None:
             self._steps.close()
         elif self._pump_task is None and inspect.iscoroutine(self._source):
             self._source.close()
 
     async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
-        """Read it all, calling `on_chunk` with each chunk as it arrives; returns the `Answer`.
+        """Read it all and call `on_chunk` with each chunk as it arrives; returns the `Answer`.
 
-        `on_chunk` runs on the event loop. It costs a task switch less per chunk than `async for`.
+        `on_chunk` runs on the event loop. This saves one task switch per chunk over `async for`.
         """
         pump = self._start(on_chunk)
         try:
@@ -123,10 +123,10 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         return await self._result(pump)
 
     def cancel(self) -> None:
-        """End the stream, keeping what has arrived; safe from any thread, any number of times."""
+        """Stop the stream and keep what has arrived; may be called from any thread, repeatedly."""
         self._stopping = True
         if self._pump_task is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing left to stop
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing runs any more
                 self._pump_task.get_loop().call_soon_threadsafe(self._halt)
 
     def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
@@ -141,21 +141,21 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         return self._pump_task
 
     async def _close(self, pump: asyncio.Task[None]) -> None:
-        """Stop a pump whose reader has gone."""
+        """Stop the pump when nobody reads any more."""
         if not pump.done():
             self._halt()
             await asyncio.wait({pump}, timeout=_SETTLE_SECONDS)
 
     async def _result(self, pump: asyncio.Task[None]) -> Answer:
         if self.answer is None:
-            await pump  # raises: settling itself failed
+            await pump  # raises, because settling itself failed
         assert self.answer is not None
         if self.answer.error is not None:
             raise self.answer.error
         return self.answer
 
     async def _pump(self, on_chunk: Callable[[str], None]) -> None:
-        """Read the source at its own pace; whoever reads the stream may be slow, or gone."""
+        """Read the source at its own speed, even if the reader of the stream is slow or gone."""
         self._record = events.begin(self._record)
         error: BaseException | None = None
         self._pumping = True
@@ -190,7 +190,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         self.trace.responded = time.perf_counter()
         self._reader = open_deltas(answer)
         if isinstance(answer, AgentChatResponse) and self._record.turn is not None:
-            self._record.turn.asked = True  # it is whole, so LlamaIndex has stored the turn
+            self._record.turn.asked = True  # complete, so LlamaIndex has stored it
         self.opened.set()
         return self._reader
 
@@ -200,7 +200,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         skipped = 0
         async for delta in joined(reader):
             if self._stopping:
-                # The stop reaches the source where it next waits, which closes its connection.
+                # The cancellation reaches the source at its next wait, which closes the connection.
                 skipped += 1
                 if skipped > _MAX_DELTAS_AFTER_STOP:
                     break
@@ -215,15 +215,15 @@ class TokenStream(Coroutine[Any, Any, Answer]):
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
             if timer.is_due(now):
-                # The source delivers without ever suspending: let the loop turn.
+                # The source never waits: give the event loop a turn.
                 await self._pause(asyncio.sleep(0))
 
     async def _pause(self, waiting: Awaitable[object]) -> None:
-        """Wait between two deltas for something other than the source."""
+        """Wait for something other than the source, between two deltas."""
         try:
             await waiting
         except asyncio.CancelledError:
-            # The cancellation must reach the source where it waits, or its connection stays open.
+            # Cancel again at the source's next wait; otherwise its connection stays open.
             assert self._pump_task is not None
             self._stopping = True
             self._pump_task.cancel()
@@ -233,7 +233,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         if self._reader is not None:
             self._reader.stop()
         if self._pumping and self._pump_task is not None:
-            self._pumping = False  # a second cancellation would hit it while it settles
+            self._pumping = False  # a second cancellation would interrupt `_settle`
             self._pump_task.cancel()
 
     async def _settle(self, error: BaseException | None) -> None:
@@ -263,7 +263,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
             self._source.close()
 
     def _complaint(self, error: BaseException | None) -> StreamError | None:
-        """Return the error of the answer, if there is one."""
+        """The error of the answer, if there is one."""
         if isinstance(error, StreamMisused) and error.answer is None:
             return error
         if isinstance(error, Exception) and self._record.turn and self._record.turn.answered:
@@ -275,16 +275,16 @@ class TokenStream(Coroutine[Any, Any, Answer]):
 
 
 def stream(source: Any) -> TokenStream:
-    """Turn anything LlamaIndex answers with into a `TokenStream`.
+    """A `TokenStream` of anything that LlamaIndex answers with.
 
     `source` is a coroutine (`engine.aquery(q)`, `chat.astream_chat(q)`, `llm.astream_complete(p)`),
-    a callable without arguments, an answer LlamaIndex already gave (streaming or whole, sync or
-    async), or any stream of `str`: a list, a generator, an (async) iterator; but no set, mapping,
-    array or model, and not yet an agent. For a coroutine or callable the clock starts before
-    it runs, so TTFT includes retrieval; for an answer already made it starts here. Blocking sources
-    are read in a worker thread, never on the event loop.
+    a callable without arguments, an answer from LlamaIndex (streaming or complete, sync or async),
+    or any stream of `str`: a list, a generator, an (async) iterator. For a coroutine or callable
+    the clock starts before it runs, so TTFT includes retrieval; for an existing answer it starts
+    here. Blocking sources are read in a worker thread, never on the event loop.
 
-    Raises `StreamMisused`, naming the right call, for anything else. Taught in notebook 01.
+    Raises `StreamMisused` for anything else, such as an agent, and names the right call.
+    Taught in notebook 01.
     """
     if isinstance(source, TokenStream):
         return source

@@ -8,54 +8,52 @@ from statistics import median
 from nbkit.wording import count
 
 _SUSPENDED = 1.0
-"""Seconds by which wall clock and perf_counter may drift apart while one answer comes."""
-_LUMP_GAP = 0.002
-_LUMP_TEXT = 0.8
-_LUMP_TIME = 0.05
-_TELLING_TOKENS, _TELLING_CHARACTERS = 8, 32
-_TELLING_SECONDS = 0.1
+"""The largest difference, in seconds, between wall clock and perf_counter in one answer."""
+_BURST_GAP = 0.002
+_BURST_TEXT = 0.8
+_BURST_TIME = 0.05
+_ENOUGH_TOKENS, _ENOUGH_CHARACTERS = 8, 32
+_ENOUGH_SECONDS = 0.1
 
 
 def clock_offset() -> float:
-    """Seconds from the zero of perf_counter to that of the wall clock; it changes in a suspend."""
+    """Wall clock − perf_counter, in seconds; it changes when the machine is suspended."""
     return time.time() - time.perf_counter()
 
 
 @dataclass(slots=True)
 class Trace:
-    """The timing of one streamed answer: what happened when, and the metrics read off it.
+    """The timing of one streamed answer: what happened when, and the metrics computed from it.
 
     The fields are readings of `time.perf_counter` (seconds, comparable within one process); the
-    properties are durations in seconds, `None` where what they measure did not happen. A chunk is
-    one delta, which may carry several tokens; tokens are counted by the server.
-
-    Taught in notebook 01.
+    properties are durations in seconds, or `None` if what they measure did not happen. A chunk is
+    one delta, which may hold several tokens; the server counts the tokens. Taught in notebook 01.
     """
 
     start: float
-    """The question was asked, or an answer already made was wrapped."""
+    """The question was asked, or an existing answer was wrapped."""
     arrivals: list[float] = field(default_factory=list)
     """One reading per non-empty delta, in order of arrival."""
     sizes: list[int] = field(default_factory=list)
     """Characters in each of those deltas."""
     responded: float | None = None
-    """LlamaIndex handed over its response object: retrieval is done, the sources are known."""
+    """LlamaIndex returned its response object: retrieval is done, the sources are known."""
     requested: float | None = None
-    """The last call to a model began (the one whose answer is streamed)."""
+    """The last model call began (the one whose answer is streamed)."""
     end: float | None = None
-    """The source was exhausted, failed or stopped; it may trail the last delta."""
+    """The source ended, failed or was stopped; this may be later than the last delta."""
     tokens: int | None = None
-    """Completion tokens as the server counted them, where it reported usage."""
+    """Completion tokens, if the server reported usage."""
     reasoning_tokens: int | None = 0
-    """Those of `tokens` spent on thoughts; `None` if uncounted."""
+    """The part of `tokens` used for reasoning; `None` if it was not counted."""
     prompt_tokens: int | None = None
-    """Prompt tokens as the server counted them, where it reported usage."""
+    """Prompt tokens, if the server reported usage."""
     model: str | None = None
     """The model that answered, by the name its client uses."""
     finish_reason: str | None = None
     """Why the model stopped, in the server's words: "stop", "length", ..."""
     clock_jump: float = 0.0
-    """Seconds by which the wall clock ran ahead of perf_counter between start and end."""
+    """Seconds that the wall clock gained on perf_counter between start and end."""
 
     def add(self, now: float, size: int) -> None:
         """Record a delta of `size` characters that arrived at perf_counter reading `now`."""
@@ -82,15 +80,15 @@ class Trace:
 
     @property
     def end_to_end(self) -> float | None:
-        """End-to-end latency: last delta − start, in seconds (as the vLLM benchmark has it)."""
+        """End-to-end latency: last delta − start, in seconds (as in the vLLM benchmark)."""
         return self.arrivals[-1] - self.start if self.arrivals else None
 
     @property
     def tpot(self) -> float | None:
         """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
 
-        The vLLM benchmark's definition; guidellm's includes the first token. Tokens of thoughts are
-        left out. `None` without the server's count, and for an answer in one piece.
+        The vLLM benchmark's definition; guidellm's includes the first token. Reasoning
+        tokens are left out. `None` without the server's count, or for an answer in one piece.
         """
         tokens = self.text_tokens
         if self.chunks < 2 or tokens is None or tokens < 2:
@@ -99,14 +97,14 @@ class Trace:
 
     @property
     def text_tokens(self) -> int | None:
-        """Completion tokens without those of thoughts; `None` where either was not counted."""
+        """Completion tokens without reasoning tokens; `None` if either was not counted."""
         if self.tokens is None or self.reasoning_tokens is None:
             return None
         return self.tokens - self.reasoning_tokens
 
     @property
     def retrieval(self) -> float | None:
-        """Seconds from start until LlamaIndex handed over its response object."""
+        """Seconds from start until LlamaIndex returned its response object."""
         return self.responded - self.start if self.responded is not None else None
 
     @property
@@ -116,7 +114,7 @@ class Trace:
 
     @property
     def first_token_wait(self) -> float | None:
-        """Seconds from the last model call to the first delta; TTFT where no call was seen."""
+        """Seconds from the last model call to the first delta; TTFT if no call was seen."""
         if self.ttft is None or self.before_call is None:
             return self.ttft
         return max(self.ttft - self.before_call, 0.0)
@@ -128,33 +126,33 @@ class Trace:
 
     @property
     def suspended(self) -> bool:
-        """Whether the machine slept, or its clock was set, meanwhile: no duration is right then."""
+        """Whether the machine slept or its clock was set, which makes the durations wrong."""
         return abs(self.clock_jump) > _SUSPENDED
 
     @property
     def looks_buffered(self) -> bool | None:
-        """Whether the answer came in one lump, though it may have been asked for as a stream.
+        """Whether most of the answer came at once, as if something had buffered the stream.
 
-        A lump is the shortest stretch of deltas that holds 80 % of the text, if half of its gaps are
-        below 2 ms. True if it took less than 5 % of the time since the model was called.
-        `None` if this cannot be told: below 8 tokens (32 characters where the server counted none),
-        or for several chunks all within 0.1 s of the call.
+        True if the shortest stretch of deltas with 80 % of the text took at most 5 % of the time
+        since the model was called, and its median gap is below 2 ms. `None` if it is too short to
+        judge: below 8 tokens (32 characters without the server's count), or several chunks that all
+        came within 0.1 s of the call.
         """
         size = sum(self.sizes)
         tokens = self.text_tokens
-        enough = tokens >= _TELLING_TOKENS if tokens else size >= _TELLING_CHARACTERS
+        enough = tokens >= _ENOUGH_TOKENS if tokens else size >= _ENOUGH_CHARACTERS
         if not size or not enough:
             return None
-        lump = self._lump(_LUMP_TEXT * size)
+        burst = self._shortest_stretch(_BURST_TEXT * size)
         asked = self.start + (self.before_call or 0.0)
-        if self.chunks > 1 and self.arrivals[-1] - asked < _TELLING_SECONDS:
+        if self.chunks > 1 and self.arrivals[-1] - asked < _ENOUGH_SECONDS:
             return None
-        gaps = [later - earlier for earlier, later in pairwise(lump)]
-        hurried = not gaps or median(gaps) < _LUMP_GAP
-        return hurried and lump[-1] - lump[0] <= _LUMP_TIME * (lump[-1] - asked)
+        gaps = [later - earlier for earlier, later in pairwise(burst)]
+        is_fast = not gaps or median(gaps) < _BURST_GAP
+        return is_fast and burst[-1] - burst[0] <= _BURST_TIME * (burst[-1] - asked)
 
-    def _lump(self, text: float) -> list[float]:
-        """Arrivals of the shortest stretch of deltas with so many characters."""
+    def _shortest_stretch(self, text: float) -> list[float]:
+        """Arrivals of the shortest run of deltas with at least `text` characters."""
         left, held, best = 0, 0, (0, self.chunks - 1)
         for right, size in enumerate(self.sizes):
             held += size

@@ -1,4 +1,4 @@
-"""For a class: whether everything works here, exercises, and editions of the notebooks."""
+"""For a class: a check of the environment, exercises, and editions of the notebooks."""
 
 from nbkit.teaching.exercises import attempt
 

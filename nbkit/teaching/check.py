@@ -1,4 +1,4 @@
-"""Does everything work here? A table of what was looked at, with the fix for what is wrong."""
+"""A check of this environment: a table of results, with a fix for each problem."""
 
 import os
 import sys
@@ -16,15 +16,15 @@ DISTRIBUTION = "nbkit-streaming"
 PYTHONS = ("3.11", "3.12", "3.13")
 """The versions the course is tested on."""
 NOT_STREAMING = ("0.14.22", "0.14.23", "0.14.24")
-"""Releases of llama-index-core that collect a stream before they pass it on: see notebook 10."""
+"""Releases of llama-index-core that collect a stream before passing it on: see notebook 10."""
 
 SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
-"""All that the environment can set."""
+"""All environment variables that nbkit reads for its settings."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table; `fix` says what to do, and is empty where all is well."""
+    """One line of the table; `fix` says what to do, and is empty if there is no problem."""
 
     subject: str
     words: str
@@ -38,13 +38,13 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class EnvironmentCheck:
-    """What `check` found, shown as a table with the fix for what is wrong."""
+    """The results of `check`, shown as a table with a fix for each problem."""
 
     findings: tuple[Finding, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return not any(finding.fix for finding in self.findings)
 
     def __repr__(self) -> str:
@@ -66,12 +66,10 @@ class EnvironmentCheck:
 
 
 def check() -> EnvironmentCheck:
-    """Look at everything the course needs, and name the fix for each thing that is wrong.
+    """Check everything that the course needs, and name a fix for each problem.
 
-    It starts the simulated model and loads the offline embedding, as the first question would:
-    some seconds in a fresh kernel. Nothing is changed, asked of a model or fetched.
-
-    Taught in notebook 00.
+    It starts the simulated model and loads the offline embedding, which takes some seconds in a new
+    kernel. It changes nothing, asks no model and downloads nothing. Taught in notebook 00.
     """
     findings = []
     for subject, look in _LOOKS.items():
@@ -79,7 +77,7 @@ def check() -> EnvironmentCheck:
             findings.append(Finding(subject, look()))
         except NbkitError as error:
             findings.append(Finding(subject, error.happened, error.advice or "see the message"))
-        except Exception as error:  # noqa: BLE001 - the other lines are shown whatever happens
+        except Exception as error:  # noqa: BLE001 - the other lines must be shown in any case
             words = f"{type(error).__name__}: {error}"
             findings.append(Finding(subject, words, "restart the kernel; if it stays, reinstall"))
     return EnvironmentCheck(tuple(findings))

