@@ -259,7 +259,7 @@ async def test_one_await_at_a_time() -> None:
     run = quiet(range(3), double)
     first = asyncio.ensure_future(run)
     await asyncio.sleep(0)
-    with pytest.raises(BatchMisused, match="is running"):
+    with pytest.raises(BatchMisused, match="already running"):
         await run
     assert len(await first) == 3
 

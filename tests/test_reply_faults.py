@@ -25,7 +25,7 @@ from tests.wire import Scripted, answer, chunk, events, serving
         ("network_error", "could not finish .*ask again", True),
         ("insufficient_system_resource", "could not finish", True),
         ("error", "could not finish", True),
-        ("gone_fishing", "'gone_fishing', so the answer may not be whole", False),
+        ("gone_fishing", "'gone_fishing', so the answer may be incomplete", False),
     ],
 )
 @whole_too

@@ -69,7 +69,7 @@ async def test_a_wait_nobody_can_mean_ends_with_its_date(ask: str) -> None:
     assert outcome.attempts == 1
     assert re.search(
         rf"^Slow down \(HTTP 429\) — the server asks you to wait until \d\d:\d\d on {day.tm_mday} "
-        rf"{time.strftime('%B %Y', day)}: ask then\.$",
+        rf"{time.strftime('%B %Y', day)}: ask again then\.$",
         str(outcome.error),
     )
 

@@ -266,7 +266,7 @@ class Engine:
         (None, r"engine\.aquery"),
         (Engine().query, r"`engine\.aquery\(\"your question\"\)`"),
         (Engine().aquery, r"`engine\.aquery\(\"your question\"\)`"),
-        (Engine(), r"has not been asked anything — .*\.aquery"),
+        (Engine(), r"which is not an answer — ask it a question: .*\.aquery"),
         (lambda question: question, r"still needs its arguments"),
     ],
 )

@@ -179,12 +179,12 @@ def test_mixed_models_are_told() -> None:
     [
         (lambda: summary([]), "no answers here — pass at least one"),
         (lambda: summary({"a": [trace()]}), "Got list where an answer was expected"),
-        (lambda: summary([trace(chunks=0)]), "Not one of 1 request can be measured: 1 answer"),
+        (lambda: summary([trace(chunks=0)]), "None of 1 request can be measured: 1 answer"),
         (lambda: summary([Answer("", error=RuntimeError("x"))]), "1 request not complete"),
-        (lambda: SLO(), "asks for nothing — give a limit"),
-        (lambda: SLO(ttft=0), "ttft=0 is no limit"),
-        (lambda: SLO(tpot=math.nan), "tpot=nan is no limit"),
-        (lambda: SLO(ttft=True), "ttft=True is no limit"),
+        (lambda: SLO(), "has no limit — give a limit"),
+        (lambda: SLO(ttft=0), "ttft=0 is not a limit"),
+        (lambda: SLO(tpot=math.nan), "tpot=nan is not a limit"),
+        (lambda: SLO(ttft=True), "ttft=True is not a limit"),
         (lambda: goodput([trace()], 0.5), "Got float as the objective"),  # type: ignore[arg-type]
         (lambda: goodput([], SLO(ttft=1)), "no answers here"),
     ],

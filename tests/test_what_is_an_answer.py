@@ -202,7 +202,7 @@ async def test_a_function_that_needs_the_loop(measured: bool) -> None:
 )
 async def test_what_is_merely_iterable_is_no_answer(wrong: Any) -> None:
     """A container or a model, empty or not, is not taken for a stream of text."""
-    with pytest.raises(StreamMisused, match=r"pass one answer|which is not an answer"):
+    with pytest.raises(StreamMisused, match=r"pass an answer|which is not an answer"):
         await nbkit.stream(wrong)
 
 
