@@ -54,7 +54,9 @@ class Firefox:
         """Give what went wrong in the pages since this was asked before, as their consoles say."""
         self.ask("session.status")  # what it has sent until now comes before the answer
         log, self.log = self.log, []
-        wrong = [entry for entry in log if entry["level"] == "error" or "anywidget" in entry["text"]]
+        wrong = [
+            entry for entry in log if entry["level"] == "error" or "anywidget" in entry["text"]
+        ]
         return [f"{entry['level']}: {entry['text']}" for entry in wrong]
 
     def new_page(self) -> "FirefoxPage":
