@@ -129,7 +129,7 @@ def test_an_answer_streams_settles_and_stays(lab: Lab, page: FirefoxPage) -> Non
     assert _count(page, ".nbkit-live") == 0
     _wait(page, ".nbkit-settled", "✓ done · TTFT")
     _reload(page)
-    _stays(page, SETTLED)
+    _wait(page, SETTLED, END)
     _photograph(page, "show_reloaded")
 
 
@@ -187,7 +187,7 @@ def test_inside_an_output(lab: Lab, page: FirefoxPage) -> None:
 
 def test_a_page_loaded_again_in_mid_stream(lab: Lab, page: FirefoxPage) -> None:
     """The answer goes on where it was, ends, and is there after the end and one more reload."""
-    slow = "asks(speed=1, tokens_per_second=6).aquery('How do I return it?')"
+    slow = "asks(speed=1, tokens_per_second=8).aquery('How do I return it?')"
     _open(lab, page, "again", f"view = nbkit.show({slow})")
     _grows(page, LIVE)
     before = _text(page, LIVE)
@@ -198,7 +198,7 @@ def test_a_page_loaded_again_in_mid_stream(lab: Lab, page: FirefoxPage) -> None:
     _stays(page, LIVE)
     _wait(page, ".nbkit-live", "Run the cell again to keep this answer in the file")
     _reload(page)
-    _stays(page, LIVE)
+    _wait(page, LIVE, END)
     _photograph(page, "again_ended")
 
 
@@ -215,7 +215,7 @@ def test_a_chat(lab: Lab, page: FirefoxPage) -> None:
     _stays(page, SETTLED)
     assert _count(page, LIVE) == 0
     _reload(page)
-    _stays(page, SETTLED)
+    _wait(page, SETTLED, END)
     _wait(page, ".nbkit-chat", "Send")
     page.click("document.querySelector('.nbkit-say')")
     page.press(*"How long is the warranty?")
@@ -254,16 +254,19 @@ def test_the_served_page(lab: Lab, page: FirefoxPage) -> None:
     _photograph(page, "served_stopped")
 
 
-# Of a text's colour and that of the nearest painted box behind it, as WCAG counts it.
+# How light what lies behind a text is, and the contrast of the text's colour with it (WCAG's).
 CONTRAST = """element => {
-    let box = element;
-    const colour = (name) => getComputedStyle(box)[name].match(/[\\d.]+/g).map(Number);
+    const colour = (box, name) => getComputedStyle(box)[name].match(/[\\d.]+/g).map(Number);
     const light = (rgb) => rgb.slice(0, 3).map(value => value / 255)
         .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
         .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
-    const ink = light(colour("color"));
-    while ((colour("backgroundColor")[3] ?? 1) === 0) box = box.parentElement;
-    const paper = light(colour("backgroundColor"));
+    const behind = (box) => {
+        const [red, green, blue, alpha = 1] = colour(box, "backgroundColor");
+        if (alpha === 1) return [red, green, blue];
+        const below = behind(box.parentElement);
+        return [red, green, blue].map((value, at) => alpha * value + (1 - alpha) * below[at]);
+    };
+    const ink = light(colour(element, "color")), paper = light(behind(element));
     return [paper, (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)];
 }"""
 
