@@ -18,13 +18,17 @@ from typing import Any
 
 import websocket
 
-KEYS = {"Enter": "\ue007", "Tab": "\ue004", "Escape": "\ue00c"}
-
-# Gives what an expression or a function evaluates to, as Playwright does; `raw` for an element.
-RAW = (
+ENTER = "\ue007"
+"""What the protocol calls the Enter key."""
+# Code may be an expression or a function, as with Playwright.
+RUN = (
     "async (...args) => { const it = (CODE); return typeof it === 'function' ? it(...args) : it; }"
 )
-JSON = f"async args => JSON.stringify(await ({RAW})(...JSON.parse(args)) ?? null)"
+RUN_AS_JSON = f"async args => JSON.stringify(await ({RUN})(...JSON.parse(args)) ?? null)"
+SCROLL = "() => { const it = (CODE); it.scrollIntoView({ block: 'nearest' }); return it; }"
+
+LEFT = ("NetworkError", "AbortError", "Could not restore the debugger state")
+"""What JupyterLab says of its own requests when a page or a notebook is left during one."""
 
 
 class Firefox:
@@ -51,13 +55,15 @@ class Firefox:
                 return message["result"]
 
     def errors(self) -> list[str]:
-        """Give what went wrong in the pages since this was asked before, as their consoles say."""
+        """Give what went wrong in the pages since this was asked before, as their consoles say.
+
+        What a widget's module throws is only a warning of anywidget's where that goes on.
+        """
         self.ask("session.status")  # what it has sent until now comes before the answer
         log, self.log = self.log, []
-        wrong = [
-            entry for entry in log if entry["level"] == "error" or "anywidget" in entry["text"]
-        ]
-        return [f"{entry['level']}: {entry['text']}" for entry in wrong]
+        said = [f"{entry['level']}: {entry['text']}" for entry in log]
+        wrong = [line for line in said if line.startswith("error") or "[anywidget]" in line]
+        return [line for line in wrong if not any(left in line for left in LEFT)]
 
     def new_page(self) -> "FirefoxPage":
         """Open a page as large as a projector's.
@@ -91,7 +97,7 @@ class FirefoxPage:
     def evaluate(self, code: str, *args: Any) -> Any:
         """Evaluate an expression, or call a function; waits for a promise."""
         given = [{"type": "string", "value": json.dumps(args)}]
-        result = self._call(JSON.replace("CODE", code), given)
+        result = self._call(RUN_AS_JSON.replace("CODE", code), given)
         return json.loads(result["value"])
 
     def wait_for_function(self, code: str, *, timeout: float = 60_000) -> Any:
@@ -106,8 +112,8 @@ class FirefoxPage:
         return value
 
     def click(self, element: str) -> None:
-        """Click, as a mouse does, on the middle of what an expression gives."""
-        node = self._call(RAW.replace("CODE", element), [])
+        """Scroll to what an expression gives, and click on its middle, as a mouse does."""
+        node = self._call(RUN.replace("CODE", SCROLL.replace("CODE", element)), [])
         origin = {"type": "element", "element": {"sharedId": node["sharedId"]}}
         actions = [
             {"type": "pointerMove", "x": 0, "y": 0, "origin": origin},
@@ -117,13 +123,10 @@ class FirefoxPage:
         mouse = {"type": "pointer", "id": "mouse", "actions": actions}
         self._ask("input.performActions", actions=[mouse])
 
-    def press(self, *keys: str) -> None:
-        """Press keys one after the other, by their names in KEYS or by what they type."""
-        actions = [
-            {"type": way, "value": KEYS.get(key, key)}
-            for key in keys
-            for way in ("keyDown", "keyUp")
-        ]
+    def type(self, keys: str) -> None:
+        """Press keys one after the other, in what has the focus."""
+        ways = ("keyDown", "keyUp")
+        actions = [{"type": way, "value": key} for key in keys for way in ways]
         keyboard = {"type": "key", "id": "keyboard", "actions": actions}
         self._ask("input.performActions", actions=[keyboard])
 
