@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.browser.bidi import ENTER, Firefox, FirefoxPage, running_firefox
-from tests.browser.conftest import CLOSE_ALL, EMPTY_LAB, Lab, open_notebook, run_cell, save
+from tests.browser.conftest import (
+    CLOSE_ALL,
+    EMPTY_LAB,
+    Lab,
+    open_notebook,
+    run_cell,
+    save,
+    wait_idle,
+)
 from tests.browser.install import firefox_path
 
 pytestmark = [pytest.mark.browser, pytest.mark.firefox]
@@ -206,6 +214,7 @@ def test_a_chat(lab: Lab, page: FirefoxPage) -> None:
     chat = "chat = nbkit.chat(index.as_chat_engine('context', llm=llm))"
     _open(lab, page, "chat", chat)
     _wait(page, ".nbkit-chat", "Send")
+    wait_idle(page)  # until then the box may be put up anew
     page.click("document.querySelector('.nbkit-say')")
     page.type(QUESTION + ENTER)
     _wait(page, ".nbkit-live .nbkit-label", QUESTION)
