@@ -112,7 +112,21 @@ class FirefoxPage:
         return value
 
     def click(self, element: str) -> None:
-        """Scroll to what an expression gives, and click on its middle, as a mouse does."""
+        """Scroll to what an expression gives, and click on its middle, as a mouse does.
+
+        A view that is being put up anew has its elements out of sight for a moment: that is
+        waited for, as Playwright does.
+        """
+        end = time.monotonic() + 20
+        while True:
+            try:
+                return self._click(element)
+            except RuntimeError as error:
+                if "is not displayed" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def _click(self, element: str) -> None:
         node = self._call(RUN.replace("CODE", SCROLL.replace("CODE", element)), [])
         origin = {"type": "element", "element": {"sharedId": node["sharedId"]}}
         actions = [
