@@ -1,6 +1,8 @@
 # make lab         open JupyterLab on the first notebook    (more flags: make lab ARGS="--port 9999")
 # make test        install what the tests need, run all of them on one Python   (eight minutes)
 # make fast        run those that start no process, kernel or browser           (one minute)
+# make browsers    see the displays in the distribution's own Firefox too; leaves photographs in
+#                  build/firefox                                        (two minutes)
 # make pythons     run the fast tests on every other Python that is supported and on this machine
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make lint        formatter, linter, type checker, import contracts
@@ -23,7 +25,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
-.PHONY: lab test fast pythons floors notebooks bench lint book picture gallery clean
+.PHONY: lab test fast browsers pythons floors notebooks bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -31,10 +33,14 @@ lab: $(VENV)/.lab
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not firefox" $(ARGS)
 
 fast: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)" $(ARGS)
+
+browsers: $(VENV)/.test
+	$(BIN)/python tests/browser/install.py firefox
+	$(BIN)/pytest tests/browser/test_firefox.py $(ARGS)
 
 pythons: $(VENV)/.test
 	$(BIN)/python tests/other_environments.py pythons

@@ -43,7 +43,8 @@ def open_notebook(page: Page, lab: Lab, name: str, *, kernel: bool = True) -> No
         page.evaluate("path => void jupyterapp.commands.execute('docmanager:open', {path})", name)
     else:
         page.goto(lab.address(name))
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+    shown = "() => !!document.querySelector('.jp-Notebook .jp-Cell')"
+    page.wait_for_function(shown, timeout=60_000)
     if kernel:
         wait_idle(page)
 

@@ -1,4 +1,7 @@
-"""Make sure a Chromium is there for the browser tests, installing one where that is possible."""
+"""Make sure the browser tests have their browser, installing it where that is possible.
+
+`python install.py` is about Chromium, `python install.py firefox` about Firefox.
+"""
 
 import os
 import shutil
@@ -11,6 +14,11 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 def browser_path() -> str | None:
     """Find a Chromium on this machine; `None` leaves it to Playwright's own."""
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def firefox_path() -> str | None:
+    """Find the Firefox that the distribution has installed, if it has."""
+    return shutil.which("firefox-esr") or shutil.which("firefox")
 
 
 def _playwright_has_one() -> bool:
@@ -27,15 +35,19 @@ def _run(*command: str) -> bool:
     return done.returncode == 0
 
 
-def main() -> None:
-    """Look for a browser, then try Debian's package (as root), then Playwright's download."""
-    if browser_path() or _playwright_has_one():
+def _debian_has(package: str) -> bool:
+    """Install a package of Debian's, and letters for Chinese, as root."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return False
+    _run("apt-get", "update", "-qq")
+    packages = (package, "fonts-noto-cjk")
+    return _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+
+
+def chromium() -> None:
+    """Look for a Chromium, then try Debian's package, then Playwright's download."""
+    if browser_path() or _playwright_has_one() or _debian_has("chromium"):
         return
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        packages = ("chromium", "fonts-noto-cjk")
-        _run("apt-get", "update", "-qq")
-        if _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages):
-            return
     if _run(sys.executable, "-m", "playwright", "install", "chromium"):
         return
     sys.exit(
@@ -44,5 +56,15 @@ def main() -> None:
     )
 
 
+def firefox() -> None:
+    """Look for a Firefox, then try Debian's package; Playwright's own is not a reader's."""
+    if firefox_path() or _debian_has("firefox-esr"):
+        return
+    sys.exit(
+        "The tests in Firefox were not run: it is not installed, and could not be — install it "
+        "(on Debian as root: apt-get install firefox-esr) and run `make browsers` again."
+    )
+
+
 if __name__ == "__main__":
-    main()
+    firefox() if sys.argv[1:] == ["firefox"] else chromium()

@@ -190,7 +190,11 @@ function pageOf(model) {
 
 function tellKernel(model) {
   const { name, views, replaced } = pageOf(model);
-  model.send({ type: "page", page: name, seen: views > 0, replaced });
+  try {
+    model.send({ type: "page", page: name, seen: views > 0, replaced });
+  } catch {
+    // A notebook that is being closed has let go of its kernel before its views go.
+  }
 }
 
 // Once the kernel has sent static output, look for it in the page: a view may never be mounted.
