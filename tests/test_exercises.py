@@ -70,7 +70,8 @@ def test_answers_and_figures_stay(tried: Tried) -> None:
     for cell, output in _outputs(tried.notebook):
         data = output.get("data", {})
         assert "application/vnd.jupyter.widget-view+json" not in data, cell.source
-        shown += "nbkit-settled" in data.get("text/html", "") or "image/png" in data
+        html = data.get("text/html", "")
+        shown += "nbkit-settled" in html or "data:image/png" in html or "image/png" in data
         if output.output_type == "error":
             failed.append(cell)
     assert shown >= 3

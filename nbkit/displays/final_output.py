@@ -117,7 +117,7 @@ def _lane(answer: Answer, longest: float) -> str:
     return (
         '<div style="display: flex; height: 0.7em; margin: 0.3em 0">'
         f'<div style="width: {widths[0]}; {hollow}"></div>'
-        f'<div style="width: {widths[1]}; background: #1976d2"></div></div>'
+        f'<div style="width: {widths[1]}; border-top: 0.7em solid #1976d2"></div></div>'
     )
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+import anywidget
 import ipywidgets  # type: ignore[import-untyped]
 
+from nbkit.displays.live_widget import code_of
 from nbkit.errors import ConnectError
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
@@ -27,6 +29,12 @@ _STEPS: dict[str, tuple[float, ...]] = {
 """What each slider can be set to; infinity is a profile's `None`, no limit."""
 _TIMED = ("ttft", "tokens_per_second", "requests_per_minute")
 """Settings that mean nothing to a model that never waits."""
+
+
+class Slider(anywidget.AnyWidget, ipywidgets.SelectionSlider):  # type: ignore[misc]
+    """A `SelectionSlider` drawn by the browser: ipywidgets' says "5" for "0.7 s", and no name."""
+
+    _esm = code_of("slider.js")
 
 
 class NotSimulatedError(ConnectError):
@@ -63,10 +71,12 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
             slider.observe(partial(self._move, setting), "value")
         style = _STYLE.read_text("utf-8")
         name = ipywidgets.HTML(f"<style>{style}</style><code>{escape(llm.model)}</code>")
-        columns = "repeat(auto-fit, minmax(27rem, 1fr))"
+        columns = "repeat(auto-fit, minmax(min(27rem, 100%), 1fr))"
         grid = {"grid_template_columns": columns, "grid_gap": "0 1rem"}
         sliders = ipywidgets.GridBox(list(self.sliders.values()), layout=grid)
-        head = ipywidgets.HBox([self.profiles, self.reset, name])
+        head = ipywidgets.HBox(
+            [self.profiles, self.reset, name], layout={"flex_flow": "row wrap", "grid_gap": "0 1em"}
+        )
         super().__init__([head, sliders, self._words])
         self.add_class("nbkit-panel")
 
@@ -208,12 +218,11 @@ def _scale(setting: str, value: float) -> tuple[tuple[str, float], ...]:
     return tuple((_label(setting, step), step) for step in steps)
 
 
-def _slider(setting: str) -> ipywidgets.SelectionSlider:
+def _slider(setting: str) -> Slider:
     named = setting.replace("_", " ").capitalize()
-    return ipywidgets.SelectionSlider(
+    slider = Slider(
         options=_scale(setting, _STEPS[setting][0]),
         description="First token (TTFT)" if setting == "ttft" else named,
-        continuous_update=False,
-        style={"description_width": "10.5rem"},
-        layout={"width": "auto"},
     )
+    slider.add_class("nbkit-slider")
+    return slider

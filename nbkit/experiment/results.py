@@ -1,7 +1,6 @@
 """The result of an experiment: every request, numbers by label and load, and its file."""
 
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,6 +15,7 @@ from nbkit.experiment.table import (
     table_row,
 )
 from nbkit.experiment.verdicts import Comparison, compared
+from nbkit.metrics.html_table import html_table
 from nbkit.metrics.load_point import Kind, LoadPoint
 from nbkit.metrics.requests import read_rows
 from nbkit.metrics.slo import SLO
@@ -24,10 +24,6 @@ from nbkit.wording import count
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-
-_PLAIN = "tex2jax_ignore mathjax_ignore"
-"""Turns MathJax off, which would read two prices ("$1 or $2") as a formula."""
 
 
 def _figure(value: float) -> str:
@@ -193,8 +189,7 @@ class Experiment:
         return f"{len(self.results)} of {count(self.planned, 'request')}"
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"{self.table().to_html(float_format=_figure, classes=_PLAIN)}{notes}"
+        return html_table(self.table().reset_index(), "Experiment", _figure, self.notes)
 
     def __repr__(self) -> str:
         failed = sum(one.error is not None for one in self.results)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Hashable, Sequence
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbkit.metrics.html_table import html_table
 from nbkit.metrics.intervals import FEWEST, Floats, Interval, Sample, median_interval
 from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows
 from nbkit.wording import count
@@ -126,8 +126,8 @@ class Summary:
         return "\n".join([self.table().to_string(float_format="{:.4f}".format), *self.notes])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"{self.table().to_html(float_format='{:.4f}'.format)}{notes}"
+        table = self.table().rename_axis("seconds").reset_index()
+        return html_table(table, "Summary", "{:.4f}".format, self.notes)
 
 
 def summary(answers: Any) -> Summary:

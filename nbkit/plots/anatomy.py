@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from nbkit.metrics.requests import NotMeasured, read_rows
 from nbkit.plots import style
+from nbkit.plots.alt_text import tell
 
 
 def anatomy(answer: Any, *, ax: Axes | None = None) -> Axes:
@@ -35,6 +36,7 @@ def anatomy(answer: Any, *, ax: Axes | None = None) -> Axes:
         _span(ax, 0, last, -1.0, "end-to-end latency")
         longest = f"the longest gap: {style.duration(trace.gaps[widest])}"
         _span(ax, moments[widest], moments[widest + 1], 0.45, longest, below=True)
+        tell(ax, longest)
         ax.set(ylim=(1.1, -1.5), xlim=(0, 1.05 * last), yticks=[])
     return ax
 

@@ -10,6 +10,7 @@ from nbkit.metrics.load_point import read_points
 from nbkit.metrics.percentiles import enough_for
 from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
 from nbkit.plots import style
+from nbkit.plots.alt_text import tell
 
 _PHASES: dict[str, dict[str, Any]] = {
     "made late, by this machine": {"facecolor": style.VERMILION},
@@ -61,12 +62,14 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
     with style.styled_axes(
         ax, title, "seconds since the question", grid="x", height=height, texts=labels
     ) as ax:
-        for place, (_, phases) in enumerate(bars):
-            left = 0.0
+        for place, (label, phases) in enumerate(bars):
+            left, parts = 0.0, []
             for (phase, look), seconds in zip(looks, phases, strict=True):
                 name = None if place else phase
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
+                parts.append(f"{phase} {style.duration(seconds)}")
+            tell(ax, f"{label} {style.duration(left)} ({', '.join(parts)})")
             style.write(ax, style.duration(left), (left, place), (8, 0))
         style.name_rows(ax, labels)
         ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))

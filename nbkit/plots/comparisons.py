@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from nbkit.metrics.requests import NotMeasured
 from nbkit.plots import style
+from nbkit.plots.alt_text import tell
 
 _IDEAL: dict[str, Any] = {"color": style.VERMILION, "linestyle": "--", "linewidth": 2.5}
 
@@ -51,6 +52,7 @@ def compare(
             words = style.duration(middle)
             words += f", {first / middle:.1f} × as fast" if place else ""
             style.write(ax, words, (max(taken), place), (10, 0), fontsize=15)
+            tell(ax, f"{labels[place]}: {words}")
         if ideal is not None:
             ax.axvline(ideal, label=f"ideal: {style.duration(ideal)}", **_IDEAL)
         style.name_rows(ax, labels)
@@ -108,6 +110,7 @@ def speedup(
         ax.errorbar(numbers, ups, yerr=spread, label="measured", **look)
         for n, value in faster.items():
             style.write(ax, f"{value:.1f} ×", (n, value), (10, -10), va="top")
+            tell(ax, f"{n} at once: {value:.1f} ×")
         ax.margins(0.1)
         ax.set_xscale("log", base=2)
         ax.set_yscale("log", base=2)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from numbers import Real
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from nbkit.metrics.percentiles import Spread, enough_for, values_of
 from nbkit.metrics.requests import NotMeasured, read_groups, read_rows
-from nbkit.plots.style import GREY, one_line, series, styled_axes, write
+from nbkit.plots.alt_text import tell
+from nbkit.plots.style import GREY, duration, one_line, series, styled_axes, write
 
 _METRICS = {
     "ttft": ("seconds until the first token", "How many had their first token by when?"),
@@ -49,6 +51,8 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     ylabel = "share of gaps" if metric == "gaps" else "share of answers"
     with styled_axes(ax, title, xlabel, ylabel, texts=labels) as ax:
         for place, (label, (values, _)) in enumerate(zip(labels, curves.values(), strict=True)):
+            middle = f", half within {duration(median(values))}" if values else ""
+            tell(ax, f"{label}{middle}")
             shares = [count / max(len(values), 1) for count in range(len(values) + 1)]
             ax.step(
                 [0, *sorted(values), right],

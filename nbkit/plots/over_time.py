@@ -1,6 +1,6 @@
 """Figures over time: the phases of requests, the arrival of text, and the concurrency."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nbkit.metrics.requests import NotMeasured, Row, read_rows
 from nbkit.plots import style
+from nbkit.plots.alt_text import tell
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
@@ -65,6 +66,8 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
             _say_what_is_missing(ax, rows, zero)
         else:
             ax.set_yticks([])
+        for finding in _findings(rows, labels, right):
+            tell(ax, finding)
         ax.set_xlim(-0.025 * right, 1.03 * right or 1)
     return ax
 
@@ -138,7 +141,9 @@ def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) 
         if cuts:
             x, y = zip(*cuts, strict=True)
             ax.scatter(x, y, s=110, marker="v", label="cut", **look)
+        tell(ax, f"from {limits[0]} to {max(limits)} in flight, {count(len(cuts), 'cut')}")
         if places is not None:
+            tell(ax, f"places there are: {places}")
             look = {"color": style.GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
             ax.axhline(places, label="places there are", **look)
         ax.set_xlim(left=0)
@@ -232,6 +237,25 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
         words = "not timed" if row.trace is None else "no text"
         where = 0 if row.trace is None else row.end - zero
         style.write(ax, words, (where, place), (12, 0))
+
+
+def _findings(rows: list[Row], labels: list[str], right: float) -> list[str]:
+    """What a timeline shows: each request, or of many when the first text and the end came."""
+    if len(rows) <= _NAMED_CURVES:
+        return [
+            f"{label}: {row.state}, {_reading_times(row.trace)}"
+            for row, label in zip(rows, labels, strict=True)
+        ]
+    waits = [row.trace.ttft for row in rows if row.trace and row.trace.ttft is not None]
+    told = [f"{len(rows)} requests, the last of them ended after {style.duration(right)}"]
+    if waits:
+        told.append(
+            f"first text after {style.duration(min(waits))} to {style.duration(max(waits))}"
+        )
+    bad = [
+        f"{n} {state}" for state, n in Counter(row.state for row in rows).items() if state != "done"
+    ]
+    return told + bad
 
 
 def _reading_times(trace: Trace | None) -> str:

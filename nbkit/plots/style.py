@@ -15,6 +15,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
 
+from nbkit.plots import alt_text
 from nbkit.plots.fonts import families
 
 # The colours of M. Okabe and K. Ito, "Color Universal Design" (2008) for people with any
@@ -79,6 +80,7 @@ def styled_axes(
             text.set(fontfamily=names, fontsize=_LETTERS["font.size"])
         ax.tick_params(labelfontfamily=names, labelsize=12, colors=label_colour(ax))
         ax.set_axisbelow(True)
+        alt_text.begin(ax)
         yield ax
         ax.set_title(title)
         ax.set(xlabel=xlabel, ylabel=ylabel)

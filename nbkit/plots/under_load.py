@@ -11,6 +11,7 @@ from nbkit.metrics.load_point import UNITS, LoadPoint, read_points
 from nbkit.metrics.percentiles import METRICS
 from nbkit.metrics.requests import NotMeasured
 from nbkit.metrics.slo import SLO
+from nbkit.plots.alt_text import tell
 from nbkit.plots.style import GREY, label_colour, one_line, series, styled_axes, write
 
 
@@ -82,7 +83,9 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
             spots = [(point.load, good.rate, good.rate_interval) for point, good in mine]
             _curve(ax, place, spots, told)
             for (_, good), (x, y, _) in zip(mine, spots, strict=True):
-                _beside(ax, f"{100 * good.share:.0f} %", x, y, right=True, above=place % 2 == 0)
+                share = f"{100 * good.share:.0f} %"
+                _beside(ax, share, x, y, right=True, above=place % 2 == 0)
+                tell(ax, f"{one_line(name)} at {x:g}: {share} within the promise")
         ax.set_ylim(bottom=0)
         ax.margins(x=0.1)
         if loads[0] * 4 <= loads[-1]:

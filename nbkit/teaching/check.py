@@ -61,7 +61,8 @@ class EnvironmentCheck:
         for each in self.findings:
             fix = f"<br><b>→ {escape(each.fix)}</b>" if each.fix else ""
             rows += f"<tr><td>{each.mark}</td><td>{each.subject}</td>"
-            rows += f'<td style="text-align: left">{escape(each.words)}{fix}</td></tr>'
+            style = "text-align: left; overflow-wrap: anywhere"
+            rows += f'<td style="{style}">{escape(each.words)}{fix}</td></tr>'
         return f"<table>{rows}</table>"
 
 

@@ -34,7 +34,7 @@ def show_page(page: str) -> None:
     # An object, not an iframe: what stands inside it is shown where the page cannot be, or when its
     # server has ended.
     frame = (
-        f'{_STYLE}<object class="nbkit-page" type="text/html" data="{url}">'
+        f'{_STYLE}<object class="nbkit-page" type="text/html" title="The page, live" data="{url}">'
         "The page was here while its server ran: run the cells again to bring it back. If it runs, "
         f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.'
         f"{needs}</object>"

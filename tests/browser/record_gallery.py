@@ -157,7 +157,7 @@ def pictured(notebook: NotebookNode) -> int:
     figures = [
         place
         for place, cell in enumerate(notebook.cells)
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        if any("image/png" in str(output.get("data")) for output in cell.get("outputs", []))
     ]
     assert chosen or figures, "nothing to show: tag a code cell `picture`"
     return (chosen or figures)[0]

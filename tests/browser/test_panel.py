@@ -26,7 +26,7 @@ def _words(panel: Locator) -> Locator:
 
 
 def _handle(panel: Locator, title: str) -> Locator:
-    return panel.locator(".widget-slider").filter(has_text=title).locator(".noUi-handle")
+    return panel.get_by_role("slider", name=title)
 
 
 def test_both_views_move_and_reset(lab: Lab, page: Page) -> None:
@@ -37,11 +37,11 @@ def test_both_views_move_and_reset(lab: Lab, page: Page) -> None:
     for view in panels.all():
         expect(_words(view)).to_contain_text("First token after 1 s")
         expect(_words(view)).to_contain_text("Changed: ttft=1.")
-        expect(view.locator(".widget-readout").first).to_have_text("1 s")
+        expect(view.locator(".nbkit-value").first).to_have_text("1 s")
     panels.last.get_by_role("button", name="Reset").click()
     for view in panels.all():
         expect(_words(view)).to_contain_text("First token after 0.7 s")
-        expect(view.locator(".widget-readout").first).to_have_text("0.7 s")
+        expect(view.locator(".nbkit-value").first).to_have_text("0.7 s")
 
 
 def test_a_profile_is_chosen(lab: Lab, page: Page) -> None:
@@ -49,14 +49,14 @@ def test_a_profile_is_chosen(lab: Lab, page: Page) -> None:
     panel = _open(lab, page, "profile.ipynb", "panel(llm)")
     panel.get_by_role("combobox").select_option("busy")
     expect(_words(panel)).to_contain_text("a shared server with four places")
-    expect(panel.locator(".widget-readout").nth(2)).to_have_text("4 at once")
+    expect(panel.locator(".nbkit-value").nth(2)).to_have_text("4 at once")
 
 
 def test_a_value_off_the_scale(lab: Lab, page: Page) -> None:
     """A value off the scale, set by code, is shown, and every step stays in reach."""
     told = "shown = panel(llm); display(shown)", "llm.simulator.set(llm.model, ttft=0.123)"
     panel = _open(lab, page, "off.ipynb", *told, "shown.refresh()")
-    readout, handle = panel.locator(".widget-readout").first, _handle(panel, "TTFT")
+    readout, handle = panel.locator(".nbkit-value").first, _handle(panel, "TTFT")
     expect(readout).to_have_text("0.123 s")
     handle.press("ArrowRight")
     expect(readout).to_have_text("0.2 s")
@@ -80,7 +80,7 @@ def test_a_drag_is_one_change(lab: Lab, page: Page) -> None:
     page.mouse.down()
     page.mouse.move(1270, 300, steps=40)
     # What is seen follows the hand; what is in force does not, yet.
-    expect(panel.locator(".widget-readout").first).to_have_text("10 s")
+    expect(panel.locator(".nbkit-value").first).to_have_text("10 s")
     expect(_words(panel)).to_contain_text("First token after 0.7 s")
     page.mouse.up()
     expect(_words(panel)).to_contain_text("First token after 10 s")
@@ -93,7 +93,7 @@ def test_a_dead_simulator_shows_one_line(lab: Lab, page: Page) -> None:
     outputs = page.locator(".jp-OutputArea-output").count()
     _handle(panel, "TTFT").press("ArrowRight")
     expect(panel.get_by_role("alert")).to_contain_text("not running any more")
-    expect(panel.locator(".widget-readout").first).to_have_text("0.7 s")
+    expect(panel.locator(".nbkit-value").first).to_have_text("0.7 s")
     assert page.locator(".jp-OutputArea-output").count() == outputs
 
 

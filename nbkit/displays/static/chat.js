@@ -5,13 +5,13 @@
 function render({ model, el }) {
   const box = element("textarea", "nbkit-say", {
     rows: "1",
-    placeholder: "Ask something · Enter sends, Shift+Enter starts a new line",
+    placeholder: "Ask something · Enter sends, Shift+Enter starts a new line, Esc stops",
     "aria-label": "Your message",
   });
   const send = button("Send", "Send the message", () => say());
   const clear = button("Clear", "Forget all turns, here and in the engine's memory", () => model.send({ type: "clear" }));
   const end = button("End", "Close the chat; the transcript stays", () => model.send({ type: "end" }));
-  const notice = element("div", "nbkit-notice", { role: "status" });
+  const notice = element("div", "nbkit-notice", { role: "status", tabindex: "-1" });
   const place = element("div", "nbkit-turn");
   // The notebook's own keys (Shift+Enter runs the cell) must not reach past the box.
   const form = element("div", "nbkit-bar nbkit-form", { "data-lm-suppress-shortcuts": "true" }, box, send, clear, end);
@@ -35,6 +35,7 @@ function render({ model, el }) {
     box.value = "";
     grow();
     model.send({ type: "say", text });
+    box.focus(); // Send is off now
     refresh();
   };
   const grow = () => {
@@ -112,12 +113,19 @@ function render({ model, el }) {
     form.hidden = true;
     notice.textContent = "(chat ended)";
   };
+  const stop = () => {
+    if (!turn?.running) return false;
+    turn.stopping();
+    model.send({ type: "stop" });
+    return true;
+  };
   const lose = () => {
     turn?.lose();
+    if (form.contains(document.activeElement)) notice.focus();
     for (const control of [box, send, clear, end]) control.disabled = true;
     notice.textContent = "✗ The kernel has gone: run the cell again.";
   };
-  return follow(model, { take, tick, lose, stay });
+  return follow(model, el, { take, tick, lose, stay, stop });
 }
 
 export default { initialize, render };

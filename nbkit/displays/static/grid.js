@@ -5,10 +5,13 @@ function render({ model, el }) {
   const race = model.get("race");
   const grid = element("div", "nbkit-grid");
   const clockFace = element("strong", "nbkit-clock", { role: "timer", "aria-live": "off" });
-  const stopAll = button("■ Stop all", "Stop all of them; keep what has arrived", () => {
+  const stop = () => {
+    if (!cells.some((cell) => cell.running)) return false;
     for (const cell of cells) cell.stopping();
     model.send({ type: "stop", index: null });
-  });
+    return true;
+  };
+  const stopAll = button("■ Stop all", "Stop all of them (Esc); keep what has arrived", stop);
   const head = element("div", "nbkit-bar nbkit-head", {}, clockFace, stopAll);
   el.classList.add("nbkit-live");
   el.append(head, grid);
@@ -31,7 +34,8 @@ function render({ model, el }) {
     const seconds = now();
     for (const cell of cells) cell.tick(seconds);
     clockFace.textContent = `${seconds.toFixed(1)} s · ${cells.length - running.length} of ${cells.length} finished`;
-    stopAll.hidden = !running.length;
+    if (running.length) stopAll.hidden = false;
+    else hide(stopAll, cells[0]?.text);
     if (race) drawLanes(cells, seconds);
     return running.length > 0;
   };
@@ -51,7 +55,7 @@ function render({ model, el }) {
     for (const cell of cells) cell.learn({ note: "Run the cell again to keep this answer in the file." });
     tick();
   };
-  return follow(model, { take, tick, lose, stay });
+  return follow(model, el, { take, tick, lose, stay, stop });
 }
 
 // A lane a runner: hollow while it waits for the first token, solid while it streams.

@@ -21,6 +21,12 @@ function button(text, title, onClick) {
   return made;
 }
 
+// Take a control away; the focus, if it is there, goes on to another element.
+function hide(control, next) {
+  if (control === document.activeElement) next.focus({ preventScroll: true });
+  control.hidden = true;
+}
+
 // An Output has no place in the file; elsewhere a view that stays means that the page was loaded
 // again, or is a second one.
 function inOutput(el) {
@@ -52,13 +58,13 @@ class StreamCell {
     this.label = element("div", "nbkit-label");
     this.label.hidden = !labelled;
     // Finished blocks are read out as they come; the open one changes too fast to be heard.
-    this.finished = element("div", "nbkit-finished", { role: "log", "aria-live": "polite", "aria-label": "Answer" });
+    this.finished = element("div", "nbkit-finished", { role: "log", "aria-live": "polite" });
     this.open = element("div", "nbkit-open");
-    this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0" }, this.finished, this.open);
+    this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0", role: "group", "aria-label": "Answer" }, this.finished, this.open);
     this.text.addEventListener("scroll", () => this.scrolled());
     this.text.addEventListener("wheel", ({ deltaY }) => (this.following &&= deltaY >= 0 || !this.text.scrollTop), { passive: true });
     this.caption = element("span", "nbkit-caption", { role: "status", "aria-live": "off" });
-    this.stop = button("■ Stop", "Stop generating; keep what has arrived", () => {
+    this.stop = button("■ Stop", "Stop generating (Esc); keep what has arrived", () => {
       this.stopping();
       onStop();
     });
@@ -75,7 +81,7 @@ class StreamCell {
 
   stopping() {
     if (!this.running) return;
-    this.stop.disabled = true;
+    this.stop.setAttribute("aria-disabled", "true"); // `disabled` would lose the focus
     this.stop.textContent = "stopping…";
   }
 
@@ -127,14 +133,20 @@ class StreamCell {
   learn(facts) {
     const changed = Object.entries(facts).some(([name, value]) => name === "state" && value !== this.facts.state);
     this.facts = { ...this.facts, ...facts };
-    if ("label" in facts) this.label.textContent = facts.label;
+    if (facts.label) {
+      this.label.textContent = facts.label;
+      this.text.setAttribute("aria-label", `Answer: ${facts.label}`);
+      this.stop.setAttribute("aria-label", `■ Stop ${facts.label}`);
+      this.copy.setAttribute("aria-description", facts.label);
+    }
     if (facts.sources?.length) {
       this.folded.replaceChildren(...sourceList(facts.sources));
       this.folded.hidden = false;
     }
     if (!changed) return;
     this.root.dataset.state = this.facts.state;
-    this.stop.hidden = !this.running;
+    if (this.running) this.stop.hidden = false;
+    else hide(this.stop, this.text);
   }
 
   lose() {
@@ -184,7 +196,7 @@ const pages = new Map();
 
 function pageOf(model) {
   const key = model.get("key");
-  if (!pages.has(key)) pages.set(key, { name: Math.random().toString(36).slice(2), views: 0, replaced: false, stays: new Set() });
+  if (!pages.has(key)) pages.set(key, { name: Math.random().toString(36).slice(2), views: 0, replaced: false, focused: false, stays: new Set() });
   return pages.get(key);
 }
 
@@ -203,7 +215,12 @@ function initialize({ model }) {
   let looking;
   let looks = 0;
   const look = () => {
-    page.replaced = Boolean(document.querySelector(`[data-nbkit="${model.get("key")}"]`));
+    const output = document.querySelector(`[data-nbkit="${model.get("key")}"]`);
+    page.replaced = Boolean(output);
+    if (output && page.focused) {
+      output.tabIndex = -1;
+      output.focus({ preventScroll: true });
+    }
     if (page.replaced) return tellKernel(model);
     looks += 1;
     if (looks === 30) for (const stay of page.stays) stay();
@@ -221,9 +238,20 @@ function initialize({ model }) {
 
 // Keep a view up to date with its model until it is taken away; returns what takes it away. `tick`
 // is called between messages, and says whether there is anything left to count. `stay` is called if
-// the page does not get the static output that would take its place.
-function follow(model, { take, tick, lose, stay }) {
+// the page does not get the static output that would take its place, `stop` when Escape is pressed;
+// it says whether there was something to stop.
+function follow(model, el, { take, tick, lose, stay, stop }) {
   const page = pageOf(model);
+  const onKey = (event) => {
+    // An input method closes its candidates with Escape, too.
+    if (event.key !== "Escape" || event.isComposing || !stop()) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  el.addEventListener("keydown", onKey, true);
+  // The static output takes over the focus. One that goes with its element has not moved elsewhere.
+  el.addEventListener("focusin", () => (page.focused = true));
+  el.addEventListener("focusout", () => setTimeout(() => (page.focused &&= !el.isConnected || el.contains(document.activeElement))));
   const onCheckpoint = () => take(model.get("checkpoint"));
   model.on("msg:custom", take);
   model.on("change:checkpoint", onCheckpoint);
