@@ -27,7 +27,7 @@ def test_a_title_set_later_is_said() -> None:
     """The text is made when the figure is shown, from what it is then."""
     ax = plots.compare({"slow": 2, "fast": 1})
     ax.set_title("How long?")
-    assert alt_text(ax.figure).startswith("How long? slow: 2.00 s; fast: 2.0 ×   1.00 s.")
+    assert alt_text(ax.figure).startswith("How long? slow: 2.00 s; fast: 1.00 s, 2.0 × as fast.")
 
 
 def test_many_requests_are_summed_up() -> None:

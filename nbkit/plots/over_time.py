@@ -68,6 +68,9 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
             ax.set_yticks([])
         for finding in _findings(rows, labels, right):
             tell(ax, finding)
+        if bands:
+            blocked = style.duration(sum(end - begin for begin, end in bands))
+            tell(ax, f"event loop blocked {count(len(bands), 'time')}, {blocked} in all")
         ax.set_xlim(-0.025 * right, 1.03 * right or 1)
     return ax
 
