@@ -7,6 +7,7 @@
 import argparse
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,11 @@ def printed(cell: NotebookNode) -> str:
     return "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
 
 
+# A figure as a kernel shows it. In a stored notebook it is a picture: sites that show notebooks may
+# leave out an image inside HTML.
+_FIGURE = re.compile(r'<img alt="[^"]*"[^>]*? src="data:image/png;base64,([^"]+)">')
+
+
 def execute(notebook: NotebookNode, *, speed: float | None = None) -> float:
     """Run a notebook as `running` does; returns the seconds it took, kernel start included."""
     began = time.perf_counter()
@@ -103,6 +109,9 @@ def tidy(notebook: NotebookNode, seconds: float) -> None:
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
+            if found := _FIGURE.fullmatch(output.get("data", {}).get("text/html", "")):
+                words = output.data["text/plain"]
+                output.data = nbformat.from_dict({"image/png": found[1], "text/plain": words})
             if output.output_type == "error":
                 output.traceback = [f"{output.ename}: {output.evalue}"]
 
