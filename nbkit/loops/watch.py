@@ -68,9 +68,9 @@ class LoopWatch:
         return sum((block.seconds for block in self.blocks), 0.0)
 
     @property
-    def longest(self) -> Block | None:
-        """The longest block; `None` if there was none."""
-        return max(self.blocks, key=lambda block: block.seconds, default=None)
+    def longest(self) -> float:
+        """Seconds of the longest block; 0 if there was none."""
+        return max((block.seconds for block in self.blocks), default=0.0)
 
     @property
     def share(self) -> float:
@@ -80,11 +80,11 @@ class LoopWatch:
     @property
     def caption(self) -> str:
         """The result in one line, for people."""
-        if self.longest is None:
+        if not self.blocks:
             return f"free for {self.elapsed:.2f} s"
         return (
             f"blocked {self.blocked:.2f} s of {self.elapsed:.2f} s ({self.share:.0%}) · "
-            f"{count(len(self.blocks), 'block')} · longest {self.longest.seconds:.3f} s"
+            f"{count(len(self.blocks), 'block')} · longest {self.longest:.3f} s"
         )
 
     def __repr__(self) -> str:

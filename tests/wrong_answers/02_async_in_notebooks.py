@@ -6,7 +6,7 @@ async def search_all(questions):
 async def search_all(questions):
     return [await asyncio.to_thread(old_search, question) for question in questions]
 
-# %% exercise 1 · the thread got its result
+# %% exercise 1 · to_thread(function, argument)
 async def search_all(questions):
     return await asyncio.gather(*(asyncio.to_thread(old_search(q)) for q in questions))
 
@@ -18,6 +18,23 @@ async def search_all(questions):
 # %% exercise 1 · as a list
 async def search_all(questions):
     await asyncio.gather(*(asyncio.to_thread(old_search, q) for q in questions))
+
+# %% exercise 1 · you waited for them without `await`
+from concurrent.futures import ThreadPoolExecutor
+async def search_all(questions):
+    return list(ThreadPoolExecutor().map(old_search, questions))
+
+# %% exercise 1 · `gather` its star
+async def search_all(questions):
+    return await asyncio.gather([asyncio.to_thread(old_search, q) for q in questions])
+
+# %% exercise 1 · write `async def`
+def search_all(questions):
+    return [question.upper() for question in questions]
+
+# %% exercise 1 · an `await` missing
+async def search_all(questions):
+    return list(asyncio.to_thread(old_search, q) for q in questions)[0].result()
 
 # %% exercise 2 · It takes longest, but awaits
 async def culprit(steps):
@@ -37,7 +54,7 @@ async def culprit(steps):
         blocked[name] = watch.blocked
     return max(blocked, key=blocked.get)
 
-# %% exercise 2 · It lets go at once
+# %% exercise 2 · It's done at once
 async def culprit(steps):
     blocked = {}
     for name, step in steps.items():
@@ -45,3 +62,15 @@ async def culprit(steps):
             await step()
         blocked[name] = watch.elapsed
     return min(blocked, key=blocked.get)
+
+# %% exercise 2 · write `async def culprit(steps)`
+def culprit(steps):
+    return list(steps)[0]
+
+# %% exercise 2 · return one of the names
+async def culprit(steps):
+    for name, step in steps.items():
+        with nbkit.watch_loop() as watch:
+            await step()
+        if watch.blocked:
+            return {name: watch.blocked}

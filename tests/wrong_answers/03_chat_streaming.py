@@ -1,4 +1,4 @@
-# %% exercise 1 · Use the row that awaits
+# %% exercise 1 · Use the row that is awaited
 async def read_chat(engine, question):
     response = engine.stream_chat(question)
     return list(response.response_gen)
@@ -8,7 +8,33 @@ async def read_chat(engine, question):
     response = await engine.achat(question)
     return response.response.split()
 
-# %% exercise 2 · stands there without an answer
+# %% exercise 1 · an `await` missing
+async def read_chat(engine, question):
+    response = engine.astream_chat(question)
+    return [chunk async for chunk in response.async_response_gen()]
+
+# %% exercise 1 · is_dummy_stream
+async def read_chat(engine, question):
+    response = await engine.achat(question)
+    return [chunk async for chunk in response.async_response_gen()]
+
+# %% exercise 1 · requires an object with __aiter__ method
+async def read_chat(engine, question):
+    response = await engine.astream_chat(question)
+    return [chunk async for chunk in response.async_response_gen]
+
+# %% exercise 1 · return the list of chunks
+async def read_chat(engine, question):
+    response = await engine.astream_chat(question)
+    async for chunk in response.async_response_gen():
+        pass
+
+# %% exercise 1 · Nearly: that's one text
+async def read_chat(engine, question):
+    response = await engine.astream_chat(question)
+    return "".join([chunk async for chunk in response.async_response_gen()])
+
+# %% exercise 2 · in memory without an answer
 async def ask_and_stop(engine, question, count):
     response = await engine.astream_chat(question)
     chunks = response.async_response_gen()
@@ -28,6 +54,22 @@ async def ask_and_stop(engine, question, count):
         if turn.trace.chunks >= count:
             turn.cancel()
 
+# %% exercise 2 · seen 2 words, remembered
+async def ask_and_stop(engine, question, count):
+    turn = nbkit.Conversation(engine).turn(question)
+    async for chunk in turn:
+        if turn.trace.chunks >= count:
+            turn.cancel()
+    return " ".join(turn.answer.text.split()[:2])
+
+# %% exercise 2 · a turn keeps it in `.answer.text`
+async def ask_and_stop(engine, question, count):
+    turn = nbkit.Conversation(engine).turn(question)
+    async for chunk in turn:
+        if turn.trace.chunks >= count:
+            turn.cancel()
+    return turn.answer
+
 # %% exercise 3 · the server counted
 async def price(mode, messages):
     _, sent = await converse(mode, messages)
@@ -37,3 +79,18 @@ async def price(mode, messages):
 async def price(mode, messages):
     _, sent = await converse(mode, messages)
     return len(sent), sent[-1]["prompt_tokens"]
+
+# %% exercise 3 · an `await` missing
+async def price(mode, messages):
+    _, sent = converse(mode, messages)
+    return len(sent), sum(request["prompt_tokens"] for request in sent)
+
+# %% exercise 3 · return two numbers
+async def price(mode, messages):
+    _, sent = await converse(mode, messages)
+    return sum(request["prompt_tokens"] for request in sent)
+
+# %% exercise 3 · nothing was returned
+async def price(mode, messages):
+    _, sent = await converse(mode, messages)
+    (len(sent), sum(request["prompt_tokens"] for request in sent))
