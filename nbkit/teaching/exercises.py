@@ -34,6 +34,8 @@ def _verdict(error: Exception, wanted: str) -> str:
     if theirs:
         line = f"line {theirs[-1].lineno} of your code: {theirs[-1].line}"
         return f"✗ Your code raised {said}\n  {line}\n  Hint: {wanted}."
+    if "await" in str(error):
+        return f"✗ Not quite: {said}. Hint: `async def` is wanted, not `def`. Please {wanted}."
     if "NoneType" in str(error):
         return f"✗ Not yet: nothing was returned. Please {wanted}."
     return f"✗ Not quite: the check cannot use what came back ({said}). Please {wanted}."

@@ -23,6 +23,8 @@ async def forgotten(): return 1
         ("text, count = nothing()", "✗ Not yet: nothing was returned. Please return two things."),
         ("text, count = one()", "not enough values to unpack (expected 2, got 1)"),
         ("text, count = forgotten()", "is an `await` missing"),
+        ("await one()", "`async def` is wanted"),
+        ("await nothing()", "`async def` is wanted"),
         ("1 / 0", "ZeroDivisionError"),
         ("print('fine')", "fine"),
     ],

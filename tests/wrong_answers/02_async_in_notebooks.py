@@ -28,7 +28,7 @@ async def search_all(questions):
 async def search_all(questions):
     return await asyncio.gather([asyncio.to_thread(old_search, q) for q in questions])
 
-# %% exercise 1 · write `async def`
+# %% exercise 1 · `async def` is wanted
 def search_all(questions):
     return [question.upper() for question in questions]
 
@@ -63,7 +63,7 @@ async def culprit(steps):
         blocked[name] = watch.elapsed
     return min(blocked, key=blocked.get)
 
-# %% exercise 2 · write `async def culprit(steps)`
+# %% exercise 2 · `async def` is wanted
 def culprit(steps):
     return list(steps)[0]
 
