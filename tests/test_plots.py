@@ -19,6 +19,8 @@ from nbkit.streaming.answer import Answer
 from nbkit.streaming.trace import Trace
 from tests.simulated import simulated
 
+WAITING = "waiting for the first token, queue included"
+
 
 def trace(start: float = 100.0, first: float = 1.0, chunks: int = 5, gap: float = 0.1) -> Trace:
     """Make a trace whose model is called 0.4 s after the start."""
@@ -64,8 +66,8 @@ def test_timeline_shows_each_phase_where_it_was() -> None:
     """Bars run from start to request, to first chunk, to last, counted from the first start."""
     ax = plots.timeline({"a": answer(), "b": answer(trace=trace(start=102.0))})
     for phase, (begin, end) in {
-        "queued or retrieving": (0, 0.4),
-        "waiting for the first token": (0.4, 1.0),
+        "before the model was asked": (0, 0.4),
+        WAITING: (0.4, 1.0),
         "streaming": (1.0, 1.4),
     }.items():
         expected = [pytest.approx((begin + later, end + later)) for later in (0, 2)]
@@ -78,22 +80,22 @@ def test_timeline_leaves_out_phases_that_are_not_known() -> None:
     bare = trace()
     bare.requested = None
     ax = plots.timeline(bare)
-    assert spans(ax, "waiting for the first token") == [pytest.approx((0, 1.0))]
-    assert "queued or retrieving" not in legend(ax)
+    assert spans(ax, WAITING) == [pytest.approx((0, 1.0))]
+    assert "before the model was asked" not in legend(ax)
 
 
 def test_an_answer_wrapped_late_has_no_time_before_its_start() -> None:
     """A request that left before the clock started does not reach back behind it."""
     late = trace()
     late.requested = late.start - 5
-    assert spans(plots.timeline(late), "waiting for the first token") == [pytest.approx((0, 1.0))]
+    assert spans(plots.timeline(late), WAITING) == [pytest.approx((0, 1.0))]
 
 
 def test_a_blocking_answer_only_waits() -> None:
     """One chunk is no stream: the row shows waiting until it came."""
     ax = plots.timeline(trace(chunks=1))
     assert "streaming" not in legend(ax)
-    assert spans(ax, "waiting for the first token") == [pytest.approx((0.4, 1.0))]
+    assert spans(ax, WAITING) == [pytest.approx((0.4, 1.0))]
 
 
 def test_timeline_marks_how_each_request_ended() -> None:
@@ -116,11 +118,11 @@ def test_timeline_marks_how_each_request_ended() -> None:
 
 
 def test_timeline_marks_retries() -> None:
-    """A retried request says how often it was tried; earlier attempts are part of its row."""
+    """A retried request says how often it was tried; failed attempts and pauses are part of its row."""
     again = outcome(attempts=3, attempt_starts=(97.0, 98.0, 100.0))
     ax = plots.timeline({"a": again, "b": outcome(attempts=2)})
     assert labels(ax) == ["a (3 attempts)", "b (2 attempts)"]
-    assert spans(ax, "earlier attempts") == [pytest.approx((0, 3.0))]
+    assert spans(ax, "failed attempts and pauses") == [pytest.approx((0, 3.0))]
     retried = next(points for points in ax.collections if points.get_label() == "retried")
     assert retried.get_offsets().tolist() == [[1, 0], [3, 0], [3, 1]]
 
@@ -130,7 +132,7 @@ def test_timeline_says_what_is_missing() -> None:
     silent = Trace(start=100.0, requested=100.2, end=103.0)
     ax = plots.timeline({"a": silent, "b": outcome(trace=None), "c": trace()})
     assert [text.get_text() for text in ax.texts] == ["no text", "not timed"]
-    assert spans(ax, "waiting for the first token")[0] == pytest.approx((0.2, 3.0))
+    assert spans(ax, WAITING)[0] == pytest.approx((0.2, 3.0))
     assert labels(ax) == ["a", "b", "c"]
 
 
@@ -175,7 +177,7 @@ async def test_real_answers_are_drawn() -> None:
     """What `await stream(...)` gives is drawn as it is, one row and one curve each."""
     llm = simulated(speed=0)
     found = {name: await stream(llm.astream_complete(name)) for name in ("a", "b")}
-    assert len(spans(plots.timeline(found), "waiting for the first token")) == 2
+    assert len(spans(plots.timeline(found), WAITING)) == 2
     assert len(legend(plots.tokens_over_time(found))) == 2
     line = plots.tokens_over_time(found["a"]).lines[0]
     assert line.get_ydata()[-1] == len(found["a"].text)
@@ -198,9 +200,9 @@ def test_speedup_is_sequential_over_measured() -> None:
     """The same work at every number, or work that grew with it: both give sequential / median."""
     for sequential in (8.0, {1: 8.0, 4: 8.0}):
         ax = plots.speedup({4: [2.0, 4.0, 3.2], 1: np.float64(8.0)}, sequential=sequential)
-        assert [text.get_text() for text in ax.texts] == ["1.0 ×", "2.5 ×"]
+        assert [text.get_text() for text in ax.texts] == ["1.0 ×", "2.5 × (62%)"]
     grown = plots.speedup({1: 1.0, 4: 2.0}, sequential={1: 1.0, 4: 4.0})
-    assert [text.get_text() for text in grown.texts] == ["1.0 ×", "2.0 ×"]
+    assert [text.get_text() for text in grown.texts] == ["1.0 ×", "2.0 × (50%)"]
 
 
 def test_the_ideal_ends_at_the_slots() -> None:
@@ -209,6 +211,15 @@ def test_the_ideal_ends_at_the_slots() -> None:
     ideal = ax.lines[0]
     assert list(zip(*ideal.get_data(), strict=True)) == [(1, 1), (2, 2), (4, 4), (8, 4)]
     assert "4 slots" in legend(ax)[0]
+
+
+def test_a_speedup_says_its_share_of_the_ideal() -> None:
+    """On a log scale 40 and 50 look alike: points and title state the share of what is possible."""
+    ax = plots.speedup({1: 1.0, 50: 1.25}, sequential={1: 1.0, 50: 50.0})
+    assert ax.texts[1].get_text() == "40.0 × (80%)"
+    assert ax.get_title() == "50 at once: 40.0 × as fast, 80% of the ideal"
+    narrow = plots.speedup({1: 4.0, 8: 1.25}, sequential=4.0, slots=4)
+    assert narrow.get_title() == "8 at once: 3.2 × as fast, 80% of the ideal"
 
 
 def test_distributions_show_what_tables_count() -> None:

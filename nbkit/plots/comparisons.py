@@ -74,7 +74,8 @@ def speedup(
     repeated measurements (their median is drawn, with a whisker from slowest to fastest).
     `sequential` is how long the same work took one request at a time: one duration, or one for each
     number. Speed-up = sequential / median. The ideal speed-up is the number of requests at once, up
-    to `slots`, the number that the model serves at once, if known.
+    to `slots`, the number that the model serves at once, if known. In brackets stands the share of
+    the ideal.
 
     Raises `PlotError` for numbers at once or slots below 1, and for durations that are missing or
     not above zero. Taught in notebook 04.
@@ -99,7 +100,9 @@ def speedup(
     limit = slots or max(numbers)
     corners = sorted({1, limit, *numbers})
     ideal = "ideal" if slots is None else f"ideal, with {slots} slots at the model"
-    title = "Where does asking more at once stop helping?"
+    most = numbers[-1]
+    share = {n: value / min(n, limit) for n, value in faster.items()}
+    title = f"{most} at once: {faster[most]:.1f} × as fast, {share[most]:.0%} of the ideal"
     with style.styled_axes(
         ax, title, "requests at once", "times as fast as one at a time", height=6
     ) as ax:
@@ -109,8 +112,9 @@ def speedup(
         ups, spread = list(faster.values()), reach if several else None
         ax.errorbar(numbers, ups, yerr=spread, label="measured", **look)
         for n, value in faster.items():
-            style.write(ax, f"{value:.1f} ×", (n, value), (10, -10), va="top")
-            tell(ax, f"{n} at once: {value:.1f} ×")
+            words = f"{value:.1f} ×" + (f" ({share[n]:.0%})" if n > 1 else "")
+            style.write(ax, words, (n, value), (10, -10), va="top")
+            tell(ax, f"{n} at once: {words}")
         ax.margins(0.1)
         ax.set_xscale("log", base=2)
         ax.set_yscale("log", base=2)

@@ -18,9 +18,9 @@ from nbkit.wording import count
 _LABELLED_ROWS = 24
 _NAMED_CURVES = 7
 _PHASES: dict[str, dict[str, Any]] = {
-    "earlier attempts": {"facecolor": "white", "hatch": "xxxx", "edgecolor": style.GREY},
-    "queued or retrieving": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
-    "waiting for the first token": {"facecolor": style.ORANGE},
+    "failed attempts and pauses": {"facecolor": "white", "hatch": "xxxx", "edgecolor": style.GREY},
+    "before the model was asked": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
+    "waiting for the first token, queue included": {"facecolor": style.ORANGE},
     "streaming": {"facecolor": style.BLUE},
 }
 _BLOCKED: dict[str, Any] = {
@@ -33,9 +33,9 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     """Draw a row per request, from its start to its last chunk.
 
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
-    Each row shows the known phases: queued or retrieving (until the model was called),
-    waiting for the first token, streaming. Signs mark requests that were stopped, failed,
-    truncated or retried. `blocks` is a result of `nbkit.watch_loop()`, shaded across all rows.
+    Each row shows the known phases: failed attempts and their pauses, before the model was asked,
+    waiting for the first token (a queue at the server looks the same from here), streaming. Signs
+    mark requests that were stopped, failed, truncated or retried. `blocks` is a result of `nbkit.watch_loop()`, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
     Taught in notebook 04.
@@ -165,9 +165,9 @@ def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
     # An existing answer had called its model before it was wrapped and its clock started.
     asked = min(max(trace.requested or trace.start, trace.start), first)
     spans = {
-        "earlier attempts": (_begin(row), trace.start),
-        "queued or retrieving": (trace.start, asked),
-        "waiting for the first token": (asked, first),
+        "failed attempts and pauses": (_begin(row), trace.start),
+        "before the model was asked": (trace.start, asked),
+        "waiting for the first token, queue included": (asked, first),
         "streaming": (first, trace.arrivals[-1] if trace.arrivals else first),
     }
     return {phase: (begin, end) for phase, (begin, end) in spans.items() if end > begin}
