@@ -118,7 +118,7 @@ def test_timeline_marks_how_each_request_ended() -> None:
 
 
 def test_timeline_marks_retries() -> None:
-    """A retried request says how often it was tried; failed attempts and pauses are part of its row."""
+    """A retried request says how often it was tried; its row has failed attempts and pauses."""
     again = outcome(attempts=3, attempt_starts=(97.0, 98.0, 100.0))
     ax = plots.timeline({"a": again, "b": outcome(attempts=2)})
     assert labels(ax) == ["a (3 attempts)", "b (2 attempts)"]

@@ -28,7 +28,7 @@ def compare(
     its whisker goes from the fastest to the slowest. Speed-up = median of the first entry / median.
     `ideal`, in seconds, is drawn as a line.
 
-    Raises `PlotError` for durations that are not positive numbers. Taught in notebook 04.
+    Raises `PlotError` for durations that are not positive numbers. Taught in notebook 10.
     """
     runs = _runs(seconds)
     first = median(next(iter(runs.values())))

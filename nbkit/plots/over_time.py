@@ -35,7 +35,8 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
     Each row shows the known phases: failed attempts and their pauses, before the model was asked,
     waiting for the first token (a queue at the server looks the same from here), streaming. Signs
-    mark requests that were stopped, failed, truncated or retried. `blocks` is a result of `nbkit.watch_loop()`, shaded across all rows.
+    mark requests that were stopped, failed, truncated or retried. `blocks` is a result of
+    `nbkit.watch_loop()`, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
     Taught in notebook 04.
