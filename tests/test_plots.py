@@ -213,15 +213,6 @@ def test_the_ideal_ends_at_the_slots() -> None:
     assert "4 slots" in legend(ax)[0]
 
 
-def test_a_speedup_says_its_share_of_the_ideal() -> None:
-    """On a log scale 40 and 50 look alike: points and title state the share of what is possible."""
-    ax = plots.speedup({1: 1.0, 50: 1.25}, sequential={1: 1.0, 50: 50.0})
-    assert ax.texts[1].get_text() == "40.0 × (80%)"
-    assert ax.get_title() == "50 at once: 40.0 × as fast, 80% of the ideal"
-    narrow = plots.speedup({1: 4.0, 8: 1.25}, sequential=4.0, slots=4)
-    assert narrow.get_title() == "8 at once: 3.2 × as fast, 80% of the ideal"
-
-
 def test_distributions_show_what_tables_count() -> None:
     """Failed answers, and those the machine slept through, are left out of both, and told."""
     failed = answer(trace=trace(first=9.0), error=RuntimeError())

@@ -193,3 +193,12 @@ def test_a_metric_nobody_has_is_told() -> None:
         plots.knee([uncounted], metric="tpot")
     with pytest.raises(PlotError, match="TPOT is not known"):
         plots.slo([uncounted], SLO(tpot=1))
+
+
+def test_a_speedup_says_its_share_of_the_ideal() -> None:
+    """On a log scale 40 and 50 look alike: points and title state the share of what is possible."""
+    ax = plots.speedup({1: 1.0, 50: 1.25}, sequential={1: 1.0, 50: 50.0})
+    assert ax.texts[1].get_text() == "40.0 × (80%)"
+    assert ax.get_title() == "50 at once: 40.0 × as fast, 80% of the ideal"
+    narrow = plots.speedup({1: 4.0, 8: 1.25}, sequential=4.0, slots=4)
+    assert narrow.get_title() == "8 at once: 3.2 × as fast, 80% of the ideal"

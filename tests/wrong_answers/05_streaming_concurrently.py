@@ -48,7 +48,7 @@ async def arrivals(jobs):
 
 # %% exercise 2 · line 2 of your code
 async def arrivals(jobs):
-    return [await coming for coming in asyncio.as_completed(jobs)]
+    return [await coming for coming in asyncio.as_completed(jobs.value())]
 
 # %% exercise 2 · pairs of label and result, the quickest first
 async def arrivals(jobs):
