@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -114,6 +115,13 @@ def tidy(notebook: NotebookNode, seconds: float) -> None:
                 output.data = nbformat.from_dict({"image/png": found[1], "text/plain": words})
             if output.output_type == "error":
                 output.traceback = [f"{output.ename}: {output.evalue}"]
+
+
+def shows(output: Any) -> bool:
+    """Tell whether an output is a settled answer or a figure."""
+    data = output.get("data", {})
+    html = "".join(data.get("text/html", ""))
+    return "nbkit-settled" in html or "data:image/png" in html or "image/png" in data
 
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:

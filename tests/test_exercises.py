@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from nbformat import NotebookNode
 
-from tests.execute_notebooks import all_notebooks, printed, read, run_more, running
+from tests.execute_notebooks import all_notebooks, printed, read, run_more, running, shows
 from tests.exercises import Attempt, exercises, right_answers, tags, wrong_answers
 
 NOTEBOOKS = all_notebooks()
@@ -70,8 +70,7 @@ def test_answers_and_figures_stay(tried: Tried) -> None:
     for cell, output in _outputs(tried.notebook):
         data = output.get("data", {})
         assert "application/vnd.jupyter.widget-view+json" not in data, cell.source
-        html = data.get("text/html", "")
-        shown += "nbkit-settled" in html or "data:image/png" in html or "image/png" in data
+        shown += shows(output)
         if output.output_type == "error":
             failed.append(cell)
     assert shown >= 3

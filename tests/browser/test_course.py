@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Lab, open_notebook, run_all, wait_all_run
-from tests.execute_notebooks import all_notebooks
+from tests.execute_notebooks import all_notebooks, shows
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +32,7 @@ def test_run_all_in_jupyterlab(lab: Lab, page: Page, path: Path) -> None:
         for output in cell["outputs"]:
             data = output.get("data", {})
             assert "application/vnd.jupyter.widget-view+json" not in data
-            shown += "nbkit-settled" in "".join(data.get("text/html", "")) or "image/png" in data
+            shown += shows(output)
             if output["output_type"] == "error":
                 errors.append(cell)
     assert shown >= 3

@@ -35,7 +35,7 @@ def _cell(page: Page, index: int) -> Locator:
 def _stop(cell: Locator) -> None:
     """Click the Stop of a stream that is being read, and see it settle."""
     expect(cell.locator(".nbkit-live")).to_contain_text("word5 ")
-    cell.get_by_role("button", name="■ Stop", exact=True).first.click()
+    cell.locator(".nbkit-cell button", has_text="■ Stop").first.click()
     expect(cell.locator(".nbkit-settled")).to_contain_text("■ stopped")
 
 
