@@ -62,7 +62,7 @@ def first_token(engine, question):
             taken = time.perf_counter() - began
     return time.perf_counter() - began
 
-# %% exercise 2 · start it outside the loop
+# %% exercise 2 · start the clock outside the loop
 def first_token(engine, question):
     for chunk in engine.query(question).response_gen:
         began = time.perf_counter()
