@@ -28,6 +28,7 @@ def test_the_page_chats_until_its_server_stops(lab: Lab, page: Page) -> None:
     shutil.copy(FOLDER / NAME, lab.folder / NAME)
     open_notebook(page, lab, NAME)
     _run(page, "import asyncio")
+    _run(page, "def new_chat")
     _run(page, "server = nbkit.serve")
     with page.expect_event("framenavigated", lambda frame: frame != page.main_frame) as shown:
         _run(page, "server.show()")
