@@ -100,12 +100,12 @@ class Turn {
       for (const block of finished) this.parts.finished.insertAdjacentHTML("beforeend", block);
       this.parts.open.innerHTML = open;
     });
-    if (finished.length) this.scrollable();
+    this.scrollable();
   }
 
   // What is too wide for the page can be scrolled by keyboard, too: not every browser sees to that.
   scrollable() {
-    for (const wide of this.parts.answer.querySelectorAll("pre, table")) {
+    for (const wide of this.parts.answer.querySelectorAll(":is(pre, table):not([tabindex])")) {
       if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
     }
   }
@@ -120,7 +120,6 @@ class Turn {
     clearInterval(this.clock);
     this.root.dataset.state = state;
     this.parts.answer.setAttribute("aria-busy", "false");
-    this.scrollable();
     this.following(() => {
       this.caption(words);
       if (trouble === "") return;
