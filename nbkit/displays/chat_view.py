@@ -10,7 +10,7 @@ from nbkit.displays.output import follow
 from nbkit.displays.transcript import Transcript
 from nbkit.errors import NbkitError
 from nbkit.loops.heartbeat import keep_waking
-from nbkit.loops.kernel import kernel_shell, this_place
+from nbkit.loops.kernel import has_widgets, in_marimo, kernel_shell, this_place
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.conversation import Conversation
 from nbkit.streaming.errors import StreamMisused
@@ -143,13 +143,14 @@ def chat(engine: Any) -> ChatView:
     the partial answer marked; where it does not, the screen says so. Other cells can run meanwhile;
     `await` the view to wait until the chat is ended.
 
-    Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside a notebook.
+    Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside Jupyter.
     Taught in notebook 03.
     """
     conversation = Conversation(engine)
-    if kernel_shell() is None:
-        raise StreamMisused(
-            "`chat` needs a notebook to be shown in",
-            "in a script, read `nbkit.Conversation(engine).turn(message)`.",
-        )
+    if kernel_shell() is None or not has_widgets():
+        instead = "make `talk = nbkit.Conversation(engine)`, then for each message "
+        instead += "`await nbkit.show(talk.turn(message))`"
+        if in_marimo():
+            instead = f"in marimo use the page of `nbkit.serve(chat=...)`; or {instead}"
+        raise StreamMisused("`chat` needs a Jupyter notebook, for its widgets", f"{instead}.")
     return ChatView(conversation)

@@ -13,6 +13,7 @@ import ipywidgets  # type: ignore[import-untyped]
 
 from nbkit.displays.live_widget import code_of
 from nbkit.errors import ConnectError
+from nbkit.loops.kernel import in_marimo
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
 from nbkit.simulator import PROFILES, SETTINGS, Profile, Simulator
@@ -29,6 +30,10 @@ _STEPS: dict[str, tuple[float, ...]] = {
 """What each slider can be set to; infinity is a profile's `None`, no limit."""
 _TIMED = ("ttft", "tokens_per_second", "requests_per_minute")
 """Settings that mean nothing to a model that never waits."""
+_NO_SLIDERS = (
+    "The sliders need Jupyter: in marimo change the model by code, as in "
+    "`llm.simulator.set(llm.model, ttft=2)`."
+)
 
 
 class Slider(anywidget.AnyWidget, ipywidgets.SelectionSlider):  # type: ignore[misc]
@@ -136,7 +141,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         except ConnectError as error:
             self._show(self._profile, str(error))
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self), "text/html": f"<p>{escape(repr(self))}</p>"}
+        words = f"{self!r} {_NO_SLIDERS}" if in_marimo() else repr(self)
+        return {**bundle, "text/plain": words, "text/html": f"<p>{escape(words)}</p>"}
 
 
 _panels: WeakValueDictionary[tuple[Simulator, str], Panel] = WeakValueDictionary()

@@ -32,6 +32,12 @@ def ipython_shell() -> Any:
     return ipython.get_ipython() if ipython is not None else None
 
 
+def in_marimo() -> bool:
+    """Whether this code runs in a notebook of marimo: no Jupyter, and none of its widgets."""
+    running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
+    return running is not None and bool(running())
+
+
 def _parent() -> dict[str, Any]:
     """The message that made the kernel run this code."""
     shell = kernel_shell()

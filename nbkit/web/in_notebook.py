@@ -10,11 +10,12 @@ from nbkit.loops.kernel import kernel_shell
 
 HUB_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"
 """Set on JupyterHub and Binder: the path under which this notebook's server is reached."""
-# A framed page follows the color-scheme of its frame, else that of the system.
+# A page sees of what is around its frame the height only: page.css takes it for the theme. The
+# color-scheme of a frame would do in Chromium and Firefox, not in WebKit.
 _STYLE = """<style>
 .nbkit-page { width: 100%; height: 480px }
-[data-jp-theme-light="true"] .nbkit-page, .vscode-light .nbkit-page { color-scheme: light }
-[data-jp-theme-light="false"] .nbkit-page, .vscode-dark .nbkit-page { color-scheme: dark }
+[data-jp-theme-light="true"] .nbkit-page, .vscode-light .nbkit-page { height: 500px }
+[data-jp-theme-light="false"] .nbkit-page, .vscode-dark .nbkit-page { height: 520px }
 </style>"""
 
 

@@ -15,15 +15,17 @@ let session = null; // of the chat, by the name the server gave it
 let running = null; // the answer being written
 
 // The token comes after the # of the address, which is never sent anywhere. It is taken out of
-// sight (there may be a projector), and kept for a reload of this tab.
+// sight (there may be a projector), and kept for a reload of this tab: by its path, since behind a hub
+// the pages of several servers share one store.
 function takeToken() {
   const given = location.hash.slice(1);
+  const name = `token of ${location.pathname}`;
   try {
     if (given) {
-      sessionStorage.setItem("token", given);
+      sessionStorage.setItem(name, given);
       history.replaceState(null, "", location.pathname);
     }
-    return sessionStorage.getItem("token") ?? "";
+    return sessionStorage.getItem(name) ?? "";
   } catch {
     return given; // a frame that may not store
   }
@@ -98,6 +100,14 @@ class Turn {
       for (const block of finished) this.parts.finished.insertAdjacentHTML("beforeend", block);
       this.parts.open.innerHTML = open;
     });
+    this.scrollable();
+  }
+
+  // What is too wide for the page can be scrolled by keyboard, too: not every browser sees to that.
+  scrollable() {
+    for (const wide of this.parts.answer.querySelectorAll(":is(pre, table):not([tabindex])")) {
+      if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    }
   }
 
   overlong() {
@@ -116,7 +126,7 @@ class Turn {
       find("span", this.parts.trouble).textContent = trouble;
       this.parts.trouble.hidden = this.parts.again.hidden = false;
     });
-    say(trouble || `Answer ${state}.`);
+    say(`Answer ${state}.`); // the trouble is an alert, so it is read out by itself
   }
 
   done({ ttft, end_to_end, chunks, stopped }) {
@@ -210,6 +220,7 @@ function lost(turn) {
 function say(words) { status.textContent = words; }
 
 function show() {
+  const focused = document.activeElement ?? document.body;
   send.hidden = running !== null;
   stop.hidden = running === null;
   for (const input of document.querySelectorAll("#modes input, #new")) input.disabled = running !== null;
@@ -218,6 +229,8 @@ function show() {
   fresh.hidden = mode !== "chat" || turns.childElementCount === 0;
   send.textContent = mode === "chat" ? "Send" : "Ask";
   question.placeholder = mode === "chat" ? "Say something" : "Ask a question";
+  // A button that goes, or goes off, would take the focus with it.
+  if (focused.hidden || focused.disabled) question.focus();
 }
 
 function begin() {
@@ -225,7 +238,6 @@ function begin() {
   session = null;
   turns.replaceChildren();
   show();
-  question.focus();
 }
 
 composer.onsubmit = (event) => {
@@ -242,16 +254,21 @@ question.onkeydown = (event) => {
   composer.requestSubmit();
 };
 stop.onclick = () => running?.stop();
-document.onkeydown = (event) => { if (event.key === "Escape") running?.stop(); };
-fresh.onclick = begin;
+document.onkeydown = (event) => { if (event.key === "Escape" && !event.isComposing) running?.stop(); };
+fresh.onclick = () => {
+  begin();
+  question.focus();
+};
 find("#modes").onchange = (event) => {
   mode = event.target.value;
   begin();
+  if (!event.target.matches(":focus-visible")) question.focus(); // arrow keys go on choosing
 };
 
 // The whole address, pasted where the page is already open without its token, does not load it again by itself.
 onhashchange = () => location.reload();
 
+document.documentElement.toggleAttribute("data-framed", window !== top);
 find("#modes").hidden = modes.length < 2;
 if (token === "") {
   composer.hidden = true;
