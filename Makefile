@@ -23,7 +23,8 @@ WORKERS ?= 3
 # A file's tests stay in one worker, and the slow ones go first (tests/conftest.py).
 PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # uv installs in seconds; pip is there for machines whose package index only pip knows.
-INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
+# Copies: nltk, which LlamaIndex splits sentences with, refuses to read files that are hard links.
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --link-mode copy --python $(BIN)/python
 
 .PHONY: lab test fast browsers pythons floors notebooks bench lint book picture gallery clean
 .DEFAULT_GOAL := lab

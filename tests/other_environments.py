@@ -42,7 +42,7 @@ def prepare(name: str, python: str, resolution: str = "highest") -> Path:
         subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", python, venv], check=True)
         subprocess.run(
             [
-                *(*uv, "pip", "install", "--quiet", "--compile-bytecode"),
+                *(*uv, "pip", "install", "--quiet", "--compile-bytecode", "--link-mode=copy"),
                 *("--python", venv / "bin/python", "--resolution", resolution),
                 *("--editable", ".[test]"),
             ],

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import yaml
+from llama_index.core.node_parser import SentenceSplitter
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"matplotlib-base": "matplotlib"}
@@ -81,3 +82,9 @@ def test_one_module_imports_httpx_for_the_openai_client() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     (bound,) = [entry for entry in project["dependencies"] if entry.startswith("openai")]
     assert "<3" in bound
+
+
+def test_what_is_installed_can_split_sentences() -> None:
+    """The tutorial's own first block runs: nltk refuses word lists that are hard links."""
+    split = SentenceSplitter(chunk_size=50, chunk_overlap=0).split_text("Hello there. " * 200)
+    assert len(split) > 1

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 import nbkit
+from nbkit.web.server import Server
 from tests.browser.conftest import Trap
 from tests.browser.test_security import ANSWER, BAD, MARKER, SHORT
 from tests.served import Scripted, echo
@@ -108,3 +109,26 @@ def test_only_a_page_of_this_machine_may_frame_it() -> None:
         "http://127.0.0.1:*",
         "vscode-webview:",
     ]
+
+
+def test_two_pages_of_one_origin_keep_their_own_tokens(page: Page) -> None:
+    """Behind a hub the pages of several servers have one origin: each finds its token again."""
+    sent: list[str | None] = []
+    with nbkit.serve(Scripted(echo)) as one, nbkit.serve(Scripted(echo)) as two:
+        for path, server in (("one", one), ("two", two)):
+
+            def forward(route: Route, path: str = path, server: Server = server) -> None:
+                if route.request.method == "POST":
+                    sent.append(route.request.header_value("x-token"))
+                    return route.abort()
+                rest = route.request.url.partition(f"/{path}/")[2]
+                return route.fulfill(response=route.fetch(url=f"{server.url}/{rest}"))
+
+            page.route(f"http://hub.test/{path}/**", forward)
+            page.goto(f"http://hub.test/{path}/#{server.token}")
+        for path in ("one", "two"):
+            page.goto(f"http://hub.test/{path}/")
+            page.locator("#question").fill("who answers?")
+            page.keyboard.press("Enter")
+            expect(page.locator(".turn")).to_have_attribute("data-state", "failed")
+        assert sent == [one.token, two.token]
