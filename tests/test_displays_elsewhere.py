@@ -52,6 +52,34 @@ def test_without_a_loop_nothing_is_left_over() -> None:
     assert "never awaited" not in errors
 
 
+REFUSED = """
+from tests.served import parrot
+engine = parrot()
+try: nbkit.chat(engine)
+except nbkit.NbkitError as error: print(error)
+async def main():
+    talk = nbkit.Conversation(engine)
+    await nbkit.show(talk.turn("hello"))
+    print(len(engine.chat_history))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("marimo", [False, True])
+def test_a_chat_outside_jupyter_names_what_works(marimo: bool) -> None:
+    """One sentence, and what it advises answers, with an engine that the refusal left alone."""
+    # Marimo itself is no dependency: what nbkit asks of it is one function.
+    known = "sys.modules['marimo'] = types.SimpleNamespace(running_in_notebook=lambda: True)\n"
+    out, errors = _script("import sys, types\n" + (known if marimo else "") + REFUSED)
+    refusal, *shown = out.strip().splitlines()
+    assert "`chat` needs a Jupyter notebook" in refusal
+    assert "await nbkit.show(talk.turn(message))" in refusal
+    assert ("marimo" in refusal, "nbkit.serve(chat=...)" in refusal) == (marimo, marimo)
+    assert "hello" in shown[0]
+    assert shown[-1] == "2"
+    assert not errors
+
+
 async def test_a_task_of_a_stream() -> None:
     """`asyncio.create_task` takes a stream as it takes a coroutine: result and cancellation."""
 

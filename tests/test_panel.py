@@ -1,6 +1,8 @@
 """The panel: sliders that move the running simulated model, and what they tell."""
 
+import sys
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -260,3 +262,15 @@ def test_what_stays_in_a_saved_notebook(llm: SimulatedOpenAI) -> None:
     assert bundle["text/plain"].endswith("fault='cut'.")
     assert "fault=&#x27;cut&#x27;" in bundle["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_marimo_is_told_why_there_are_no_sliders(
+    llm: SimulatedOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the words can be shown they say so, with the code that does what a slider does."""
+    shown = panel(llm)
+    assert "marimo" not in shown._repr_mimebundle_()["text/html"]
+    marimo = SimpleNamespace(running_in_notebook=lambda: True)
+    monkeypatch.setitem(sys.modules, "marimo", marimo)  # type: ignore[arg-type]
+    for words in ("text/plain", "text/html"):
+        assert "`llm.simulator.set(llm.model, ttft=2)`" in shown._repr_mimebundle_()[words]

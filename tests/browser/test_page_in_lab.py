@@ -61,7 +61,8 @@ def test_show_puts_the_page_under_the_cell(lab: Lab, page: Page) -> None:
 
 def test_the_page_follows_the_theme_of_the_notebook(lab: Lab, page: Page) -> None:
     """Whoever turns JupyterLab dark has the page dark at once, on a system that is light."""
-    page.emulate_media(color_scheme="null")  # an emulated scheme would rule every frame
+    # An emulated scheme rules every frame, so that a frame's own reaches no page, as in WebKit.
+    page.emulate_media(color_scheme="light")
     name = lab.write("themed.ipynb", SETUP, "server.show()")
     open_notebook(page, lab, name)
     run_cell(page, 0)
