@@ -295,6 +295,6 @@ def test_a_disk_that_does_not_sync_is_told(tmp_path: Path, failing: int, first: 
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     told, values = ran.stdout.splitlines()
     assert told.startswith(first)
-    assert "may not be on the disk as it was written (Input/output error)" in told
+    assert "may not be completely on disk (Input/output error)" in told
     assert values == ("[0, 1]" if failing == 9 else "[0, None]")
     assert ran.stderr == ""

@@ -232,7 +232,7 @@ def test_nested_runs_work_once_allowed_and_the_price_is_said_once() -> None:
     said = _script(NESTED)
     assert said.startswith("one two\nnest_asyncio is on")
     assert said.endswith("one two one two one two\none two\n")
-    for part in ("last in, first out", "uvicorn.run()", "asyncio.Runner", "`await main()`"):
+    for part in ("in reverse order", "uvicorn.run()", "asyncio.Runner", "`await main()`"):
         assert said.count(part) == 1
 
 

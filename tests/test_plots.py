@@ -1,6 +1,5 @@
 import io
 import math
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,12 +53,6 @@ def legend(ax: Axes) -> list[str]:
 
 def labels(ax: Axes) -> list[str]:
     return [tick.get_text() for tick in ax.get_yticklabels()]
-
-
-@pytest.fixture(autouse=True)
-def no_figures_left() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def test_timeline_shows_each_phase_where_it_was() -> None:

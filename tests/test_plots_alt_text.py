@@ -6,9 +6,7 @@ import pytest
 
 from nbkit import plots
 from nbkit.plots.alt_text import alt_text
-from tests.test_plots_style import EVERY_PLOT, no_figures_left, trace
-
-__all__ = ["no_figures_left"]
+from tests.test_plots_style import EVERY_PLOT, trace
 
 each_plot = pytest.mark.parametrize("draw", EVERY_PLOT.values(), ids=list(EVERY_PLOT))
 

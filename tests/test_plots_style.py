@@ -1,6 +1,5 @@
 import io
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -50,12 +49,6 @@ def save(ax: Axes) -> list[str]:
         warnings.simplefilter("ignore", ResourceWarning)
         ax.figure.savefig(io.BytesIO(), format="png")
     return [str(warning.message) for warning in caught]
-
-
-@pytest.fixture(autouse=True)
-def no_figures_left() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ async def test_a_stop_ends_generation_within_a_token(
     index: VectorStoreIndex, server: simulator.Simulator, call: str
 ) -> None:
     """After `cancel()` the server sends at most one token more; the partial is kept."""
+    await stream(_engine(index).aquery(QUESTION))  # the first one loads for a second
     engine = _engine(index, speed=1, **SLOW)
     source = engine.aquery(QUESTION) if call == "aquery" else lambda: engine.query(QUESTION)
     tokens = stream(source)
