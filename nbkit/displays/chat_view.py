@@ -10,7 +10,7 @@ from nbkit.displays.output import follow
 from nbkit.displays.transcript import Transcript
 from nbkit.errors import NbkitError
 from nbkit.loops.heartbeat import keep_waking
-from nbkit.loops.kernel import has_widgets, in_marimo, kernel_shell, this_place
+from nbkit.loops.kernel import has_widgets, in_marimo, this_place
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.conversation import Conversation
 from nbkit.streaming.errors import StreamMisused
@@ -147,7 +147,7 @@ def chat(engine: Any) -> ChatView:
     Taught in notebook 03.
     """
     conversation = Conversation(engine)
-    if kernel_shell() is None or not has_widgets():
+    if not has_widgets():
         instead = "make `talk = nbkit.Conversation(engine)`, then for each message "
         instead += "`await nbkit.show(talk.turn(message))`"
         if in_marimo():

@@ -39,7 +39,7 @@ _REST = 4
 def code_of(*names: str) -> str:
     """Files of `static`, one after the other: a widget's JavaScript module, or its CSS.
 
-    Each widget brings its own copy to the page, so indentation and comments stay behind.
+    Each widget brings its own copy to the page, so indentation and `//` comments stay behind.
     """
     lines = "\n".join((_STATIC / name).read_text("utf-8") for name in names).split("\n")
     code = (line.strip() for line in lines)

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbkit.displays.final_output import Bundle, caption, source_rows
 from nbkit.displays.live_widget import Hear, LiveWidget
-from nbkit.loops.kernel import has_widgets, kernel_shell, this_place
+from nbkit.loops.kernel import has_widgets, this_place
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
@@ -94,8 +94,7 @@ def _write(text: str) -> None:
 
 def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> CellOutput | Terminal:
     """Where this process can show streams."""
-    in_cell = kernel_shell() is not None and has_widgets()
-    return CellOutput(labels, hear, race=race) if in_cell else Terminal(labels)
+    return CellOutput(labels, hear, race=race) if has_widgets() else Terminal(labels)
 
 
 async def follow(tokens: TokenStream, screen: LiveWidget | Terminal, index: int) -> Answer | None:

@@ -54,11 +54,12 @@ def this_place() -> Place:
 
 
 def has_widgets() -> bool:
-    """Whether the front end can show widgets: a notebook can, a console cannot.
+    """Whether a front end can show widgets: a notebook can, a console or a terminal cannot.
 
-    Both allow `input()`, but only a notebook sends the cell's id (Google Colab does not). A program
-    that runs a notebook does not allow `input()`.
+    Notebook and console allow `input()`, but only a notebook sends the cell's id (Google Colab
+    does not). A program that runs a notebook does not allow `input()`.
     """
-    parent = _parent()
-    asks = parent.get("content", {}).get("allow_stdin", False)
+    if kernel_shell() is None:
+        return False
+    asks = _parent().get("content", {}).get("allow_stdin", False)
     return not asks or this_place().cell is not None or "google.colab" in sys.modules

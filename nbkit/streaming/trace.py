@@ -143,10 +143,10 @@ class Trace:
         enough = tokens >= _ENOUGH_TOKENS if tokens else size >= _ENOUGH_CHARACTERS
         if not size or not enough:
             return None
-        burst = self._shortest_stretch(_BURST_TEXT * size)
         asked = self.start + (self.before_call or 0.0)
         if self.chunks > 1 and self.arrivals[-1] - asked < _ENOUGH_SECONDS:
             return None
+        burst = self._shortest_stretch(_BURST_TEXT * size)
         gaps = [later - earlier for earlier, later in pairwise(burst)]
         is_fast = not gaps or median(gaps) < _BURST_GAP
         return is_fast and burst[-1] - burst[0] <= _BURST_TIME * (burst[-1] - asked)

@@ -7,9 +7,7 @@ functions in conftest.py call, so that they serve both.
 import base64
 import json
 import os
-import re
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import websocket
+
+from tests.browser.started import started
 
 ENTER = "\ue007"
 """What the protocol calls the Enter key."""
@@ -179,20 +179,6 @@ def running_firefox(path: str, profile: Path) -> Iterator[Firefox]:
     command += ["--profile", str(profile)]
     # As root it starts only in a home that is root's own.
     environment = {**os.environ, "HOME": str(profile)}
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
-    ) as process:
-        assert process.stderr is not None
-        log: list[str] = []
-        for line in process.stderr:
-            log.append(line)
-            if found := re.search(r"ws://127\.0\.0\.1:\d+", line):
-                break
-        else:
-            raise RuntimeError("Firefox did not start:\n" + "".join(log))
-        # Nobody else reads the log; a full pipe would stop the browser.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        try:
-            yield Firefox(f"{found[0]}/session")
-        finally:
-            process.terminate()
+    settings = {"stdout": subprocess.DEVNULL, "env": environment}
+    with started("Firefox", command, r"ws://127\.0\.0\.1:\d+", **settings) as address:
+        yield Firefox(f"{address}/session")

@@ -2,9 +2,7 @@
 
 import os
 import re
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from typing import Any
 import httpx
 import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
+
+from tests.browser.started import started
 
 # What one notebook leaves in a kernel that the next shall not find.
 EMPTY = """
@@ -133,24 +133,7 @@ def running_lab(folder: Path, speed: float = 1) -> Iterator[Lab]:
     environment = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)}
     environment["NBKIT_SPEED"] = str(speed)
     environment["JUPYTER_RUNTIME_DIR"] = str(folder / ".runtime")
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
-    ) as process:
-        assert process.stderr is not None
-        log: list[str] = []
-        for line in process.stderr:
-            log.append(line)
-            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-                break
-        else:
-            raise RuntimeError("JupyterLab did not start:\n" + "".join(log))
-        # Nobody else reads the log; a full pipe would stop the server.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        try:
-            yield Lab(found.group(0), token, folder)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:  # it waits for a kernel that does not end
-                process.kill()
+    with started(
+        "JupyterLab", command, r"http://127\.0\.0\.1:\d+/", env=environment, cwd=folder
+    ) as url:
+        yield Lab(url, token, folder)

@@ -1,9 +1,6 @@
 """The page inside JupyterLab: shown by a cell, and what is left of it without its server."""
 
-import re
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from playwright.sync_api import Frame, Page, expect
 import nbkit
 from nbkit.web.in_notebook import notebook_url
 from tests.browser.conftest import Lab, open_notebook, run_cell, save, wait_idle
+from tests.browser.started import started
 from tests.simulated import simulated, wait_for
 
 pytestmark = pytest.mark.browser
@@ -85,15 +83,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
         *("--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=test-token"),
         *(f"--ServerApp.base_url={prefix}", f"--ServerApp.root_dir={tmp_path}"),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        found = None
-        while found is None:
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+    with started("Jupyter", command, r"http://127\.0\.0\.1:\d+") as url:
         monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", prefix)
-        yield found[0]
-        process.terminate()
+        yield url
 
 
 def test_behind_a_hub_it_streams_and_stops(hub: str, page: Page) -> None:
