@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 import nbkit
@@ -125,6 +126,13 @@ class Terminal:
         until, self.seen = self.seen[: found.end()], self.seen[found.end() :]
         return until
 
+    def wait_until_idle(self) -> None:
+        """Wait for the loop to wait: an interrupt in the middle of a step is that step's error."""
+        process = psutil.Process(self._process.pid)
+        deadline = time.monotonic() + 60
+        while process.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline
+
     def end(self) -> None:
         """Close it."""
         self._process.kill()
@@ -141,6 +149,7 @@ def test_ctrl_c_in_a_terminal_of_ipython() -> None:
         terminal.wait_for(r"In \[2\]")
         terminal.type("view = nbkit.show(words(900, 0.05)); await view\n")
         terminal.wait_for("word5 ")
+        terminal.wait_until_idle()
         # To the foreground process, as the terminal's driver would for a controlling terminal.
         os.killpg(terminal._process.pid, 2)
         assert "stopped" in terminal.wait_for(r"In \[3\]")
