@@ -27,8 +27,14 @@ RUN = (
 RUN_AS_JSON = f"async args => JSON.stringify(await ({RUN})(...JSON.parse(args)) ?? null)"
 SCROLL = "() => { const it = (CODE); it.scrollIntoView({ block: 'nearest' }); return it; }"
 
-LEFT = ("NetworkError", "AbortError", "Could not restore the debugger state", "Canceled future")
-"""What JupyterLab says of its own requests when a page or a notebook is left during one."""
+LEFT = (
+    "NetworkError",
+    "AbortError",
+    "Could not restore the debugger state",
+    "Canceled future",
+    "establish a connection to the server at ws:",  # to the kernel; nbkit opens no WebSocket
+)
+"""What is said of JupyterLab's own requests when a page or a notebook is left during one."""
 
 
 class Firefox:
