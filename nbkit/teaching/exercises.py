@@ -1,6 +1,7 @@
 """What the checks of the course's exercises share."""
 
 import linecache
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,16 +25,16 @@ def _verdict(error: Exception, wanted: str) -> str:
     # The first frame is this block, the second the check that uses it.
     _, check, *frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if _is_a_cell(frame) and frame.filename != check.filename]
-    if "coroutine" in str(error):
+    line = f"\n  line {theirs[-1].lineno} of your code: {theirs[-1].line}\n " if theirs else ""
+    if re.search(r"'coroutine'|coroutine object", str(error)):
         return (
-            f"✗ Not quite: {said}. A coroutine is not its result. Hint: is an `await` missing, or "
-            f"`async def` where `def` is wanted? Please {wanted}."
+            f"✗ Not quite: {said}.{line} A coroutine is not its result. Hint: is an `await` "
+            f"missing, or `async def` where `def` is wanted? Please {wanted}."
         )
     if isinstance(error, TimeoutError):
         return f"✗ Too slow: the check has stopped it. Please {wanted}."
-    if theirs:
-        line = f"line {theirs[-1].lineno} of your code: {theirs[-1].line}"
-        return f"✗ Your code raised {said}\n  {line}\n  Hint: {wanted}."
+    if line:
+        return f"✗ Your code raised {said}{line} Hint: {wanted}."
     if "await" in str(error):
         return f"✗ Not quite: {said}. Hint: `async def` is wanted, not `def`. Please {wanted}."
     if "NoneType" in str(error):
