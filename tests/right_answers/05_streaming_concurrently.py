@@ -39,3 +39,18 @@ async def arrivals(jobs):
 
     await asyncio.gather(*(run(label, job) for label, job in jobs.items()))
     return came
+
+# %% exercise 1 · tasks named by label, the losers cancelled and not awaited
+async def first_answer(streams):
+    async def read(stream):
+        return await stream
+
+    tasks = [asyncio.create_task(read(stream), name=label) for label, stream in streams.items()]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    while pending and all(task.exception() for task in done):
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        if not task.exception():
+            return task.get_name(), task.result()

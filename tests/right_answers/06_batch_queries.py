@@ -42,3 +42,12 @@ def next_number(number, wait, least):
     if wait > 1.25 * least:
         return int(number * 0.9)
     return number + 1
+
+# %% exercise 1 · run_batch
+async def bounded(ask, items, limit):
+    outcomes = await nbkit.run_batch(items, ask, max_concurrency=limit, progress=False)
+    return [outcome.error or outcome.value for outcome in outcomes]
+
+# %% exercise 3 · one fewer, one more
+def next_number(number, wait, least):
+    return number - 1 if wait > 1.3 * least else number + 1
