@@ -109,7 +109,7 @@ SETTINGS = tuple(f.name for f in fields(Profile) if f.name not in ("name", "rese
 
 _TABLE = (
     # `default` is tuned so that one short question about the handbook takes about 2.4 s.
-    Profile("default", "a hosted model of middling size on an ordinary day"),
+    Profile("default", "a hosted model of medium size on an ordinary day"),
     Profile(
         "hosted_fast",
         "a small hosted model, quick to start and quick to write",

@@ -55,7 +55,7 @@ SCENES = (
     Scene(
         "race",
         (
-            "speeds = {'laptop': 'laptop_cpu', 'middling': 'default', 'fast': 'hosted_fast'}\n"
+            "speeds = {'laptop': 'laptop_cpu', 'medium': 'default', 'fast': 'hosted_fast'}\n"
             "models = {name: nbkit.connect(profile=p) for name, p in speeds.items()}",
             "ask = lambda model: index.as_query_engine(llm=model, streaming=True)"
             ".aquery(questions[3])\n"
