@@ -19,6 +19,7 @@ from nbkit.simulator.pacing import PROFILES
 from nbkit.simulator.passages import split_sentences, take_apart
 from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.ranking import MOST_READ, rank
+from nbkit.simulator.replies import Reply
 from nbkit.simulator.tokens import tokenize
 
 pytest_plugins = ["tests.simulated"]
@@ -130,12 +131,12 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], threadin
     def make(seconds: float) -> threading.Event:
         begun = threading.Event()
 
-        def answer(_: Any) -> str:
+        def reply(*_: Any, **__: Any) -> Reply:
             begun.set()
             end.wait(seconds)
-            return "one two three four five six"
+            return Reply("one two three four five six")
 
-        monkeypatch.setattr(wire, "answer", answer)
+        monkeypatch.setattr(wire, "reply", reply)
         return begun
 
     yield make

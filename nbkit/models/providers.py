@@ -141,6 +141,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
             simulator,
             profile=profile,
             context_window=profile.context_window,
+            is_function_calling_model=True,
             **_common(url, name, simulator.api_key),
             **_kept(("clients", url), connect_clients),
         )

@@ -53,9 +53,7 @@ def answer(messages: Sequence[PromptMessage]) -> str:
     so. Equal messages give equal answers. The first call with a context loads the encoder.
     """
     prompt = read_prompt(messages)
-    # In a chat, a question may need the previous one to be understood.
-    refers_back = len(words(prompt.question)) < 2 or _REFERS_BACK.search(prompt.question)
-    earlier = prompt.earlier[-1] if prompt.earlier and refers_back else ""
+    earlier = earlier_question(prompt)
     asked = f"{earlier} {prompt.question}".strip()
     if prompt.kind == "condense":
         return asked
@@ -75,6 +73,20 @@ def answer(messages: Sequence[PromptMessage]) -> str:
     if prompt.kind == "refine":
         found = _refined(prompt, ranked, found)
     return found or _NOT_FOUND[chinese]
+
+
+def earlier_question(prompt: Prompt) -> str:
+    """The previous question of a chat, if this one cannot be understood without it."""
+    refers_back = len(words(prompt.question)) < 2 or _REFERS_BACK.search(prompt.question)
+    return prompt.earlier[-1] if prompt.earlier and refers_back else ""
+
+
+def answer_from(question: str, text: str) -> str:
+    """What a text says about a question: all of a short text, the best sentences of a long one."""
+    if len(tokenize(text)) <= TOKENS_UNSURE:
+        return text.strip()
+    paragraphs = _take_apart(text)
+    return _briefly(paragraphs, rank(question, paragraphs), whole=False)
 
 
 def _refined(prompt: Prompt, ranked: Sequence[Ranked], found: str) -> str:

@@ -19,6 +19,7 @@ class Record:
     last_token: float | None = None
     ended: float | None = None
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     tokens_planned: int = 0
     tokens_sent: int = 0
     stream: bool = False

@@ -10,10 +10,14 @@ from typing import Any
 
 from nbkit.simulator.errors import ProfileError
 
-FAULTS = ("error", "refuse", "cut", "close", "stall", "no_stream", "error_event")
+FAULTS = (
+    *("error", "refuse", "cut", "close", "stall", "no_stream", "error_event"),
+    *("bad_json", "unknown_tool", "same_call"),
+)
 """What can go wrong on request: status 500; connection closed without an answer; connection cut
 after `fault_after` tokens; normal end there without finish reason or `[DONE]`; no more data from
-there on; plain JSON for a streaming request; an error event there."""
+there on; plain JSON for a streaming request; an error event there; a tool called with broken
+arguments; a tool that was not offered; the same tools called again for ever."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Profile:
     generated at once; other requests wait in a queue. The two per-minute limits are token buckets
     that hold one minute and start full. `None` means no limit. `failure_rate` is the share of
     requests answered with 500 or 503. `fault` is one of FAULTS; `fault_after` counts tokens.
-    Raises ProfileError for an invalid value.
+    `thinking_tokens` come before each answer. With `prefix_cache`, the tokens of messages that were
+    sent before do not delay the first token. Raises ProfileError for an invalid value.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Profile:
     speed: float = 1.0
     seed: int = 0
     context_window: int = 32_768
+    thinking_tokens: int = 0
+    prefix_cache: bool = False
 
     def __post_init__(self) -> None:
         for name, (fits, wanted) in _RULES.items():
@@ -103,6 +110,8 @@ _RULES: dict[str, _Rule] = {
     "speed": (_AT_LEAST_0[0], "a number, 0 or more (1: as stated, 0: no waiting)"),
     "seed": (_whole, "a whole number"),
     "context_window": (lambda v: _whole(v) and v >= 256, "a whole number, 256 or more"),
+    "thinking_tokens": (lambda v: _whole(v) and v >= 0, "a whole number, 0 or more"),
+    "prefix_cache": (lambda v: isinstance(v, bool), "True or False"),
 }
 SETTINGS = tuple(f.name for f in fields(Profile) if f.name not in ("name", "resembles"))
 """The names that `connect` and `Simulator.set` accept."""

@@ -48,7 +48,7 @@ def take_apart(context: str) -> tuple[Paragraph, ...]:
     headings: list[tuple[int, str]] = []
     chunk = 0
     blocks = [found[0].strip("\n") for found in _BLOCK.finditer(context)]
-    for block, following in zip(blocks, [*blocks[1:], ""], strict=True):
+    for block, following in zip(blocks, [*blocks, ""][1:], strict=True):
         text = _METADATA.sub("", block).strip("\n")
         level = len(text) - len(text.lstrip("#"))
         if not level and following and _TITLE.fullmatch(text) and not _METADATA.match(following):

@@ -85,6 +85,17 @@ def words(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def beyond(text: str, known: str) -> str:
+    """The content words of a text that are not in another one, in their order."""
+    held = words(known)
+    rest = [word for word in _WORD.findall(text) if words(word) - held]
+    pairs = "|".join(re.escape(pair) for pair in held if not pair.isascii())
+    for run in _RUN.findall(_STOP_ZH.sub(" ", text)):
+        parts = _RUN.findall(re.sub(pairs, " ", run) if pairs else run)
+        rest += [part for part in parts if len(part) > 1]
+    return " ".join(rest)
+
+
 def rank(question: str, paragraphs: Sequence[Paragraph], earlier: str = "") -> list[Ranked]:
     """The sentences of a context, best answer first.
 

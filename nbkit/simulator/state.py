@@ -1,6 +1,8 @@
 """The state of the server: its models, the current requests, and the record of all requests."""
 
 import asyncio
+import hashlib
+import json
 import math
 import time
 import uuid
@@ -17,7 +19,9 @@ from nbkit.simulator.ledger import Ledger, Record
 from nbkit.simulator.limits import Bucket, Slots
 from nbkit.simulator.pacing import Profile, fingerprint
 from nbkit.simulator.prompts import PromptMessage
+from nbkit.simulator.replies import Piece, Reply, pieces
 from nbkit.simulator.tokens import tokenize
+from nbkit.simulator.tools import Offer
 
 REMEMBERED = 10_000
 """How many different requests a model keeps to count their attempts."""
@@ -56,6 +60,7 @@ class Model:
         self._requests = Bucket()
         self._tokens = Bucket()
         self._attempts: OrderedDict[str, int] = OrderedDict()
+        self._prefixes: OrderedDict[str, None] = OrderedDict()
 
     def change(self, profile: Profile) -> None:
         """Use another profile from now on, also for the answers being written."""
@@ -69,6 +74,21 @@ class Model:
         if len(self._attempts) > REMEMBERED:
             self._attempts.popitem(last=False)
         return attempt
+
+    def cached(self, prefixes: Mapping[str, int]) -> int:
+        """How many tokens of a prompt are in the prefix cache; keeps all of it from now on.
+
+        `prefixes` has the number of tokens up to each message, by hash, shortest first.
+        """
+        if not self.profile.prefix_cache:
+            return 0
+        known = max((size for key, size in prefixes.items() if key in self._prefixes), default=0)
+        for key in prefixes:
+            self._prefixes[key] = None
+            self._prefixes.move_to_end(key)
+        while len(self._prefixes) > REMEMBERED:
+            self._prefixes.popitem(last=False)
+        return known
 
     def check_limits(self, ask: "Ask") -> None:
         """Count the request in both per-minute limits, or refuse it with 429."""
@@ -155,7 +175,8 @@ class Ask:
     stream: bool
     include_usage: bool
     max_tokens: int | None
-    tokens: list[str] = field(default_factory=list)
+    offer: Offer
+    pieces: list[Piece] = field(default_factory=list)
     finish_reason: str = "stop"
 
     @classmethod
@@ -183,9 +204,12 @@ class Ask:
             stream=bool(body.get("stream")),
             include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
             max_tokens=max_tokens,
+            offer=_offer(body),
         )
         record.stream = ask.stream
-        record.prompt_tokens = sum(len(tokenize(m.text)) for m in ask.messages)
+        prefixes = _prefixes(body, ask.messages)
+        record.prompt_tokens = max(prefixes.values())
+        record.cached_tokens = model.cached(prefixes)
         window = model.profile.context_window
         if record.prompt_tokens >= window:
             raise ErrorReply(
@@ -196,15 +220,15 @@ class Ask:
             )
         return ask
 
-    def plan(self, text: str) -> None:
+    def plan(self, reply: Reply) -> None:
         """Set the tokens to send, cut to the allowed length."""
         room = self.model.profile.context_window - self.record.prompt_tokens
         limit = min(room, self.max_tokens or room)
-        tokens = tokenize(text)
-        if len(tokens) > limit:
-            tokens, self.finish_reason = tokens[:limit], "length"
-        self.tokens = tokens
-        self.record.tokens_planned = len(tokens)
+        self.pieces = pieces(reply)
+        self.finish_reason = "tool_calls" if reply.calls else "stop"
+        if len(self.pieces) > limit:
+            self.pieces, self.finish_reason = self.pieces[:limit], "length"
+        self.record.tokens_planned = len(self.pieces)
 
     def head(self, *, chunk: bool) -> dict[str, Any]:
         """The first fields of a reply, or of each chunk."""
@@ -213,11 +237,38 @@ class Ask:
         return {"id": self.record.id, "object": kind, "created": created, "model": name}
 
     @property
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
         """The token counts of the complete answer."""
-        prompt, written = self.record.prompt_tokens, len(self.tokens)
-        total = prompt + written
-        return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": total}
+        prompt, written = self.record.prompt_tokens, len(self.pieces)
+        thought = sum(piece.field == "reasoning_content" for piece in self.pieces)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+            "prompt_tokens_details": {"cached_tokens": self.record.cached_tokens},
+            "completion_tokens_details": {"reasoning_tokens": thought},
+        }
+
+
+def _offer(body: Mapping[str, Any]) -> Offer:
+    try:
+        return Offer.read(body)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ErrorReply(400, f"The tools of the request cannot be read: {error}") from None
+
+
+def _prefixes(body: Mapping[str, Any], messages: list[PromptMessage]) -> dict[str, int]:
+    """The number of tokens up to the end of each message, by a hash of all until there."""
+    tools = json.dumps(body.get("tools") or "", sort_keys=True)
+    read, size = hashlib.sha256(tools.encode()), len(tokenize(tools)) if body.get("tools") else 0
+    prefixes = {}
+    rows = body.get("messages") or [{}]
+    for row, message in zip(rows, messages, strict=True):
+        calls = json.dumps(row["tool_calls"]) if row.get("tool_calls") else ""
+        read.update(json.dumps([message.role, message.text, calls]).encode())
+        size += len(tokenize(message.text)) + len(tokenize(calls))
+        prefixes[read.hexdigest()] = size
+    return prefixes
 
 
 def _messages(body: Mapping[str, Any], *, chat: bool) -> list[PromptMessage]:

@@ -5,13 +5,14 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from nbkit.simulator import control
-from nbkit.simulator.answers import answer
 from nbkit.simulator.pacing import Profile, failure
+from nbkit.simulator.replies import reply
 from nbkit.simulator.state import KEY, STATE, Ask, ErrorReply, State, error_body
 from nbkit.simulator.writing import hang_up, write_plain, write_stream
 
@@ -101,7 +102,14 @@ async def _admit(request: web.Request, ask: Ask) -> web.StreamResponse | None:
     attempt = model.count_attempt(ask.fingerprint)
     # The delay before the first token starts at the arrival, so it includes this work.
     finder = request.app[STATE].finder
-    ask.plan(await asyncio.get_running_loop().run_in_executor(finder, answer, ask.messages))
+    find = partial(
+        reply,
+        ask.messages,
+        ask.offer,
+        thinking=profile.thinking_tokens if ask.chat else 0,
+        fault=profile.fault,
+    )
+    ask.plan(await asyncio.get_running_loop().run_in_executor(finder, find))
     if profile.fault == "refuse":
         ask.record.status, ask.record.fault = "failed", "refuse"
         return hang_up(request)

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from nbkit.simulator.pacing import Profile, draws
+from nbkit.simulator.replies import Piece
 from nbkit.simulator.state import Ask, ErrorReply, State, error_body
 
 LOOK_AGAIN = 0.1
@@ -25,7 +26,7 @@ class TokenTimes:
         self._clock = asyncio.get_running_loop().time
         # Each due time is computed from the one before, so a late wake-up delays only one token.
         self._due = start
-        prompt_tokens = ask.record.prompt_tokens
+        prompt_tokens = ask.record.prompt_tokens - ask.record.cached_tokens
         draw = self._random.gauss(0, 1)
         self._delay: Callable[[Profile], float] = lambda p: p.first_token(prompt_tokens, draw)
 
@@ -63,7 +64,7 @@ async def write_plain(request: web.Request, state: State, ask: Ask) -> web.Strea
     """Answer with one JSON document, after the time that streaming would take."""
     times, record = TokenTimes(ask, state.moment(ask)), ask.record
     fault = ask.model.profile.fault
-    for index in range(len(ask.tokens)):
+    for index in range(len(ask.pieces)):
         if index == ask.model.profile.fault_after and fault in ("cut", "close", "stall"):
             record.fault = fault
             if fault == "stall":
@@ -79,15 +80,35 @@ async def write_plain(request: web.Request, state: State, ask: Ask) -> web.Strea
         raise ErrorReply(500, "The server had an error (simulated).", kind="server_error")
     if ask.stream:
         record.fault = fault
-    record.last_token, record.tokens_sent = state.now(), len(ask.tokens)
+    record.last_token, record.tokens_sent = state.now(), len(ask.pieces)
     record.status, record.http_status = "done", 200
-    text = "".join(ask.tokens)
     choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": ask.finish_reason}
     if ask.chat:
-        choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+        choice["message"] = _message(ask)
     else:
-        choice["text"] = text
+        choice["text"] = "".join(piece.token for piece in ask.pieces if piece.field == "content")
     return web.json_response({**ask.head(chunk=False), "choices": [choice], "usage": ask.usage})
+
+
+def _message(ask: Ask) -> dict[str, Any]:
+    """The complete message of a chat."""
+    texts: dict[str, str] = {}
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in ask.pieces:
+        if piece.field != "tool_calls":
+            texts[piece.field] = texts.get(piece.field, "") + piece.token
+        elif piece.name:
+            calls[piece.call] = _opened_call(ask, piece)
+        else:
+            calls[piece.call]["function"]["arguments"] += piece.token
+    message = {"role": "assistant", "content": None if calls else "", "refusal": None, **texts}
+    return {**message, "tool_calls": list(calls.values())} if calls else message
+
+
+def _opened_call(ask: Ask, piece: Piece) -> dict[str, Any]:
+    """A call of a tool, still without arguments."""
+    function = {"name": piece.name, "arguments": ""}
+    return {"id": f"call-{ask.record.id}-{piece.call}", "type": "function", "function": function}
 
 
 async def write_stream(request: web.Request, state: State, ask: Ask) -> web.StreamResponse:
@@ -111,7 +132,7 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
             record.tokens_sent += len(ready)
             ready.clear()
 
-    for index, token in enumerate(ask.tokens):
+    for index, piece in enumerate(ask.pieces):
         fault = ask.model.profile.fault
         if fault in _FAULTS_IN_STREAM and index == ask.model.profile.fault_after:
             await flush()
@@ -121,7 +142,7 @@ async def write_stream(request: web.Request, state: State, ask: Ask) -> web.Stre
             await flush()
             await times.wait()
         times.step()
-        ready.append(chunks.token(token))
+        ready.append(chunks.token(piece))
         if len(ready) == TOGETHER:
             await flush()
             await asyncio.sleep(0)
@@ -163,8 +184,16 @@ class _StreamBytes:
         self._before = f'data: {self._head}, "choices": [{{"index": 0, {before}'
         self._after = f'{after}, "logprobs": null, "finish_reason": null}}]}}\n\n'
 
-    def token(self, token: str) -> bytes:
-        return f"{self._before}{json.dumps(token)}{self._after}".encode()
+    def token(self, piece: Piece) -> bytes:
+        if piece.field == "content":
+            return f"{self._before}{json.dumps(piece.token)}{self._after}".encode()
+        delta: dict[str, Any] = {piece.field: piece.token}
+        if piece.field == "tool_calls":
+            call = {"function": {"arguments": piece.token}}
+            if piece.name:
+                call = _opened_call(self._ask, piece)
+            delta = {"tool_calls": [{"index": piece.call, **call}]}
+        return self._chunk({"delta": delta, "finish_reason": None})
 
     @property
     def opening(self) -> bytes:
