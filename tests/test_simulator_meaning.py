@@ -17,9 +17,9 @@ from nbkit.simulator import Simulator, sentence_vectors, wire
 from nbkit.simulator.answers import TOKENS_SURE, TOKENS_UNSURE, answer
 from nbkit.simulator.pacing import PROFILES
 from nbkit.simulator.passages import split_sentences, take_apart
+from nbkit.simulator.planned_reply import Reply
 from nbkit.simulator.prompts import PromptMessage
 from nbkit.simulator.ranking import MOST_READ, rank
-from nbkit.simulator.replies import Reply
 from nbkit.simulator.tokens import tokenize
 
 pytest_plugins = ["tests.simulated"]

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from nbkit.simulator import Simulator, tokenize
+from nbkit.simulator.planned_reply import reply
 from nbkit.simulator.prompts import PromptMessage
-from nbkit.simulator.replies import reply
 from nbkit.simulator.tools import Call, Offer
 
 

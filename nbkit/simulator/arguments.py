@@ -19,7 +19,7 @@ _WHOLE_QUESTION = re.compile(
 _LIST_ITEMS = 3
 
 
-class Source(Protocol):
+class Values(Protocol):
     """Where the values come from; `name` and `schema` are those of one field."""
 
     def texts(self, name: str, schema: Schema) -> Sequence[str]:
@@ -65,7 +65,7 @@ class FromContext:
         return next(found, None)
 
 
-def fill(schema: Schema, source: Source) -> dict[str, Any]:
+def fill(schema: Schema, source: Values) -> dict[str, Any]:
     """Values for the required fields of an object's schema."""
     filled: dict[str, Any] = _value("", schema, schema, source)
     return filled
@@ -106,7 +106,7 @@ def words_in(name: str) -> list[str]:
     return re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[^\W\d_a-zA-Z]+", name)
 
 
-def _value(name: str, schema: Schema, root: Schema, source: Source) -> Any:
+def _value(name: str, schema: Schema, root: Schema, source: Values) -> Any:
     schema = _resolved(schema, root)
     kind = _kind(schema)
     if kind == "object":

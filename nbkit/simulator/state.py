@@ -18,8 +18,8 @@ from aiohttp import web
 from nbkit.simulator.ledger import Ledger, Record
 from nbkit.simulator.limits import Bucket, Slots
 from nbkit.simulator.pacing import Profile, fingerprint
+from nbkit.simulator.planned_reply import Piece, Reply, pieces
 from nbkit.simulator.prompts import PromptMessage
-from nbkit.simulator.replies import Piece, Reply, pieces
 from nbkit.simulator.tokens import tokenize
 from nbkit.simulator.tools import Offer
 

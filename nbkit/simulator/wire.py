@@ -12,7 +12,7 @@ from aiohttp import web
 
 from nbkit.simulator import control
 from nbkit.simulator.pacing import Profile, failure
-from nbkit.simulator.replies import reply
+from nbkit.simulator.planned_reply import reply
 from nbkit.simulator.state import KEY, STATE, Ask, ErrorReply, State, error_body
 from nbkit.simulator.writing import hang_up, write_plain, write_stream
 

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from nbkit.simulator.pacing import Profile, draws
-from nbkit.simulator.replies import Piece
+from nbkit.simulator.planned_reply import Piece
 from nbkit.simulator.state import Ask, ErrorReply, State, error_body
 
 LOOK_AGAIN = 0.1
