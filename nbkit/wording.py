@@ -44,10 +44,13 @@ class CharacterJoiner:
 
 
 async def joined(deltas: AsyncIterable[str]) -> AsyncIterator[str]:
-    """The deltas of a stream, in whole characters; some may be empty."""
+    """The deltas of a stream, in whole characters; some may be empty.
+
+    Those of a class of their own, such as thoughts, are left as they are.
+    """
     joiner = CharacterJoiner()
     async for delta in deltas:
-        yield joiner.add(delta)
+        yield joiner.add(delta) if type(delta) is str else delta
     yield joiner.end()
 
 

@@ -1,10 +1,9 @@
-"""What is taken for an answer, and what is refused: agents above all, until they are streamed."""
+"""What is taken for an answer, and what is refused: of an agent, only a run is an answer."""
 
 import asyncio
 import gc
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from nbkit.streaming.conversation import NotAChatEngine
 from nbkit.streaming.errors import StreamMisused
 from nbkit.web.server import ServeError
 
-REFUSED = "agents are not streamed yet — read the events"
+REFUSED = r"which is not an answer — pass a run, `agent\.run\(user_msg=question\)`"
 ended: list[str] = []
 
 
@@ -74,87 +73,67 @@ async def _asked(_: str = "") -> Any:
     return _output()
 
 
-async def _running(_: str = "") -> Any:
-    return Slow(timeout=None).run()
-
-
-AGENTS: dict[str, Any] = {
+REFUSES: dict[str, Any] = {
     "agent": _agent,
     "agent workflow": lambda: AgentWorkflow(agents=[_agent()]),
     "run method": lambda: _agent().run,
-    "partial": lambda: partial(_agent().run, user_msg="Hello?"),
-    "run": lambda: Slow(timeout=None).run(),
     "events": lambda: Slow(timeout=None).run().stream_events(),
     "output": _output,
     "coroutine of an output": _asked,
-    "coroutine of a run": _running,
-    "function of a run": lambda: _running,
 }
 
 
-RUNS = {"run", "events", "coroutine of a run", "function of a run"}
-
-
-async def _end(name: str) -> None:
+async def _end() -> None:
     """Wait until the run that was begun has ended."""
     async with asyncio.timeout(5):
-        while name in RUNS and not ended:
+        while not ended:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", AGENTS)
-async def test_an_agent_is_refused(name: str) -> None:
-    """Whatever comes of an agent is refused with what to do now, and no run goes on unseen."""
-    source = AGENTS[name]()
+@pytest.mark.parametrize("name", REFUSES)
+async def test_what_is_not_a_run_is_refused(name: str) -> None:
+    """An agent, its method, events and output are refused with the right call; no run goes on."""
+    source = REFUSES[name]()
     await asyncio.sleep(0.01)
     with pytest.raises(StreamMisused, match=REFUSED):
         await nbkit.stream(source)
-    await _end(name)
+    if name == "events":
+        await _end()
 
 
-@pytest.mark.parametrize("name", ["agent", "run", "events", "output"])
+@pytest.mark.parametrize("name", ["agent", "events", "output"])
 @pytest.mark.parametrize("among", [True, False], ids=["among others", "alone"])
-async def test_show_all_refuses_an_agent(name: str, among: bool) -> None:
+async def test_show_all_refuses_them_too(name: str, among: bool) -> None:
     """Several answers at once are refused as one is, alone or among others."""
-    source = AGENTS[name]()
+    source = REFUSES[name]()
+    run = Slow(timeout=None).run()
     await asyncio.sleep(0.01)
     with pytest.raises(StreamMisused, match=REFUSED):
-        nbkit.show_all({"one": Words(), "other": source} if among else source)
-    await _end(name)
+        nbkit.show_all({"one": run, "other": source} if among else source)
+    if among or name == "events":
+        await _end()
+    await run.cancel_run()
 
 
-@pytest.mark.parametrize("wrong", [_agent, lambda: _agent().run], ids=["agent", "run"])
-async def test_a_batch_refuses_an_agent_before_it_asks(wrong: Any) -> None:
-    """An agent given as the function of a batch is refused at once."""
+async def test_a_batch_refuses_a_method_before_it_asks() -> None:
+    """The method of an agent takes its question by name, so it is refused at once."""
     with pytest.raises(BatchMisused, match=REFUSED):
-        nbkit.run_batch(["Hello?"], wrong())
+        nbkit.run_batch(["Hello?"], _agent().run)
 
 
-@pytest.mark.parametrize("name", ["_asked", "_running", "run"])
-async def test_a_batch_keeps_no_agents_output(name: str) -> None:
-    """A function that gives what an agent gave, or a run, is refused; the run ends."""
-
-    def run(_: str) -> Any:
-        return Slow(timeout=None).run()
-
-    ask = {"_asked": _asked, "_running": _running, "run": run}[name]
+async def test_a_batch_keeps_no_agents_output() -> None:
+    """A function that gives what an agent gave is refused: its text may be partial."""
     with pytest.raises(BatchMisused, match=REFUSED):
-        await nbkit.run_batch(["Hello?"], ask, progress=False)
-    await _end("" if name == "_asked" else "run")
+        await nbkit.run_batch(["Hello?"], _asked, progress=False)
 
 
 @pytest.mark.parametrize(
     ("ask", "error"),
-    [
-        (_agent, ExperimentError),
-        (lambda: _agent().run, ExperimentError),
-        (lambda: _asked, StreamMisused),
-        (lambda: _running, StreamMisused),
-    ],
-    ids=["agent", "run", "output", "a run"],
+    [(lambda: _agent().run, ExperimentError), (lambda: _asked, StreamMisused)],
+    ids=["method", "output"],
 )
-async def test_measure_refuses_an_agent(ask: Any, error: type[Exception]) -> None:
-    """Nothing of an agent is measured."""
+async def test_measure_refuses_them_too(ask: Any, error: type[Exception]) -> None:
+    """What is no answer is not measured."""
     with pytest.raises(error, match=REFUSED):
         await nbkit.measure(["Hello?"], ask(), progress=False)
 
@@ -170,17 +149,21 @@ async def test_an_agent_is_no_chat_engine() -> None:
 
 
 @pytest.mark.parametrize("measured", [False, True], ids=["stream", "measure"])
-async def test_a_function_that_needs_the_loop(measured: bool) -> None:
-    """A blocking function that begins work on the event loop is told to be async."""
+async def test_a_function_that_needs_the_loop_is_called_on_it(measured: bool) -> None:
+    """A function without `async` that begins work on the event loop answers, too."""
 
     def ask(_: str = "") -> Any:
-        return asyncio.get_running_loop().create_future()
+        async def text() -> list[str]:
+            return ["one ", "two"]
 
-    with pytest.raises(StreamMisused, match="async def"):
-        if measured:
-            await nbkit.measure(["Hello?"], ask, progress=False)
-        else:
-            await nbkit.stream(lambda: ask())
+        return asyncio.get_running_loop().create_task(text())
+
+    if measured:
+        experiment = await nbkit.measure(["Hello?"], ask, progress=False)
+        [request] = experiment.requests_of()
+        assert request.trace.sizes == [4, 3]
+    else:
+        assert (await nbkit.stream(lambda: ask())).text == "one two"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
 from nbkit.streaming import events
-from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.agents import is_of_agent, is_run, refuse
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamBroken, StreamError, in_words
 from nbkit.streaming.stream import TokenStream
@@ -155,7 +155,9 @@ async def _raise(error: BaseException) -> None:
 
 async def _called(fn: Callable[[Any], Any], item: Any) -> Any:
     value = fn(item)
-    if inspect.isawaitable(value) and not is_of_agent(value):
+    if is_run(value):
+        return value
+    if inspect.isawaitable(value):
         value = await value
     elif not inspect.isasyncgen(value) and not is_of_agent(value):
         raise not_async(fn)
@@ -165,4 +167,9 @@ async def _called(fn: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _is_answer(value: Any) -> bool:
-    return isinstance(value, _ANSWERS) or inspect.isasyncgen(value) or inspect.isgenerator(value)
+    return (
+        isinstance(value, _ANSWERS)
+        or is_run(value)
+        or inspect.isasyncgen(value)
+        or inspect.isgenerator(value)
+    )

@@ -17,7 +17,7 @@ from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import Pace
 from nbkit.displays.progress import Progress, shown
 from nbkit.loops.heartbeat import keep_waking
-from nbkit.streaming.agents import is_of_agent
+from nbkit.streaming.agents import is_of_agent, run_of
 from nbkit.wording import count
 
 Ask = Callable[[Any], Any]
@@ -124,7 +124,7 @@ class BatchRun:
     _running: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        fn = self.fn
+        self.fn = fn = run_of(self.fn) or self.fn
         if not callable(fn) and not is_of_agent(fn):
             raise BatchMisused(
                 f"Got {type(fn).__name__} where a function was expected",

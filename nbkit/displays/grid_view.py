@@ -8,7 +8,7 @@ from typing import Any
 from nbkit.displays.active import RunningView, need_loop
 from nbkit.displays.final_output import settled_grid
 from nbkit.displays.output import follow, open_screen
-from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.agents import end_run, is_of_agent, is_run, refuse
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.stream import TokenStream, stream
@@ -78,8 +78,10 @@ def show_all(sources: Mapping[str, Any] | Iterable[Any], *, race: bool = False) 
         for source in given.values():
             if iscoroutine(source):
                 source.close()
+            elif is_run(source):
+                end_run(source)
             elif is_of_agent(source):
-                refuse(source)  # and end its run
+                refuse(source)  # and end the run behind it
         raise
     return GridView(streams, race=race)
 
@@ -87,6 +89,8 @@ def show_all(sources: Mapping[str, Any] | Iterable[Any], *, race: bool = False) 
 def _labelled(sources: Any) -> dict[str, Any]:
     if is_of_agent(sources):
         raise StreamMisused(refuse(sources))
+    if is_run(sources):
+        end_run(sources)
     if isinstance(sources, Mapping):
         return {whole_characters(str(label)): source for label, source in sources.items()}
     if isinstance(sources, Iterable) and not isinstance(sources, str | bytes):

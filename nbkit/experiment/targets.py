@@ -14,9 +14,9 @@ from llama_index.core.memory import ChatMemoryBuffer
 
 from nbkit.batch.asking import llm_of, parameters_of
 from nbkit.experiment.measurements import ExperimentError
-from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.agents import is_of_agent, is_run, refuse, run_of
 from nbkit.streaming.answer import Answer
-from nbkit.streaming.readers import call
+from nbkit.streaming.readers import NeedsLoop, call
 
 Call = Callable[[str], Any]
 
@@ -37,7 +37,7 @@ class Target:
     def __init__(self, label: str, what: Any) -> None:
         self.label = label
         self._call = _call_of(label, what)
-        self._blocks = not _is_async(self._call)
+        self._blocks = not _is_async(self._call) and run_of(what) is None
         conversation = _is_conversation(what)
         self.parameters = _parameters(what.astream_chat if conversation else self._call)
         if conversation:
@@ -45,17 +45,21 @@ class Target:
 
     async def ask(self, question: str, threads: ThreadPoolExecutor) -> Any:
         """An answer that a stream can read."""
-        if self._blocks:
-            run = copy_context().run
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(threads, run, call, self._call, question)
-        else:
-            answer = self._call(question)
-        while isinstance(answer, Awaitable) and not is_of_agent(answer):
+        answer = await self._called(question, threads)
+        while isinstance(answer, Awaitable) and not is_run(answer):
             answer = await answer
         if isinstance(answer, Answer):
             return Timed(answer)
         return CompletionResponse(text=answer) if isinstance(answer, str) else answer
+
+    async def _called(self, question: str, threads: ThreadPoolExecutor) -> Any:
+        if self._blocks:
+            run, loop = copy_context().run, asyncio.get_running_loop()
+            try:
+                return await loop.run_in_executor(threads, run, call, self._call, question)
+            except NeedsLoop:
+                self._blocks = False
+        return self._call(question)
 
 
 def targets_of(against: Any) -> list[Target]:
@@ -77,6 +81,8 @@ def _name(what: Any) -> str:
 
 
 def _call_of(label: str, what: Any) -> Call:
+    if (run := run_of(what)) is not None:
+        return run
     if is_of_agent(what):
         raise ExperimentError(refuse(what))
     for verb in ("aquery", "astream_chat" if _is_conversation(what) else "astream_complete"):

@@ -1,10 +1,12 @@
-"""The error for LlamaIndex's agents and other workflows, which cannot be streamed yet."""
+"""Recognises LlamaIndex's agents and their runs; only a run is an answer."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
+from llama_index.core.agent.workflow import AgentWorkflow, BaseWorkflowAgent
 from llama_index.core.workflow import Event, Workflow
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
@@ -12,35 +14,51 @@ _ending: set[asyncio.Task[None]] = set()
 """Keeps the cancelling tasks alive until done; used only on the threads of event loops."""
 
 
+def is_run(thing: Any) -> TypeGuard[WorkflowHandler]:
+    """Whether this is what `agent.run(…)` returns: an answer that has begun."""
+    return isinstance(thing, WorkflowHandler)
+
+
+def run_of(thing: Any) -> Callable[[str], WorkflowHandler] | None:
+    """For an agent, the function that asks it a question; `None` for anything else."""
+    if not isinstance(thing, BaseWorkflowAgent | AgentWorkflow):
+        return None
+    return lambda question: thing.run(user_msg=question)
+
+
 def is_of_agent(thing: Any) -> bool:
-    """Whether this is an agent, its `run` method, a run, the events of a run, or one event."""
-    known = isinstance(thing, Workflow | Event) or isinstance(_owner(thing), Workflow)
-    return known or _run_behind(thing) is not None
-
-
-def refuse(thing: Any) -> str:
-    """The message that agents cannot be streamed; also cancels the run of `thing`."""
-    run = _run_behind(thing)
-    if run is not None and not run.is_done():
-        with suppress(RuntimeError):  # no event loop, so no run
-            task = asyncio.get_running_loop().create_task(run.cancel_run())
-            _ending.add(task)
-            task.add_done_callback(_ending.discard)
-    owner = _owner(thing)
-    name = type(thing).__name__ if owner is None else f"{type(owner).__name__}.run"
+    """Whether this is an agent, its `run` method, the events of a run, or one event: no answer."""
     return (
-        f"Got {name}, and agents are not streamed yet — read the events yourself (`handler = "
-        "agent.run(question)`, then `async for event in handler.stream_events()`), or ask a query "
-        "or chat engine."
+        isinstance(thing, Workflow | Event) or _is_method(thing) or _run_behind(thing) is not None
     )
 
 
-def _owner(thing: Any) -> Any:
-    return getattr(thing.func if isinstance(thing, partial) else thing, "__self__", None)
+def refuse(thing: Any) -> str:
+    """The message that names the right call; also cancels the run whose events these are."""
+    run = _run_behind(thing)
+    if run is not None and not run.is_done():
+        end_run(run)
+    name = f"{type(thing.__self__).__name__}.run" if _is_method(thing) else type(thing).__name__
+    return (
+        f"Got {name}, which is not an answer — pass a run, `agent.run(user_msg=question)`; for "
+        "many questions a function, `lambda question: agent.run(user_msg=question)`."
+    )
+
+
+def end_run(run: WorkflowHandler) -> None:
+    """Cancel a run that nobody will read."""
+    with suppress(RuntimeError):  # no event loop, so no run
+        task = asyncio.get_running_loop().create_task(run.cancel_run())
+        _ending.add(task)
+        task.add_done_callback(_ending.discard)
+
+
+def _is_method(thing: Any) -> bool:
+    return not isinstance(thing, partial) and isinstance(getattr(thing, "__self__", None), Workflow)
 
 
 def _run_behind(thing: Any) -> WorkflowHandler | None:
-    """The run: `thing` itself, or the one whose `stream_events()` it is."""
+    """The run whose `stream_events()` this is."""
     frame = getattr(thing, "ag_frame", None)
-    owner = thing if frame is None else frame.f_locals.get("self")
+    owner = None if frame is None else frame.f_locals.get("self")
     return owner if isinstance(owner, WorkflowHandler) else None

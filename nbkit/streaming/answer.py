@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 from nbkit.wording import whole_characters
 
@@ -29,6 +30,10 @@ class Answer:
     """What went wrong, if something did; the text is what had arrived by then."""
     nothing_found: bool = False
     """No document matched, so no model was asked: the text is LlamaIndex's stand-in."""
+    steps: list[ToolStep] = field(default_factory=list, repr=False)
+    """The tools that an agent called, in the order of their start."""
+    thought: str = field(default="", repr=False)
+    """What the model thought before it answered, if it says so."""
 
     def __str__(self) -> str:
         return self.text

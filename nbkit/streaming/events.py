@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,13 +23,11 @@ from nbkit.streaming.trace import Trace
 from nbkit.wording import shown_name
 
 _STARTS = (llm.LLMChatStartEvent, llm.LLMCompletionStartEvent)
-_RESPONSES = (
-    *(llm.LLMChatInProgressEvent, llm.LLMChatEndEvent),
-    *(llm.LLMCompletionInProgressEvent, llm.LLMCompletionEndEvent),
-)
+_IN_PROGRESS = (llm.LLMChatInProgressEvent, llm.LLMCompletionInProgressEvent)
+_RESPONSES = (*_IN_PROGRESS, llm.LLMChatEndEvent, llm.LLMCompletionEndEvent)
 _TRACED = (
     *("requested", "model", "finish_reason"),
-    *("tokens", "reasoning_tokens", "prompt_tokens"),
+    *("tokens", "reasoning_tokens", "prompt_tokens", "cached_tokens"),
 )
 
 
@@ -43,6 +42,7 @@ class ModelCall:
     tokens: int | None = None
     reasoning_tokens: int | None = 0
     prompt_tokens: int | None = None
+    cached_tokens: int | None = None
     speaks_openai: bool = False
     """The raw chunks are OpenAI's, so a complete answer must end with a finish reason."""
     counted: bool = False
@@ -55,39 +55,46 @@ class ModelCall:
     """Names of the tools that the model called."""
     _last: Any = None
 
-    def on_raw(self, raw: Any) -> None:
-        """Note finish reason and usage from a raw OpenAI chunk or completion."""
-        choices = getattr(raw, "choices", None)
+    def on_raw(self, raw: Any) -> str:
+        """Note finish reason and usage from a raw OpenAI chunk or completion; returns a thought.
+
+        Agents give their chunks as a dict.
+        """
+        choices = _field(raw, "choices")
         if choices is None:
-            return
+            return ""
         self.speaks_openai = True
+        thought = ""
         # LlamaIndex reports the last chunk again when its call ends.
         if choices and raw is not self._last:
-            self._on_choice(choices[0])
+            thought = self._on_choice(choices[0])
         self._last = raw
-        usage = getattr(raw, "usage", None)
+        usage = _field(raw, "usage")
         if usage is not None:
             self.counted = self.counted or not choices
-            self.tokens = getattr(usage, "completion_tokens", None)
-            self.prompt_tokens = getattr(usage, "prompt_tokens", None)
-            details = getattr(usage, "completion_tokens_details", None)
-            reasoning = getattr(details, "reasoning_tokens", None)
-            self.reasoning_tokens = reasoning or self.reasoning_tokens
+            self.tokens = _field(usage, "completion_tokens")
+            self.prompt_tokens = _field(usage, "prompt_tokens")
+            self.cached_tokens = _field(_field(usage, "prompt_tokens_details"), "cached_tokens")
+            details = _field(usage, "completion_tokens_details")
+            self.reasoning_tokens = _field(details, "reasoning_tokens") or self.reasoning_tokens
+        return thought
 
-    def _on_choice(self, choice: Any) -> None:
-        self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
-        part = _fields(getattr(choice, "delta", None) or getattr(choice, "message", None))
+    def _on_choice(self, choice: Any) -> str:
+        self.finish_reason = _field(choice, "finish_reason") or self.finish_reason
+        part = _fields(_field(choice, "delta") or _field(choice, "message"))
         thought = part.get("reasoning_content") or part.get("reasoning")
+        thought = thought if isinstance(thought, str) else ""
         if thought:
             self.reasoning_tokens = None  # only the usage says how many tokens it took
         if part.get("content"):
             self.wrote = True
-            return
+            return thought
         self.refusal += part.get("refusal") or ""
-        self.thought += thought if isinstance(thought, str) else ""
+        self.thought += thought
         for call in part.get("tool_calls") or ():
-            if name := getattr(getattr(call, "function", None), "name", None):
+            if name := _field(_field(call, "function"), "name"):
                 self.tools.append(name)
+        return thought
 
     def copy_to(self, trace: Trace) -> None:
         """Copy to a trace the fields that both have."""
@@ -95,8 +102,14 @@ class ModelCall:
             setattr(trace, name, getattr(self, name))
 
 
+def _field(thing: Any, name: str) -> Any:
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
+
+
 def _fields(part: Any) -> dict[str, Any]:
     """All fields of an SDK object; reading a missing attribute instead takes microseconds."""
+    if isinstance(part, dict):
+        return part
     return {**getattr(part, "__dict__", {}), **(getattr(part, "model_extra", None) or {})}
 
 
@@ -114,6 +127,8 @@ class EventRecord:
     """How many nodes all retrievals returned together; `None` before the first."""
     asked_since: bool = False
     """A model was asked after the last retrieval."""
+    on_thought: Callable[[str], None] = lambda _: None
+    """Called with each delta of what a model thinks, from whichever thread reads it."""
 
     def found_nothing(self, response: Any, text: str) -> bool:
         """Whether no document matched, so that LlamaIndex answered without a model."""
@@ -137,7 +152,9 @@ class _Events(BaseEventHandler):
             return
         if isinstance(event, _RESPONSES):
             if event.response is not None:
-                record.call.on_raw(event.response.raw)
+                thought = record.call.on_raw(event.response.raw)
+                if thought and isinstance(event, _IN_PROGRESS):
+                    record.on_thought(thought)
         elif isinstance(event, _STARTS):
             payload = event.model_dict
             model = payload.get("model_name") or payload.get("model")

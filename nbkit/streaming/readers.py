@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import inspect
 import queue
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
 from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
@@ -22,6 +24,10 @@ from pydantic import BaseModel
 
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.errors import StreamMisused, exited, not_an_answer
+from nbkit.streaming.events import ModelCall
+from nbkit.streaming.history import ChatTurn
+from nbkit.streaming.steps import ToolStep
+from nbkit.streaming.trace import Trace
 
 _WHOLE = (Response, PydanticResponse, AgentChatResponse, ChatResponse, CompletionResponse)
 _END = object()
@@ -29,19 +35,29 @@ _POLL_SECONDS = 0.02
 _WRITER_STOP_SECONDS = 1.0
 
 
+class NeedsLoop(Exception):
+    """A function that was called in a thread needs the event loop."""
+
+
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a thread; raises `StreamMisused` if it needs the event loop."""
+    """Call a function in a thread; raises `NeedsLoop` if it needs the event loop."""
     try:
         return function(*arguments)
     except RuntimeError as error:
         if "no running event loop" not in str(error):
             raise
-        raise StreamMisused(
-            "A function without `async` is called in a thread, and this one needs the event loop",
-            "write it with `async def`.",
-        ) from error
+        _close_coroutines(error)
+        raise NeedsLoop from None
     except SystemExit as error:
         raise exited(type(error).__name__) from None
+
+
+def _close_coroutines(error: BaseException) -> None:
+    """Close what was made for the loop before it failed; otherwise Python warns about it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for made in frame.f_locals.values():
+            if inspect.iscoroutine(made):
+                made.close()
 
 
 class Reader:
@@ -51,6 +67,8 @@ class Reader:
         self._items = items
         self.from_model = from_model
         """A model streams this answer, so an empty one is an error."""
+        self.steps: list[ToolStep] = []
+        self.sources: list[Any] = []
 
     async def __aiter__(self) -> AsyncIterator[str]:
         closing = aclosing(self._items) if hasattr(self._items, "aclose") else nullcontext()
@@ -63,6 +81,18 @@ class Reader:
 
     async def stopped(self) -> None:
         """Wait until nothing writes this answer to a memory any more."""
+
+    @property
+    def last_call(self) -> ModelCall | None:
+        """The model's last call, if the reader itself has seen it."""
+        return None
+
+    async def turn(self, heard: ChatTurn | None) -> ChatTurn | None:
+        """The turn of a chat that this answer belongs to; `heard` is what events said."""
+        return heard
+
+    def copy_to(self, trace: Trace) -> None:
+        """Copy to a trace what the reader itself knows of the model's calls."""
 
 
 def _close_connection(generator: Any) -> None:

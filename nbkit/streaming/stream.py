@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
 
 from nbkit.loops.heartbeat import YieldTimer, keep_waking
 from nbkit.streaming import events
-from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.agent_run import AgentReader
+from nbkit.streaming.agents import is_of_agent, is_run, refuse
 from nbkit.streaming.answer import Answer, sources_of
+from nbkit.streaming.as_coroutine import AsCoroutine
 from nbkit.streaming.errors import (
     AnswerTruncated,
     NoAnswer,
@@ -22,9 +24,12 @@ from nbkit.streaming.errors import (
     check_source,
 )
 from nbkit.streaming.history import MemoryNotWritten
-from nbkit.streaming.readers import Reader, call, open_deltas
+from nbkit.streaming.opening import answer_of
+from nbkit.streaming.partial_answer import PartialAnswer
+from nbkit.streaming.readers import Reader, open_deltas
 from nbkit.streaming.reply_faults import fault_of
-from nbkit.streaming.trace import Trace, clock_offset
+from nbkit.streaming.thinking import Thought, ThoughtSplitter
+from nbkit.streaming.trace import clock_offset
 from nbkit.wording import joined
 
 _SETTLE_SECONDS = 2.0
@@ -32,7 +37,7 @@ _MAX_DELTAS_AFTER_STOP = 10_000  # of a source that never waits
 _END = object()
 
 
-class TokenStream(Coroutine[Any, Any, Answer]):
+class TokenStream(PartialAnswer, AsCoroutine[Answer]):
     """One answer as a stream: `async for chunk in s`, or `await s` for the whole `Answer`.
 
     It can be read once; `text`, `sources` and `trace` are available while it runs. Leaving the
@@ -45,8 +50,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
     """
 
     def __init__(self, source: Any) -> None:
-        self.trace = Trace(time.perf_counter())
-        self.sources: list[Any] = []
+        super().__init__()
         self.answer: Answer | None = None
         """The finished answer; `None` until then."""
         self.opened = asyncio.Event()
@@ -55,13 +59,10 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         """If given, the source is read only while this event is set."""
         self._source = source
         self._response: Any = None
-        self._parts: list[str] = []
-        self._reader: Reader | None = None
         self._record = events.EventRecord()
         self._pump_task: asyncio.Task[None] | None = None
         self._stopping = False
         self._pumping = False
-        self._steps: Generator[Any, None, Answer] | None = None
 
     @classmethod
     def of_call(cls, source: Any, start: float, record: events.EventRecord) -> Self:
@@ -69,11 +70,6 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         tokens = cls(source)
         tokens.trace.start, tokens._record = start, record
         return tokens
-
-    @property
-    def text(self) -> str:
-        """All text that has arrived so far."""
-        return "".join(self._parts)
 
     async def __aiter__(self) -> AsyncIterator[str]:
         arrived: asyncio.Queue[Any] = asyncio.Queue()
@@ -89,25 +85,10 @@ class TokenStream(Coroutine[Any, Any, Answer]):
     def __await__(self) -> Generator[Any, None, Answer]:
         return self.follow(lambda _: None).__await__()
 
-    # The rest of a coroutine's protocol, because `asyncio.create_task` accepts only coroutines.
-
-    def send(self, value: Any) -> Any:
-        """Run to the next `await`, as a task does with a coroutine."""
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raise an error, such as a cancellation, at the point where the stream waits."""
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps.throw(*error)
-
     def close(self) -> None:
         """Close it without reading; there is no warning that it was never awaited."""
-        if self._steps is not None:
-            self._steps.close()
-        elif self._pump_task is None and inspect.iscoroutine(self._source):
+        super().close()
+        if self._pump_task is None and inspect.iscoroutine(self._source):
             self._source.close()
 
     async def follow(self, on_chunk: Callable[[str], None]) -> Answer:
@@ -137,7 +118,8 @@ class TokenStream(Coroutine[Any, Any, Answer]):
             )
         if inspect.isawaitable(self._source) or callable(self._source):
             self.trace.start = time.perf_counter()
-        self._pump_task = asyncio.create_task(self._pump(on_chunk), name="nbkit-pump")
+        self._loop = asyncio.get_running_loop()
+        self._pump_task = self._loop.create_task(self._pump(on_chunk), name="nbkit-pump")
         return self._pump_task
 
     async def _close(self, pump: asyncio.Task[None]) -> None:
@@ -177,18 +159,19 @@ class TokenStream(Coroutine[Any, Any, Answer]):
             await self._settle(error)
 
     async def _open(self) -> Reader:
-        answer = self._source
-        if inspect.iscoroutinefunction(answer):
-            answer = answer()
-        elif callable(answer):
-            answer = await asyncio.to_thread(call, answer)
-        if inspect.isawaitable(answer) and not is_of_agent(answer):
-            answer = await answer
+        self._record.on_thought = self._think
+        answer = await answer_of(self._source)
         self._response = answer
         self._record = events.of(answer) or self._record
-        self.sources = sources_of(answer)
         self.trace.responded = time.perf_counter()
-        self._reader = open_deltas(answer)
+        if is_run(answer):
+            self._record.on_thought = lambda _: None  # the run's own events have them, too
+            self._reader = AgentReader(answer, self.trace)
+            self.sources = self._reader.sources
+        else:
+            self._record.on_thought = self._think
+            self.sources = sources_of(answer)
+            self._reader = open_deltas(answer)
         if isinstance(answer, AgentChatResponse) and self._record.turn is not None:
             self._record.turn.asked = True  # complete, so LlamaIndex has stored it
         self.opened.set()
@@ -197,7 +180,7 @@ class TokenStream(Coroutine[Any, Any, Answer]):
     async def _drain(
         self, reader: Reader, on_chunk: Callable[[str], None], timer: YieldTimer
     ) -> None:
-        skipped = 0
+        skipped, splitter = 0, ThoughtSplitter()
         async for delta in joined(reader):
             if self._stopping:
                 # The cancellation reaches the source at its next wait, which closes the connection.
@@ -205,18 +188,19 @@ class TokenStream(Coroutine[Any, Any, Answer]):
                 if skipped > _MAX_DELTAS_AFTER_STOP:
                     break
                 continue
-            if not delta:
-                continue
-            now = time.perf_counter()
             self.trace.model = self._record.call.model
-            self.trace.add(now, len(delta))
-            self._parts.append(delta)
-            on_chunk(delta)
+            for text in [delta] if isinstance(delta, Thought) else splitter.add(delta):
+                self._add(text, on_chunk)
+            if not delta:
+                self.on_progress()  # a step of an agent
+                continue
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())
-            if timer.is_due(now):
+            if timer.is_due(time.perf_counter()):
                 # The source never waits: give the event loop a turn.
                 await self._pause(asyncio.sleep(0))
+        for text in splitter.end():
+            self._add(text, on_chunk)
 
     async def _pause(self, waiting: Awaitable[object]) -> None:
         """Wait for something other than the source, between two deltas."""
@@ -237,24 +221,29 @@ class TokenStream(Coroutine[Any, Any, Answer]):
             self._pump_task.cancel()
 
     async def _settle(self, error: BaseException | None) -> None:
-        record, stopped = self._record, self._stopping
+        record, stopped, reader = self._record, self._stopping, self._reader
         record.call.copy_to(self.trace)
+        if reader is not None:
+            reader.copy_to(self.trace)
         complaint = None if stopped else self._complaint(error)
         if isinstance(complaint, NoAnswer):
             self._parts.clear()
         partial = stopped or complaint is not None
-        if partial and self._reader is not None:
-            await self._reader.stopped()
+        if partial and reader is not None:
+            await reader.stopped()
+            record.turn = await reader.turn(record.turn)
         if partial and record.turn is not None:
             complaint = await record.turn.close(self.text, complaint)
         self.answer = Answer(
             text=self.text,
             sources=self.sources,
             trace=self.trace,
-            response=self._response,
+            response=self.result or self._response,
             stopped=stopped,
             truncated=isinstance(complaint, AnswerTruncated),
             error=complaint,
+            steps=self.steps,
+            thought=self.thought or record.call.thought,
             nothing_found=not partial and record.found_nothing(self._response, self.text),
         )
         if complaint is not None:
@@ -271,7 +260,8 @@ class TokenStream(Coroutine[Any, Any, Answer]):
         if error is not None:
             return broken_by(error, self.trace.chunks)
         streamed = self._reader is not None and self._reader.from_model
-        return fault_of(self._record.call, self.text, self.trace.chunks, streamed=streamed)
+        seen = self._reader.last_call if self._reader is not None else None
+        return fault_of(seen or self._record.call, self.text, self.trace.chunks, streamed=streamed)
 
 
 def stream(source: Any) -> TokenStream:
@@ -279,12 +269,12 @@ def stream(source: Any) -> TokenStream:
 
     `source` is a coroutine (`engine.aquery(q)`, `chat.astream_chat(q)`, `llm.astream_complete(p)`),
     a callable without arguments, an answer from LlamaIndex (streaming or complete, sync or async),
-    or any stream of `str`: a list, a generator, an (async) iterator. For a coroutine or callable
-    the clock starts before it runs, so TTFT includes retrieval; for an existing answer it starts
-    here. Blocking sources are read in a worker thread, never on the event loop.
+    the run of an agent (`agent.run(user_msg=q)`), or any stream of `str`: a list, a generator, an
+    (async) iterator. For a coroutine or callable the clock starts before it runs, so TTFT includes
+    retrieval; for an existing answer it starts here. Blocking sources are read in a worker thread,
+    never on the event loop.
 
-    Raises `StreamMisused` for anything else, such as an agent, and names the right call.
-    Taught in notebook 01.
+    Raises `StreamMisused` for anything else and names the right call. Taught in notebook 01.
     """
     if isinstance(source, TokenStream):
         return source

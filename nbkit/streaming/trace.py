@@ -48,6 +48,14 @@ class Trace:
     """The part of `tokens` used for reasoning; `None` if it was not counted."""
     prompt_tokens: int | None = None
     """Prompt tokens, if the server reported usage."""
+    cached_tokens: int | None = None
+    """The part of `prompt_tokens` that the server had in its prefix cache, if it says so."""
+    requests: int = 1
+    """How many requests to models the counts of tokens are the sum of: an agent's are several."""
+    thoughts: list[float] = field(default_factory=list)
+    """One reading per delta of what the model thought before it answered."""
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when the run waited for a person; left out of all durations."""
     model: str | None = None
     """The model that answered, by the name its client uses."""
     finish_reason: str | None = None
@@ -67,31 +75,66 @@ class Trace:
 
     @property
     def ttft(self) -> float | None:
-        """Time to first token: first non-empty delta − start, in seconds.
+        """Time to first token: first non-empty delta − start, in seconds; a thought counts.
 
         Empty deltas do not count, as in NVIDIA AIPerf; the vLLM benchmark counts them.
         """
-        return self.arrivals[0] - self.start if self.arrivals else None
+        first = min((*self.thoughts[:1], *self.arrivals[:1]), default=None)
+        return None if first is None else self._since_start(first)
+
+    @property
+    def ttfo(self) -> float | None:
+        """Time to first output token: first delta of the answer, not of a thought − start.
+
+        AIPerf's TTFO, guidellm's TTFOT; equal to TTFT if the model did not think.
+        """
+        return self._since_start(self.arrivals[0]) if self.arrivals else None
+
+    @property
+    def thinking(self) -> float | None:
+        """Seconds from the first thought to the first token of the answer, or the last thought.
+
+        `None` for an agent's answer of several requests, between which tools ran.
+        """
+        if not self.thoughts or self.requests > 1:
+            return None
+        answered = [moment for moment in self.arrivals[:1] if moment > self.thoughts[0]]
+        return (answered or self.thoughts[-1:])[0] - self.thoughts[0]
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which the run waited for a person."""
+        return sum(end - start for start, end in self.waits)
+
+    def _since_start(self, moment: float) -> float:
+        """Seconds from start to a moment, without those spent waiting for a person."""
+        waited = sum(min(end, moment) - start for start, end in self.waits if start < moment)
+        return moment - self.start - waited
 
     @property
     def gaps(self) -> list[float]:
         """Seconds between consecutive deltas; vLLM's benchmark calls it inter-token latency."""
-        return [later - earlier for earlier, later in pairwise(self.arrivals)]
+        if not self.waits:
+            return [later - earlier for earlier, later in pairwise(self.arrivals)]
+        return [
+            later - earlier for earlier, later in pairwise(map(self._since_start, self.arrivals))
+        ]
 
     @property
     def end_to_end(self) -> float | None:
         """End-to-end latency: last delta − start, in seconds (as in the vLLM benchmark)."""
-        return self.arrivals[-1] - self.start if self.arrivals else None
+        return self._since_start(self.arrivals[-1]) if self.arrivals else None
 
     @property
     def tpot(self) -> float | None:
         """Time per output token: (last delta − first delta) / (tokens − 1), in seconds.
 
         The vLLM benchmark's definition; guidellm's includes the first token. Reasoning
-        tokens are left out. `None` without the server's count, or for an answer in one piece.
+        tokens are left out. `None` without the server's count, for an answer in one piece, and for
+        an agent's answer of several requests, between which tools ran.
         """
         tokens = self.text_tokens
-        if self.chunks < 2 or tokens is None or tokens < 2:
+        if self.chunks < 2 or tokens is None or tokens < 2 or self.requests > 1:
             return None
         return (self.arrivals[-1] - self.arrivals[0]) / (tokens - 1)
 
@@ -181,6 +224,10 @@ class Trace:
             return f"no text{waited}"
         took = f"{self.end_to_end:.2f} s in all"
         parts = [f"TTFT {self.ttft:.2f} s", count(self.chunks, "chunk"), took]
+        if self.thinking is not None:
+            parts.insert(1, f"thought for {self.thinking:.2f} s")
+        if self.requests > 1:
+            parts.append(f"{self.requests} requests")
         if self.chunk_rate is not None:
             parts.append(f"{self.chunk_rate:.0f} chunks/s")
         if self.model is not None:

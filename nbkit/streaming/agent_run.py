@@ -1,0 +1,205 @@
+"""The run of an agent as one stream: its answer, its thoughts, and the calls of its tools."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from llama_index.core.agent.workflow import (
+    AgentInput,
+    AgentOutput,
+    AgentStream,
+    ToolCall,
+    ToolCallResult,
+)
+from llama_index.core.chat_ui.events import SourceNodesEvent
+from llama_index.core.memory import BaseMemory
+from llama_index.core.workflow import Event, HumanResponseEvent, InputRequiredEvent
+from llama_index.core.workflow.errors import (  # type: ignore[attr-defined]
+    WorkflowCancelledByUser,
+    WorkflowRuntimeError,
+    WorkflowTimeoutError,
+)
+from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
+
+from nbkit.streaming.errors import StreamBroken, StreamError, StreamMisused
+from nbkit.streaming.events import ModelCall
+from nbkit.streaming.history import ChatTurn
+from nbkit.streaming.readers import Reader
+from nbkit.streaming.steps import ToolStep
+from nbkit.streaming.thinking import Thought, ThoughtSplitter
+from nbkit.streaming.trace import Trace
+from nbkit.wording import shown_name
+
+_STOP_SECONDS = 5.0
+_UNFINISHED = ("scratchpad", "current_reasoning", "current_tool_calls")
+"""Where LlamaIndex's agents keep the messages of a turn that has not ended."""
+
+
+class AgentReader(Reader):
+    """The deltas of an agent's run; stopping it ends the run and whatever it waits for."""
+
+    def __init__(self, run: WorkflowHandler, trace: Trace) -> None:
+        if run.is_done() or getattr(run, "nbkit_read", False):
+            raise StreamMisused(
+                "This run has already been read, or awaited",
+                "ask the agent again: `agent.run(user_msg=question)`.",
+            )
+        run.nbkit_read = True  # type: ignore[attr-defined]
+        super().__init__(run, from_model=True)
+        self.run = run
+        self.calls: list[ModelCall] = []
+        """The requests to the model, in their order."""
+        self.result: Any = None
+        self.question: str | None = None
+        """What the run asks a person now."""
+        self._asked_at = 0.0
+        self._trace = trace
+        self._ending: asyncio.Task[None] | None = None
+        self._splitter = ThoughtSplitter(react=True)
+        self._agent = ""
+        """Which agent's turn it is."""
+        self._said: list[str] = []
+        """The answer so far, in the present turn of the model."""
+        self._said_before = False
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for event in self.run.stream_events():
+            for delta in self._deltas(event):
+                yield delta
+        try:
+            self.result = await self.run
+        except WorkflowCancelledByUser:
+            raise asyncio.CancelledError from None
+        except Exception as error:
+            raise in_words(error) from error
+        for delta in self._rest():
+            yield delta
+
+    def stop(self) -> None:
+        """Cancel the run."""
+        if self._ending is None and not self.run.is_done():
+            self._ending = asyncio.create_task(self.run.cancel_run(timeout=_STOP_SECONDS))
+
+    async def stopped(self) -> None:
+        """Wait until nothing of the run goes on."""
+        self.stop()
+        if self._ending is not None:
+            await self._ending
+
+    def reply(self, text: str) -> None:
+        """Answer the run's question to a person."""
+        self._trace.waits.append((self._asked_at, time.perf_counter()))
+        self.question = None
+        self.run.ctx.send_event(HumanResponseEvent(response=text))  # type: ignore[call-arg]
+
+    @property
+    def last_call(self) -> ModelCall | None:
+        """The last request to the model."""
+        return self.calls[-1] if self.calls else None
+
+    async def turn(self, _: ChatTurn | None) -> ChatTurn | None:
+        """The turn in the agent's memory; what the unfinished run left beside it is removed."""
+        store = self.run.ctx.store
+        for name in _UNFINISHED:
+            if await store.get(name, default=None):
+                await store.set(name, [])
+        memory = await store.get("memory", default=None)
+        return ChatTurn(memory, asked=True) if isinstance(memory, BaseMemory) else None
+
+    def copy_to(self, trace: Trace) -> None:
+        """Copy to a trace what the model's servers said, counted over all requests."""
+        if not self.calls:
+            return
+        self.calls[-1].copy_to(trace)
+        trace.requested = self.calls[0].requested
+        trace.requests = len(self.calls)
+        for name in ("tokens", "prompt_tokens", "reasoning_tokens", "cached_tokens"):
+            counts = [getattr(call, name) for call in self.calls]
+            setattr(trace, name, None if None in counts else sum(counts))
+
+    def _deltas(self, event: Event) -> list[str]:
+        """What one event adds; an empty delta for what is only a step."""
+        now = time.perf_counter()
+        if isinstance(event, AgentStream):
+            return self._streamed(event)
+        if isinstance(event, AgentInput):
+            self.calls.append(ModelCall(now))
+            held = self._splitter.end()
+            self._splitter, self._said_before = ThoughtSplitter(react=True), bool(self._said)
+            return held
+        if isinstance(event, ToolCall):
+            step = ToolStep(event.tool_name, event.tool_kwargs, self._agent, now)
+            step.call_id = event.tool_id
+            self.steps.append(step)
+        elif isinstance(event, ToolCallResult):
+            self._ended(event, now)
+        elif isinstance(event, AgentOutput):
+            self._agent = event.current_agent_name
+        elif isinstance(event, SourceNodesEvent):
+            self.sources += event.nodes
+        elif isinstance(event, InputRequiredEvent):
+            self.question, self._asked_at = str(event.get("prefix", "")), now
+        return [""]
+
+    def _streamed(self, event: AgentStream) -> list[str]:
+        if not self.calls:
+            self.calls.append(ModelCall())
+        call = self.calls[-1]
+        call.on_raw(event.raw)
+        if call.model is None and isinstance(event.raw, dict):
+            call.model = shown_name(str(event.raw.get("model") or "")) or None
+        thought = [Thought(event.thinking_delta)] if event.thinking_delta else []
+        return thought + self._told(self._splitter.add(event.delta)) or [""]
+
+    def _told(self, deltas: list[str]) -> list[str]:
+        """The deltas, with an empty line between what two turns of the model say."""
+        told: list[str] = []
+        for delta in deltas:
+            if not isinstance(delta, Thought):
+                if self._said_before and delta.strip():
+                    self._said_before = False
+                    self._said.clear()
+                    told.append("\n\n")
+                self._said.append(delta)
+            told.append(delta)
+        return told
+
+    def _rest(self) -> list[str]:
+        """The answer of a run that did not stream it."""
+        deltas = self._told(self._splitter.end())
+        response = getattr(self.result, "response", None)
+        whole = self.result if isinstance(self.result, str) else getattr(response, "content", None)
+        said = "".join(self._said).strip()
+        if whole and whole.strip() != said:
+            self._said_before = self._said_before or bool(said)
+            deltas += self._told([whole])
+        return deltas
+
+    def _ended(self, event: ToolCallResult, now: float) -> None:
+        output = event.tool_output
+        for step in self.steps:
+            if step.call_id == event.tool_id and step.end is None:
+                text = str(output.content)
+                step.end, step.result = now, text
+                if output.is_error:
+                    step.result, step.error = None, text
+                break
+        self.sources += getattr(output.raw_output, "source_nodes", None) or []
+
+
+def in_words(error: Exception) -> StreamError:
+    """The error of a run that failed, as one sentence with what to do."""
+    if isinstance(error, StreamError):
+        return error
+    if isinstance(error, WorkflowTimeoutError):
+        return StreamBroken(
+            "The agent did not come to an end within its time limit",
+            "give it more (`timeout=` in seconds), or fewer and faster tools.",
+        )
+    if isinstance(error, WorkflowRuntimeError) and "Max iterations" in str(error):
+        return StreamBroken(
+            "The agent called tools again and again, up to its limit of iterations",
+            "see `.answer.steps`; ask for less, or allow more (`run(…, max_iterations=40)`).",
+        )
+    raise error

@@ -1,0 +1,219 @@
+"""How the run of an agent ends: stopped in any phase, failed, out of time; and people it asks."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import AgentStream, FunctionAgent
+from llama_index.core.memory import Memory
+from llama_index.core.workflow import (
+    Context,
+    HumanResponseEvent,
+    InputRequiredEvent,
+    StartEvent,
+    StopEvent,
+    Workflow,
+    step,
+)
+
+import nbkit
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamMisused
+from nbkit.streaming.stream import TokenStream
+from tests.asked_agents import PRODUCT, agent, multiply
+from tests.simulated import simulated
+
+# LlamaIndex looks at all attributes of an agent, pydantic's deprecated ones too.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+# In which phase of the run it is stopped: a model that thinks, a tool that runs, an answer.
+PHASES: dict[str, Callable[[TokenStream], bool]] = {
+    "thinking": lambda stream: len(stream.thought) > 20,
+    "tool": lambda stream: bool(stream.steps) and stream.steps[-1].state == "running",
+    "answer": lambda stream: len(stream.text) > 10,
+}
+tool_ended: list[bool] = []
+
+
+async def slow_weather(city: str) -> str:
+    """The weather in a city today."""
+    try:
+        await asyncio.sleep(0.5)
+        tool_ended.append(True)
+    except asyncio.CancelledError:
+        tool_ended.append(False)
+        raise
+    return f"It is sunny in {city} and all of its suburbs, as it has been for weeks now."
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("how", ["cancel", "leave the loop", "cancel the task"])
+async def test_a_stop_ends_the_run(phase: str, how: str) -> None:
+    """Stopped in any phase: the request ends within a token, the tool ends, nothing goes on."""
+    tool_ended.clear()
+    await nbkit.stream(agent(FunctionAgent, multiply).run(user_msg=PRODUCT))  # imports what it needs
+    llm = simulated(ttft=0.05, tokens_per_second=50, jitter=0, thinking_tokens=12, speed=1)
+    llm.simulator.clear()
+    memory = Memory.from_defaults(session_id=f"{phase} {how}")
+    asked = FunctionAgent(tools=[slow_weather], llm=llm)
+    stream = nbkit.stream(lambda: asked.run(user_msg="Weather in Oslo?", memory=memory))
+    await _stop(stream, PHASES[phase], how)
+    async with asyncio.timeout(5):
+        while any(row["ended"] is None for row in llm.simulator.requests(llm.model)):
+            await asyncio.sleep(0.01)
+    rows = llm.simulator.requests(llm.model)
+    assert len(rows) == (2 if phase == "answer" else 1)
+    ended = rows[-1]
+    assert ended["status"] == ("done" if phase == "tool" else "cancelled")
+    if phase == "tool":
+        assert tool_ended == [False]
+    else:
+        # Twelve thoughts and the answer are what the reader can have seen of this request.
+        assert ended["tokens_sent"] < ended["tokens_planned"]
+    messages = [(m.role.value, m.content) for m in await memory.aget_all()]
+    assert messages[0] == ("user", "Weather in Oslo?")
+    assert messages[1:] == [("assistant", f"{stream.text}\n\n[interrupted]".lstrip())]
+    llm.simulator.set(llm.model, speed=0)
+    again = await nbkit.stream(asked.run(user_msg="Weather in Oslo?", memory=memory))
+    assert again.text.startswith("It is sunny")
+
+
+async def _stop(stream: TokenStream, is_reached: Callable[[], bool] | Any, how: str) -> None:
+    """Read a stream until a phase is reached, then end it in one of three ways."""
+    reading: Awaitable[Any]
+
+    async def leave() -> None:
+        async for _ in stream:
+            if is_reached(stream):
+                return
+
+    if how == "leave the loop" and is_reached is PHASES["answer"]:
+        await leave()
+        return
+    reading = asyncio.create_task(stream)
+    async with asyncio.timeout(10):
+        while not is_reached(stream):
+            await asyncio.sleep(0.002)
+    if how == "cancel the task":
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        return
+    stream.cancel()
+    assert (await reading).stopped
+
+
+async def test_a_stop_reaches_the_server_within_a_token() -> None:
+    """Of twenty stops, each at another moment, none lets the server write a further token."""
+    llm = simulated(ttft=0.02, tokens_per_second=20, jitter=0, thinking_tokens=4, speed=1)
+    asked = FunctionAgent(tools=[multiply], llm=llm)
+    late = 0
+    for number in range(20):
+        llm.simulator.clear()
+        stream = nbkit.stream(lambda: asked.run(user_msg="Tell me a story"))
+        reading = asyncio.create_task(stream)
+        while len(stream.trace.thoughts) + stream.trace.chunks <= number % 8:
+            await asyncio.sleep(0.002)
+        stream.cancel()
+        answer = await reading
+        seen = len(answer.trace.thoughts) + answer.trace.chunks
+        async with asyncio.timeout(5):
+            while (row := llm.simulator.requests(llm.model)[-1])["ended"] is None:
+                await asyncio.sleep(0.002)
+        late += row["tokens_sent"] > seen + 1
+    assert late == 0
+
+
+def failing(city: str) -> str:
+    """The weather in a city today."""
+    raise ValueError(f"no station in {city}")
+
+
+async def test_a_tool_that_raises_is_a_failed_step() -> None:
+    """The run goes on with the error, as LlamaIndex has it; the step says what was raised."""
+    answer = await nbkit.stream(agent(FunctionAgent, failing).run(user_msg="Weather in Oslo?"))
+    [step] = answer.steps
+    assert (step.state, step.error, step.result) == ("failed", "no station in Oslo", None)
+    assert answer.state == "done"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"), [("bad_json", "argument"), ("unknown_tool", "not found")]
+)
+async def test_a_call_that_cannot_be_made_is_a_failed_step(fault: str, error: str) -> None:
+    """Broken arguments and unknown tools are steps with what was wrong."""
+    answer = await nbkit.stream(agent(FunctionAgent, multiply, fault=fault).run(user_msg=PRODUCT))
+    [step] = answer.steps
+    assert step.state == "failed"
+    assert error in (step.error or "")
+
+
+async def test_an_endless_run_is_an_error_with_its_steps() -> None:
+    """An agent that calls its tool for ever ends at its limit, and says so in one sentence."""
+    asked = agent(FunctionAgent, multiply, fault="same_call")
+    with pytest.raises(StreamBroken, match="called tools again and again") as raised:
+        await nbkit.stream(asked.run(user_msg=PRODUCT, max_iterations=4))
+    assert len(raised.value.answer.steps) == 3
+    assert raised.value.answer.state == "failed"
+
+
+async def test_a_run_out_of_time_is_an_error_with_its_steps() -> None:
+    """An agent that takes longer than its own limit says so; the steps are kept."""
+    llm = nbkit.connect(speed=0)
+    asked = FunctionAgent(tools=[slow_weather], llm=llm, timeout=0.3)
+    with pytest.raises(StreamBroken, match="within its time limit") as raised:
+        await nbkit.stream(asked.run(user_msg="Weather in Oslo?"))
+    assert raised.value.answer.steps[0].state == "running"
+
+
+async def test_an_answer_that_is_cut_is_truncated() -> None:
+    """A last request that ends at the token limit is an error with the partial answer."""
+    llm = simulated(speed=0).model_copy(update={"max_tokens": 5})
+    with pytest.raises(AnswerTruncated, match="token limit") as raised:
+        await nbkit.stream(FunctionAgent(tools=[multiply], llm=llm).run(user_msg="Hello there!"))
+    assert raised.value.answer.text == "None of the tools I"
+
+
+async def test_a_server_that_fails_is_told_in_words() -> None:
+    """A server error in a run is a StreamBroken, as with a query."""
+    with pytest.raises(StreamBroken, match="500"):
+        await nbkit.stream(agent(FunctionAgent, multiply, fault="error").run(user_msg=PRODUCT))
+
+
+class Asks(Workflow):
+    """A workflow that asks a person before it answers."""
+
+    @step
+    async def ask(self, ctx: Context, event: StartEvent) -> InputRequiredEvent:
+        return InputRequiredEvent(prefix="Shall I?")  # type: ignore[call-arg]
+
+    @step
+    async def answer(self, ctx: Context, event: HumanResponseEvent) -> StopEvent:
+        said = event.response
+        ctx.write_event_to_stream(
+            AgentStream(delta=f"You said {said}.", response="", current_agent_name="A")
+        )
+        return StopEvent(result=f"You said {said}.")
+
+
+async def test_a_person_is_asked_and_not_timed() -> None:
+    """A run that waits for a person says what it asks; the wait is no latency."""
+    stream = nbkit.stream(lambda: Asks().run())
+    with pytest.raises(StreamMisused, match="Nothing was asked"):
+        stream.reply("too early")
+    reading = asyncio.create_task(stream)
+    async with asyncio.timeout(5):
+        while stream.question is None:
+            await asyncio.sleep(0.01)
+    assert stream.question == "Shall I?"
+    asked = time.perf_counter()
+    await asyncio.sleep(0.3)
+    stream.reply("yes")
+    waited = time.perf_counter() - asked
+    answer = await reading
+    assert answer.text == "You said yes."
+    assert stream.question is None
+    assert answer.trace.waited >= waited
+    assert answer.trace.end is not None
+    assert (answer.trace.end_to_end or 9) <= answer.trace.end - answer.trace.start - waited
