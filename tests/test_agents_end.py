@@ -52,7 +52,9 @@ async def slow_weather(city: str) -> str:
 async def test_a_stop_ends_the_run(phase: str, how: str) -> None:
     """Stopped in any phase: the request ends within a token, the tool ends, nothing goes on."""
     tool_ended.clear()
-    await nbkit.stream(agent(FunctionAgent, multiply).run(user_msg=PRODUCT))  # imports what it needs
+    await nbkit.stream(
+        agent(FunctionAgent, multiply).run(user_msg=PRODUCT)
+    )  # imports what it needs
     llm = simulated(ttft=0.05, tokens_per_second=50, jitter=0, thinking_tokens=12, speed=1)
     llm.simulator.clear()
     memory = Memory.from_defaults(session_id=f"{phase} {how}")
@@ -76,6 +78,7 @@ async def test_a_stop_ends_the_run(phase: str, how: str) -> None:
     assert messages[1:] == [("assistant", f"{stream.text}\n\n[interrupted]".lstrip())]
     llm.simulator.set(llm.model, speed=0)
     again = await nbkit.stream(asked.run(user_msg="Weather in Oslo?", memory=memory))
+    llm.simulator.set(llm.model, speed=1)
     assert again.text.startswith("It is sunny")
 
 

@@ -5,8 +5,8 @@ from collections.abc import Generator
 from typing import Any
 
 from nbkit.displays.active import RunningView, need_loop
+from nbkit.displays.following import follow
 from nbkit.displays.live_widget import ChatWidget
-from nbkit.displays.output import follow
 from nbkit.displays.transcript import Transcript
 from nbkit.errors import NbkitError
 from nbkit.loops.heartbeat import keep_waking

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nbkit.displays.agent_steps import step_rows
 from nbkit.displays.live_cell import SHOWN
 from nbkit.displays.markdown import to_html
 from nbkit.streaming.answer import NOTHING_FOUND, Answer, named_sources
@@ -102,9 +103,22 @@ def _html(answer: Answer) -> str:
     sources = f"<ol>{''.join(items)}</ol>"
     sources = _folded(count(len(items), "source"), sources) if items else ""
     return (
-        f'<div class="nbkit-text">{to_html(_shown(answer.text))}</div>'
+        f'{_way(answer)}<div class="nbkit-text">{to_html(_shown(answer.text))}</div>'
         f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{sources}'
     )
+
+
+def _way(answer: Answer) -> str:
+    """What came before the answer, folded: the thoughts, and the steps of an agent."""
+    thought, seconds = _shown(answer.thought), answer.trace.thinking
+    took = "" if seconds is None else f" for {seconds:.2f} s"
+    kept = 'style="white-space: pre-wrap; opacity: 0.75"'
+    text = f"<p {kept}>{escape(thought)}</p>"
+    steps = [
+        _folded(escape(row["line"]), f"<p {kept}>{escape(row['result'])}</p>")
+        for row in step_rows(answer.steps)
+    ]
+    return (_folded(f"Thought{took}", text) if thought else "") + "".join(steps)
 
 
 def _lane(answer: Answer, longest: float) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from nbkit.displays.active import RunningView, need_loop
 from nbkit.displays.final_output import settled_grid
-from nbkit.displays.output import follow, open_screen
+from nbkit.displays.following import answer_page, follow
+from nbkit.displays.output import open_screen
 from nbkit.streaming.agents import end_run, is_of_agent, is_run, refuse
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamMisused
@@ -25,9 +26,7 @@ class GridView(RunningView[dict[str, Answer]]):
     def __init__(self, streams: Mapping[str, TokenStream], *, race: bool = False) -> None:
         self.streams = dict(streams)
         self._race = race
-        self._screen = open_screen(
-            [*self.streams], lambda message: self.stop(message.get("index")), race=race
-        )
+        self._screen = open_screen([*self.streams], self._hear, race=race)
         super().__init__(self._show())
 
     @property
@@ -41,6 +40,12 @@ class GridView(RunningView[dict[str, Answer]]):
         for number, (label, tokens) in enumerate(self.streams.items()):
             if which is None or which in (number, label):
                 tokens.cancel()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        index = message.get("index")
+        for number, tokens in enumerate(self.streams.values()):
+            if index is None or index == number:
+                answer_page(message, tokens)
 
     async def _show(self) -> None:
         numbered = enumerate(self.streams.values())

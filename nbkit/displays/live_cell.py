@@ -22,6 +22,7 @@ class LiveCell:
         self._facts: dict[str, Any] = {"label": label, "state": "waiting"}
         self._news: dict[str, Any] = {}
         self._arrived: list[str] = []
+        self._thoughts: list[str] = []
         self._room = SHOWN
         self._chunks = 0
         self._markdown = GrowingMarkdown()
@@ -39,6 +40,10 @@ class LiveCell:
             self._arrived.append(chunk[: self._room])
             self._room -= len(chunk)
 
+    def think(self, thought: str) -> None:
+        """Take a thought for the next update."""
+        self._thoughts.append(thought)
+
     @property
     def ended(self) -> bool:
         """Whether its stream is over."""
@@ -55,6 +60,10 @@ class LiveCell:
             self._arrived.clear()
         self._facts.update(self._news)
         news, self._news = self._news, {}
+        if self._thoughts:
+            news["thinks"] = "".join(self._thoughts)  # a page adds it to what it has
+            self._facts["thought"] = self._facts.get("thought", "") + news["thinks"]
+            self._thoughts.clear()
         self._version += 1
         finished = "".join(self._markdown.finished[self._finished :])
         self._finished = len(self._markdown.finished)

@@ -63,7 +63,7 @@ class LiveWidget(anywidget.AnyWidget):
     asks for all of it.
     """
 
-    _esm = code_of("stream_cell.js", "grid.js")
+    _esm = code_of("agent_steps.js", "stream_cell.js", "grid.js")
     _css = code_of("live.css")
 
     checkpoint: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
@@ -97,6 +97,11 @@ class LiveWidget(anywidget.AnyWidget):
         """Show a chunk, and facts that came with it, now or with its neighbours a frame later."""
         self.cells[index].add(chunk)
         self.cells[index].tell(**facts)
+        self._touch(index)
+
+    def think(self, index: int, thought: str) -> None:
+        """Show a thought, now or with its neighbours a frame later."""
+        self.cells[index].think(thought)
         self._touch(index)
 
     def tell(self, index: int, **facts: Any) -> None:
@@ -213,7 +218,7 @@ def cell_runs(place: Place) -> None:
 class ChatWidget(LiveWidget):
     """The turns of a chat that the page does not show as static output yet, and the box."""
 
-    _esm = code_of("stream_cell.js", "chat.js")
+    _esm = code_of("agent_steps.js", "stream_cell.js", "chat.js")
     _first = 0
     """Index of the first turn that is not cleared."""
 

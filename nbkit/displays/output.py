@@ -5,12 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from nbkit.displays.final_output import Bundle, caption, source_rows
+from nbkit.displays.final_output import Bundle
 from nbkit.displays.live_widget import Hear, LiveWidget
 from nbkit.loops.kernel import has_widgets, this_place
-from nbkit.streaming.answer import Answer
-from nbkit.streaming.errors import StreamError
-from nbkit.streaming.stream import TokenStream
 
 _FEW = 0.1
 """Seconds that six live widgets share: with so few, none waits for the others."""
@@ -65,16 +62,27 @@ class Terminal:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._live = len(labels) == 1
+        self._steps = 0
+        """How many lines of an agent's steps are written."""
 
     def add(self, index: int, chunk: str, **facts: Any) -> None:
         """Write a chunk at once."""
         if self._live:
             _write(chunk)
 
+    def think(self, index: int, thought: str) -> None:
+        """Nothing: thoughts are no part of the answer."""
+
     def tell(self, index: int, **facts: Any) -> None:
-        """Write the caption, when it is known."""
-        if self._live and "caption" in facts:
-            _write(f"\n{facts['caption']}\n")
+        """Write the steps as they end, and the caption when it is known."""
+        rows = facts.get("steps", [])
+        ended = [row["line"] for row in rows if row["state"] != "running"]
+        if self._live:
+            for line in ended[self._steps :]:
+                _write(f"{line}\n")
+            self._steps = max(self._steps, len(ended))
+            if "caption" in facts:
+                _write(f"\n{facts['caption']}\n")
 
     async def settle(self, bundle: Bundle) -> None:
         """Write what has not been written yet."""
@@ -95,31 +103,3 @@ def _write(text: str) -> None:
 def open_screen(labels: Sequence[str], hear: Hear, *, race: bool = False) -> CellOutput | Terminal:
     """Where this process can show streams."""
     return CellOutput(labels, hear, race=race) if has_widgets() else Terminal(labels)
-
-
-async def follow(tokens: TokenStream, screen: LiveWidget | Terminal, index: int) -> Answer | None:
-    """Show one stream to its end; returns its answer, `None` only if it could not settle."""
-    trace = tokens.trace
-
-    def hear(chunk: str) -> None:
-        first = trace.chunks == 1
-        facts = {"state": "streaming", "ttft": trace.ttft, "model": trace.model} if first else {}
-        screen.add(index, chunk, **facts)
-
-    async def announce() -> None:
-        """Show the sources as soon as they are known: they fill the wait for the first token."""
-        await tokens.opened.wait()
-        if tokens.sources:
-            screen.tell(index, sources=source_rows(tokens.sources))
-
-    announcing = asyncio.create_task(announce())
-    try:
-        await tokens.follow(hear)
-    except StreamError:
-        pass  # in the answer: shown here, raised for whoever awaits the view
-    finally:
-        announcing.cancel()
-        if tokens.answer is not None:
-            settled = {"state": tokens.answer.state, "caption": caption(tokens.answer)}
-            screen.tell(index, took=trace.end_to_end, **settled)
-    return tokens.answer

@@ -4,7 +4,8 @@ from typing import Any
 
 from nbkit.displays.active import RunningView, need_loop
 from nbkit.displays.final_output import settled
-from nbkit.displays.output import follow, open_screen
+from nbkit.displays.following import answer_page, follow
+from nbkit.displays.output import open_screen
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.stream import TokenStream, stream
 
@@ -19,7 +20,7 @@ class StreamView(RunningView[Answer]):
 
     def __init__(self, tokens: TokenStream) -> None:
         self.stream = tokens
-        self._screen = open_screen([""], lambda _message: tokens.cancel())
+        self._screen = open_screen([""], lambda message: answer_page(message, tokens))
         super().__init__(self._show())
 
     @property
@@ -30,6 +31,10 @@ class StreamView(RunningView[Answer]):
     def stop(self) -> None:
         """End generation at the model, keeping what has arrived; safe from any thread."""
         self.stream.cancel()
+
+    def reply(self, text: str) -> None:
+        """Answer an agent's question to a person, as the box under the answer does."""
+        self.stream.reply(text)
 
     async def _show(self) -> None:
         answer = await follow(self.stream, self._screen, 0)

@@ -61,7 +61,9 @@ class AgentReader(Reader):
         """Which agent's turn it is."""
         self._said: list[str] = []
         """The answer so far, in the present turn of the model."""
-        self._said_before = False
+        self._turn = 0
+        self._turns: dict[type[str], int] = {}
+        """In which turn of the model there was text, and a thought, last."""
 
     async def __aiter__(self) -> AsyncIterator[str]:
         async for event in self.run.stream_events():
@@ -125,9 +127,11 @@ class AgentReader(Reader):
             return self._streamed(event)
         if isinstance(event, AgentInput):
             self.calls.append(ModelCall(now))
-            held = self._splitter.end()
-            self._splitter, self._said_before = ThoughtSplitter(react=True), bool(self._said)
-            return held
+            held = self._told(self._splitter.end())
+            self._splitter = ThoughtSplitter(react=True)
+            self._turn += 1
+            self._said.clear()
+            return held or [""]
         if isinstance(event, ToolCall):
             step = ToolStep(event.tool_name, event.tool_kwargs, self._agent, now)
             step.call_id = event.tool_id
@@ -149,20 +153,22 @@ class AgentReader(Reader):
         call.on_raw(event.raw)
         if call.model is None and isinstance(event.raw, dict):
             call.model = shown_name(str(event.raw.get("model") or "")) or None
-        thought = [Thought(event.thinking_delta)] if event.thinking_delta else []
-        return thought + self._told(self._splitter.add(event.delta)) or [""]
+        thought: list[str] = [Thought(event.thinking_delta)] if event.thinking_delta else []
+        return self._told([*thought, *self._splitter.add(event.delta)]) or [""]
 
     def _told(self, deltas: list[str]) -> list[str]:
-        """The deltas, with an empty line between what two turns of the model say."""
+        """The deltas, with an empty line between what two turns of the model say, or think."""
         told: list[str] = []
         for delta in deltas:
-            if not isinstance(delta, Thought):
-                if self._said_before and delta.strip():
-                    self._said_before = False
-                    self._said.clear()
-                    told.append("\n\n")
+            kind: type[str] = Thought if isinstance(delta, Thought) else str
+            if delta.strip() and self._turns.get(kind, self._turn) != self._turn:
+                told.append(kind("\n\n" + delta))
+            else:
+                told.append(delta)
+            if delta.strip():
+                self._turns[kind] = self._turn
+            if kind is str:
                 self._said.append(delta)
-            told.append(delta)
         return told
 
     def _rest(self) -> list[str]:
@@ -170,9 +176,8 @@ class AgentReader(Reader):
         deltas = self._told(self._splitter.end())
         response = getattr(self.result, "response", None)
         whole = self.result if isinstance(self.result, str) else getattr(response, "content", None)
-        said = "".join(self._said).strip()
-        if whole and whole.strip() != said:
-            self._said_before = self._said_before or bool(said)
+        if whole and whole.strip() != "".join(self._said).strip():
+            self._turn += 1
             deltas += self._told([whole])
         return deltas
 

@@ -19,8 +19,8 @@ class PartialAnswer:
     def __init__(self) -> None:
         self.trace = Trace(time.perf_counter())
         self.sources: list[Any] = []
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called on the event loop when `thought`, `steps` or `question` may have changed."""
+        self.on_progress: Callable[[str], None] = lambda _thought: None
+        """Called on the event loop with each thought, and with "" when an agent has done a step."""
         self._parts: list[str] = []
         self._thoughts: list[str] = []
         self._reader: Reader | None = None
@@ -71,4 +71,4 @@ class PartialAnswer:
         self.trace.thoughts.append(time.perf_counter())
         self._thoughts.append(thought)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.on_progress)
+            self._loop.call_soon_threadsafe(self.on_progress, thought)

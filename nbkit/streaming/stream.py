@@ -192,7 +192,7 @@ class TokenStream(PartialAnswer, AsCoroutine[Answer]):
             for text in [delta] if isinstance(delta, Thought) else splitter.add(delta):
                 self._add(text, on_chunk)
             if not delta:
-                self.on_progress()  # a step of an agent
+                self.on_progress("")  # an agent may have done a step
                 continue
             if self.demand is not None and not self.demand.is_set():
                 await self._pause(self.demand.wait())

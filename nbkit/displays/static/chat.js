@@ -97,6 +97,7 @@ function render({ model, el }) {
           labelled: true,
           onStop: () => model.send({ type: "stop" }),
           onGap: () => model.send({ type: "resync" }),
+          onReply: (text) => model.send({ type: "reply", text }),
         });
         turn.index = index;
         turns.set(index, turn);

@@ -24,6 +24,7 @@ function render({ model, el }) {
       labelled: many,
       onStop: () => model.send({ type: "stop", index }),
       onGap: () => model.send({ type: "resync" }),
+      onReply: (text) => model.send({ type: "reply", index, text }),
     });
     if (!cells[index].root.isConnected) grid.append(cells[index].root);
     return cells[index];

@@ -3,6 +3,8 @@
 
 const STATES = {
   waiting: "◌ waiting for the first token",
+  thinking: "◌ thinking",
+  "using tools": "▸ using tools",
   streaming: "▸ streaming",
   lost: "✗ the kernel has gone: run the cell again",
 };
@@ -45,7 +47,7 @@ function sourceList(rows) {
 }
 
 class StreamCell {
-  constructor({ labelled, onStop, onGap }) {
+  constructor({ labelled, onStop, onGap, onReply }) {
     this.version = 0;
     this.facts = { state: "waiting" };
     this.done = ""; // HTML of the finished blocks
@@ -72,11 +74,13 @@ class StreamCell {
     this.bar = element("div", "nbkit-bar", {}, this.caption, this.stop, this.copy);
     this.folded = element("details", "nbkit-folded");
     this.folded.hidden = true;
-    this.root = element("section", "nbkit-cell", { "data-state": "waiting" }, this.label, this.text, this.bar, this.folded);
+    this.way = new Way(onReply);
+    this.root = element("section", "nbkit-cell", { "data-state": "waiting" });
+    this.root.append(this.label, this.way.root, this.text, this.way.question, this.bar, this.folded);
   }
 
   get running() {
-    return this.facts.state === "waiting" || this.facts.state === "streaming";
+    return ["waiting", "thinking", "using tools", "streaming"].includes(this.facts.state);
   }
 
   stopping() {
@@ -143,6 +147,7 @@ class StreamCell {
       this.folded.replaceChildren(...sourceList(facts.sources));
       this.folded.hidden = false;
     }
+    this.way.learn(facts);
     if (!changed) return;
     this.root.dataset.state = this.facts.state;
     if (this.running) this.stop.hidden = false;
@@ -161,12 +166,12 @@ class StreamCell {
   }
 
   captionAt(clock) {
-    const { state, caption, ttft, chunks, began = 0, model, shown, note } = this.facts;
+    const { state, caption, ttft, ttfo = ttft, chunks, began = 0, model, shown, note } = this.facts;
     if (caption) return note ? `${caption}\n${note}` : caption;
     const seconds = Math.max(0, clock - began);
-    const rate = chunks > 1 && seconds > ttft ? (chunks - 1) / (seconds - ttft) : 0;
+    const rate = chunks > 1 && seconds > ttfo ? (chunks - 1) / (seconds - ttfo) : 0;
     return [
-      STATES[state],
+      state === "waiting" && ttft !== undefined ? "◌ waiting for the model" : STATES[state],
       ttft !== undefined && `TTFT ${ttft.toFixed(2)} s`,
       chunks && plural(chunks, "chunk"),
       rate && `${rate.toFixed(0)} chunks/s`,
