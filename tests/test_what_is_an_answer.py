@@ -138,14 +138,12 @@ async def test_measure_refuses_them_too(ask: Any, error: type[Exception]) -> Non
         await nbkit.measure(["Hello?"], ask(), progress=False)
 
 
-async def test_an_agent_is_no_chat_engine() -> None:
-    """An agent cannot be talked with or served, and the message says what can."""
+async def test_a_method_is_no_chat_engine() -> None:
+    """The method of an agent cannot be talked with or served, and the message says what can."""
     with pytest.raises(NotAChatEngine, match=REFUSED):
-        nbkit.Conversation(_agent())  # type: ignore[arg-type]
+        nbkit.Conversation(_agent().run)
     with pytest.raises(ServeError, match=REFUSED):
-        nbkit.serve(_agent())  # type: ignore[arg-type]
-    with pytest.raises(ServeError, match=REFUSED):
-        nbkit.serve(chat=_agent())  # type: ignore[arg-type]
+        nbkit.serve(_agent().run)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("measured", [False, True], ids=["stream", "measure"])

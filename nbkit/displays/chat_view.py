@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any
 
 from nbkit.displays.active import RunningView, need_loop
-from nbkit.displays.following import follow
+from nbkit.displays.following import answer_page, follow
 from nbkit.displays.live_widget import ChatWidget
 from nbkit.displays.transcript import Transcript
 from nbkit.errors import NbkitError
@@ -113,6 +113,8 @@ class ChatView:
         try:
             if message.get("type") == "say":
                 self.say(str(message.get("text")))
+            elif message.get("type") == "reply" and (turn := self.conversation.running):
+                answer_page(message, turn)
             elif (asked := message.get("type")) in ("stop", "clear", "end"):
                 getattr(self, asked)()
         except Exception as error:  # noqa: BLE001 - nobody else would see it
@@ -136,17 +138,19 @@ class ChatView:
         return f"<ChatView, {len(self.turns)} turns>"
 
 
-def chat(engine: Any) -> ChatView:
-    """Talk with any of LlamaIndex's chat engines: input box, live answers, Stop, sources, Clear.
+def chat(engine: Any, memory: Any = None) -> ChatView:
+    """Talk with a chat engine or an agent: input box, live answers, Stop, sources, Clear.
 
     One turn at a time. After a stop or an error the engine's memory holds what the screen shows,
     the partial answer marked; where it does not, the screen says so. Other cells can run meanwhile;
     `await` the view to wait until the chat is ended.
 
+    An agent remembers in `memory`, or in a new `Memory`.
+
     Raises `NotAChatEngine` for an engine of another kind, `StreamMisused` outside Jupyter.
     Taught in notebook 03.
     """
-    conversation = Conversation(engine)
+    conversation = Conversation(engine, memory)
     if not has_widgets():
         instead = "make `talk = nbkit.Conversation(engine)`, then for each message "
         instead += "`await nbkit.show(talk.turn(message))`"

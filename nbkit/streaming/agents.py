@@ -19,11 +19,11 @@ def is_run(thing: Any) -> TypeGuard[WorkflowHandler]:
     return isinstance(thing, WorkflowHandler)
 
 
-def run_of(thing: Any) -> Callable[[str], WorkflowHandler] | None:
+def run_of(thing: Any) -> Callable[..., WorkflowHandler] | None:
     """For an agent, the function that asks it a question; `None` for anything else."""
     if not isinstance(thing, BaseWorkflowAgent | AgentWorkflow):
         return None
-    return lambda question: thing.run(user_msg=question)
+    return lambda question, **settings: thing.run(user_msg=question, **settings)
 
 
 def is_of_agent(thing: Any) -> bool:

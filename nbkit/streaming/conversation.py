@@ -1,16 +1,18 @@
-"""A conversation with a chat engine; its history stays correct if a turn stops or fails."""
+"""A conversation with a chat engine or an agent; a turn that stops or fails leaves it correct."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 from llama_index.core.chat_engine.types import BaseChatEngine
+from llama_index.core.memory import BaseMemory, Memory
 
 from nbkit.errors import NbkitError
-from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.agents import is_of_agent, refuse, run_of
 from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.history import ChatTurn, forgotten
 from nbkit.streaming.stream import TokenStream
@@ -18,7 +20,7 @@ from nbkit.wording import whole_characters
 
 
 class NotAChatEngine(NbkitError, TypeError):
-    """The object is not a chat engine; the message says how to make one."""
+    """The object is neither a chat engine nor an agent; the message says how to make one."""
 
 
 class TurnRunning(NbkitError, RuntimeError):
@@ -26,26 +28,35 @@ class TurnRunning(NbkitError, RuntimeError):
 
 
 class Conversation:
-    """A chat with one of LlamaIndex's chat engines, turn by turn, with a correct history.
+    """A chat with one of LlamaIndex's chat engines or agents, turn by turn, with a correct history.
 
-    After each turn, whether done, stopped or failed, the engine's own memory holds its earlier
-    messages, the new message, and the text of the answer that was read; a partial answer ends with
-    "[interrupted]". A message that the model refused is not kept, because the model would refuse
-    it again in every later turn.
+    After each turn, whether done, stopped or failed, the memory holds its earlier messages, the new
+    message, and the text of the answer that was read; a partial answer ends with "[interrupted]".
+    A message that the model refused is not kept, because the model would refuse it again in every
+    later turn. The memory is the engine's own; for an agent `memory`, or a new `Memory`.
 
-    An engine runs one turn at a time, across all its conversations and all threads. Raises
-    `NotAChatEngine` for another kind of engine. Taught in notebook 03.
+    An engine runs one turn at a time, across all its conversations and all threads; an agent, which
+    keeps nothing, one in each conversation. Raises `NotAChatEngine` for another kind of object.
+    Taught in notebook 03.
     """
 
-    def __init__(self, engine: BaseChatEngine) -> None:
-        if is_of_agent(engine):
+    def __init__(self, engine: Any, memory: BaseMemory | None = None) -> None:
+        self._run = run_of(engine)
+        if self._run is None and is_of_agent(engine):
             raise NotAChatEngine(refuse(engine))
-        if not isinstance(engine, BaseChatEngine):
+        if self._run is None and not isinstance(engine, BaseChatEngine):
             raise NotAChatEngine(
                 f"Got {type(engine).__name__}, which is not a chat engine",
                 'make one from an index: `index.as_chat_engine(chat_mode="context", llm=llm)`.',
             )
+        if memory is not None and self._run is None:
+            raise NotAChatEngine(
+                "A chat engine has a memory of its own",
+                "give it when you make the engine: `index.as_chat_engine(memory=memory)`.",
+            )
         self.engine = engine
+        self.memory = memory if self._run is None else memory or Memory.from_defaults()
+        """The memory of an agent; `None` for a chat engine, which has its own."""
         self.forgotten = 0
         """How many of the oldest messages no longer fit into what the model is given."""
 
@@ -66,7 +77,18 @@ class Conversation:
     @property
     def running(self) -> TokenStream | None:
         """The turn that the engine is busy with, if any: `running.cancel()` stops it."""
-        return _turn_on(self.engine)
+        return _turn_on(self.place)
+
+    @property
+    def place(self) -> Any:
+        """What can take one turn at a time."""
+        return self.engine if self.memory is None else self.memory
+
+    async def ask(self, message: str) -> Any:
+        """The answer to a message, as LlamaIndex gives it."""
+        if self._run is None:
+            return await self.engine.astream_chat(message)
+        return self._run(message, memory=self.memory)
 
     @property
     def history(self) -> list[tuple[str, str]]:
@@ -74,13 +96,17 @@ class Conversation:
 
         Reading LlamaIndex's memory during a write could lose the message, or block the loop.
         """
-        _check_free(self.engine)
-        return [(message.role.value, message.content or "") for message in self.engine.chat_history]
+        _check_free(self.place)
+        if self.memory is None:
+            told = self.engine.chat_history
+        else:  # an agent's calls of tools are in its memory, too
+            told = [one for one in self.memory.get_all() if one.content and one.role != "tool"]
+        return [(message.role.value, message.content or "") for message in told]
 
     def clear(self) -> None:
         """Delete all messages; raises `TurnRunning` during a turn."""
-        _check_free(self.engine)
-        self.engine.reset()
+        _check_free(self.place)
+        (self.engine if self.memory is None else self.memory).reset()
         self.forgotten = 0
 
 
@@ -88,10 +114,7 @@ class _Turn(TokenStream):
     """The stream of one turn, which reserves the engine until it is over."""
 
     def __init__(self, conversation: Conversation, message: str) -> None:
-        async def ask() -> Any:
-            return await conversation.engine.astream_chat(message)
-
-        super().__init__(ask)
+        super().__init__(partial(conversation.ask, message))
         self._conversation = conversation
         self.message = message
 
@@ -105,18 +128,22 @@ class _Turn(TokenStream):
 
     def claim(self) -> None:
         """Reserve the engine; raises `TurnRunning` if another turn has it."""
-        engine = self._conversation.engine
+        place = self._conversation.place
         with _claiming:
-            _check_free(engine, self)
-            _turns[id(engine)] = self
+            _check_free(place, self)
+            _turns[id(place)] = self
 
     def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
         self.claim()  # again: a turn cancelled before it was read has freed the engine
         return super()._start(on_chunk)
 
     async def _settle(self, error: BaseException | None) -> None:
+        memory = self._conversation.memory
         if self._record.turn is None:  # stopped before the engine was asked
-            self._record.turn = ChatTurn.of(self._conversation.engine, self.message)
+            engine, message = self._conversation.engine, self.message
+            self._record.turn = (
+                ChatTurn(memory, message) if memory else ChatTurn.of(engine, message)
+            )
         await super()._settle(error)
         if self._record.turn is not None:
             # An error in this count must not make a finished turn fail.
@@ -129,13 +156,13 @@ _claiming = threading.Lock()
 _turns: WeakValueDictionary[int, _Turn] = WeakValueDictionary()
 
 
-def _turn_on(engine: BaseChatEngine) -> _Turn | None:
-    turn = _turns.get(id(engine))
+def _turn_on(place: Any) -> _Turn | None:
+    turn = _turns.get(id(place))
     return None if turn is None or turn.over else turn
 
 
-def _check_free(engine: BaseChatEngine, newcomer: _Turn | None = None) -> None:
-    turn = _turn_on(engine)
+def _check_free(place: Any, newcomer: _Turn | None = None) -> None:
+    turn = _turn_on(place)
     if turn is not None and turn is not newcomer:
         about = turn.message if len(turn.message) <= 40 else f"{turn.message[:39]}…"
         raise TurnRunning(

@@ -14,7 +14,8 @@ from nbkit.displays.markdown import GrowingMarkdown
 from nbkit.streaming.backpressure import pieces
 from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
-from nbkit.web.messages import Data, as_json, done, failed, sources
+from nbkit.web.messages import Data, as_json, done, failed
+from nbkit.web.way import Way
 
 UNREAD = 16_384
 """Characters of an answer that may wait for a slow reader before the model's stream is held up."""
@@ -92,15 +93,15 @@ async def _events(stream: TokenStream, html: bool) -> AsyncGenerator[ServerSentE
     def event(name: str, data: Data) -> ServerSentEvent:
         return ServerSentEvent(event=name, raw_data=as_json(data), id=str(next(numbers)))
 
-    rendering = _Rendering() if html else None
+    rendering, way = _Rendering() if html else None, Way(stream)
     try:
         async with aclosing(pieces(stream, UNREAD)) as arriving:
             async for piece in arriving:
-                if not piece:
-                    yield event("sources", sources(stream.sources))
-                elif rendering is None:
+                for name, data in way.news():
+                    yield event(name, data)
+                if piece and rendering is None:
                     yield event("token", {"text": piece})
-                else:
+                elif piece and rendering is not None:
                     yield event("token", {"text": piece, **rendering.add(piece)})
                     await asyncio.sleep(rendering.pause)
     except StreamError as error:

@@ -10,6 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine.types import BaseChatEngine
 
+from nbkit.streaming.agents import run_of
 from nbkit.streaming.stream import stream
 from nbkit.web.answering import Answers, ServerSentEvents
 from nbkit.web.messages import Message, Query
@@ -59,7 +60,8 @@ def _add_query(app: FastAPI, answers: Answers, engine: BaseQueryEngine) -> None:
     # FastAPI closes what a dependency has opened when the client leaves.
     async def answer(query: Query, response: Response) -> AsyncIterator[ServerSentEvents]:
         async def ask() -> Any:  # a coroutine made here and never awaited would warn
-            return await engine.aquery(query.question)
+            run = run_of(engine)
+            return run(query.question) if run else await engine.aquery(query.question)
 
         with answers.place():
             async with answers.events(stream(ask), response, html=query.html) as events:

@@ -19,7 +19,7 @@ from llama_index.core.chat_engine.types import BaseChatEngine
 
 from nbkit.errors import NbkitError
 from nbkit.loops.run import wind_up
-from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.streaming.agents import is_of_agent, refuse, run_of
 from nbkit.web.access import LOOPBACK, Guard
 from nbkit.web.app import ChatFactory, create_app
 from nbkit.web.in_notebook import HUB_VARIABLE, show_page
@@ -194,14 +194,15 @@ def _check(engine: Any, chat: Any) -> None:
     if engine is None and chat is None:
         raise ServeError("There is nothing to serve", "pass a query engine, or chat=.")
     for given in (engine, chat):
-        if is_of_agent(given):
+        if is_of_agent(given) and run_of(given) is None:
             raise ServeError(refuse(given))
-    if engine is not None and not isinstance(engine, BaseQueryEngine):
+    if engine is not None and not isinstance(engine, BaseQueryEngine) and run_of(engine) is None:
         raise ServeError(
             f"Got {type(engine).__name__}, which is not a query engine",
             "pass `index.as_query_engine(llm=llm, streaming=True)`.",
         )
-    if chat is not None and (isinstance(chat, BaseChatEngine) or not callable(chat)):
+    shared = isinstance(chat, BaseChatEngine) or run_of(chat) is not None
+    if chat is not None and (shared or not callable(chat)):
         raise ServeError(
             f"Got {type(chat).__name__} for chat, which people would share, each other's messages "
             "included",

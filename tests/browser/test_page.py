@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.chat_engine import SimpleChatEngine
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -70,7 +71,7 @@ def test_an_answer_is_typed_out(handbook: Server, visit: Open) -> None:
             r"done · TTFT \d.\d\d s \(\d.\d\d s at the server\) · \d+ chunks · \d.\d s in all"
         )
     )
-    turn.locator("summary").click()
+    turn.locator(".sources summary").click()
     expect(turn.locator("li").first).to_contain_text("returns_and_refunds.md")
     expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
     expect(page.locator("#status")).to_have_text("Answer done.")
@@ -242,7 +243,7 @@ def test_it_can_be_read(browser: Browser, scheme: str, size: tuple[int, int]) ->
         page.goto(server.page)
         turn = _ask(page, "w" * 200)
         _state(turn, "failed")
-        turn.locator("summary").click()
+        turn.locator(".sources summary").click()
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (int(re.findall(r"\d+", background)[0]) < 128) == (scheme == "dark")
         assert page.evaluate(CONTRAST) >= 4.5
@@ -293,3 +294,23 @@ def test_the_token_is_out_of_sight_and_lasts_for_the_tab(visit: Open, browser: B
         _state(turn, "failed")
         expect(turn.get_by_role("alert")).to_contain_text("The token is missing or wrong")
         stranger.close()
+
+
+def test_an_agents_thoughts_and_steps_are_rows(visit: Open) -> None:
+    """Thoughts are folded, each call of a tool is a row that opens to its result."""
+
+    def multiply(a: int, b: int) -> int:
+        """Multiply two integers."""
+        return a * b
+
+    llm = simulated(speed=0, thinking_tokens=8)
+    with nbkit.serve(FunctionAgent(tools=[multiply], llm=llm)) as server:
+        turn = _ask(visit(server), "What is 6 times 7?")
+        _state(turn, "done")
+        row = turn.locator(".steps details")
+        expect(row.locator("summary")).to_contain_text("✓ multiply(a=6, b=7)")
+        row.locator("summary").click()
+        expect(row.locator("p")).to_have_text("42")
+        turn.get_by_text("Thoughts").click()
+        expect(turn.locator(".thoughts p")).to_contain_text("The user asks")
+        expect(turn.locator(".answer")).to_have_text("42")

@@ -130,7 +130,7 @@ def test_escape_stops_from_anywhere_but_a_word_being_composed(asked: Page) -> No
     more = len(turn.inner_text()) + 20
     page.wait_for_function("n => document.querySelector('.turn').innerText.length > n", arg=more)
     expect(turn).to_have_attribute("data-state", "writing")
-    turn.locator("summary").focus()
+    turn.locator(".sources summary").focus()
     page.keyboard.press("Escape")
     expect(turn).to_have_attribute("data-state", "stopped")
 

@@ -46,7 +46,7 @@ def test_an_answer_is_only_text(page: Page) -> None:
         expect(turn).to_have_attribute("data-state", "failed")
         expect(turn.locator(".answer")).to_contain_text(MARKER)
         expect(turn.get_by_role("alert")).to_contain_text(MARKER)
-        turn.locator("summary").click()
+        turn.locator(".sources summary").click()
         expect(turn.locator("li")).to_contain_text(MARKER)
         assert turn.evaluate(BAD) == []
         page.wait_for_timeout(200)

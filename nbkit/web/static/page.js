@@ -37,12 +37,14 @@ function headers() {
 
 // ── One turn on the page ──
 
+const SIGNS = { running: "◌", done: "✓", failed: "✗" };
+
 class Turn {
   constructor(words) {
     this.words = words;
     this.root = find("#turn").content.firstElementChild.cloneNode(true);
     this.parts = Object.fromEntries(
-      ["question", "answer", "finished", "open", "trouble", "caption", "sources", "again"]
+      ["question", "answer", "finished", "open", "trouble", "caption", "sources", "again", "thoughts", "steps"]
         .map((name) => [name, find(`.${name}`, this.root)]));
     this.parts.question.textContent = words;
     this.parts.again.onclick = () => ask(words);
@@ -77,6 +79,7 @@ class Turn {
     const { sources: folded } = this.parts;
     folded.hidden = sources.length === 0;
     find("summary", folded).textContent = sources.length === 1 ? "1 source" : `${sources.length} sources`;
+    find("ol", folded).replaceChildren();
     for (const { name, score, excerpt } of sources) {
       const item = document.createElement("li");
       const title = document.createElement("b");
@@ -84,6 +87,20 @@ class Turn {
       item.append(title, score === null ? "" : ` ${score.toFixed(3)}`, document.createElement("br"), excerpt);
       find("ol", folded).append(item);
     }
+  }
+
+  thinking({ text }) {
+    this.parts.thoughts.hidden = false;
+    find("p", this.parts.thoughts).append(text);
+  }
+
+  // A row for each call of a tool, which can be opened to read what it returned.
+  step({ number, tool, arguments: given, state, seconds, result }) {
+    const row = this.parts.steps.children[number] ?? this.parts.steps.appendChild(find("#step").content.firstElementChild.cloneNode(true));
+    const told = Object.entries(given).map(([name, value]) => `${name}=${value}`).join(", ");
+    const took = seconds === null ? "" : ` · ${seconds.toFixed(2)} s`;
+    find("summary", row).textContent = `${SIGNS[state]} ${tool}(${told})${took}`;
+    find("p", row).textContent = result;
   }
 
   token({ finished, open }) {
@@ -166,7 +183,7 @@ async function ask(words) {
     turn.name = response.headers.get("X-Answer");
     session = response.headers.get("X-Session") ?? session;
     for await (const { event, data } of eventsOf(response)) {
-      if (["sources", "token", "done", "error"].includes(event)) turn[event](JSON.parse(data));
+      if (["sources", "thinking", "step", "token", "done", "error"].includes(event)) turn[event](JSON.parse(data));
     }
     if (["waiting", "writing"].includes(turn.state)) lost(turn);
   } catch (error) {
