@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbkit.errors import NbkitError
+from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 
 
@@ -36,6 +37,8 @@ class Row:
     """It was among the first of its run, when the server was idle."""
     late: float = 0.0
     """Seconds from `trace.start`, the planned time, until it was sent."""
+    steps: tuple[ToolStep, ...] = ()
+    """The tools that an agent called for it."""
 
     @property
     def counts(self) -> bool:
@@ -164,18 +167,25 @@ def _row(label: str, item: Any) -> Row:
         state=_state(item),
         attempts=getattr(item, "attempts", None) or 1,
         attempt_starts=tuple(getattr(item, "attempt_starts", ())),
+        steps=tuple(_of_answer(item, "steps") or ()),
         **{name: getattr(item, name) for name in known if hasattr(item, name)},
     )
 
 
 def _state(item: Any) -> str:
-    """The state of the item, else of its answer, else of the partial answer in its error."""
+    state = _of_answer(item, "state")
+    if state is None:
+        return "done" if getattr(item, "error", None) is None else "failed"
+    return str(state)
+
+
+def _of_answer(item: Any, name: str) -> Any:
+    """A fact of the item, else of its answer, else of the partial answer in its error."""
     error = getattr(item, "error", None)
     for holder in (item, getattr(item, "value", None), getattr(error, "answer", None)):
-        state = getattr(holder, "state", None)
-        if state is not None:
-            return str(state)
-    return "done" if error is None else "failed"
+        if (fact := getattr(holder, name, None)) is not None:
+            return fact
+    return None
 
 
 def _wrong_kind(item: Any) -> NotMeasured:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from nbkit.metrics.requests import NotMeasured, Row, read_rows
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
+from nbkit.plots.tool_bars import draw_tools
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
@@ -21,6 +22,7 @@ _PHASES: dict[str, dict[str, Any]] = {
     "failed attempts and pauses": {"facecolor": "white", "hatch": "xxxx", "edgecolor": style.GREY},
     "before the model was asked": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
     "waiting for the first token, queue included": {"facecolor": style.ORANGE},
+    "thinking": {"facecolor": style.PURPLE},
     "streaming": {"facecolor": style.BLUE},
 }
 _BLOCKED: dict[str, Any] = {
@@ -34,9 +36,10 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
 
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
     Each row shows the known phases: failed attempts and their pauses, before the model was asked,
-    waiting for the first token (a queue at the server looks the same from here), streaming. Signs
-    mark requests that were stopped, failed, truncated or retried. `blocks` is a result of
-    `nbkit.watch_loop()`, shaded across all rows.
+    waiting for the first token (a queue at the server looks the same from here), thinking,
+    streaming. The tools of an agent are bars within its row. Signs mark requests that were stopped,
+    failed, truncated or retried. `blocks` is a result of `nbkit.watch_loop()`, shaded across all
+    rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
     Taught in notebook 04.
@@ -58,6 +61,7 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
         texts=labels,
     ) as ax:
         _draw_phases(ax, rows, zero, thickness=0.62 if few else 1.0)
+        draw_tools(ax, rows, zero, thickness=0.62 if few else 1.0)
         _draw_signs(ax, rows, zero, size=130 if few else 55)
         for place, (begin, end) in enumerate(bands):
             label = None if place else "event loop blocked"
@@ -162,14 +166,16 @@ def _begin(row: Row) -> float:
 
 def _phases(row: Row, trace: Trace) -> dict[str, tuple[float, float]]:
     """The start and end of each known phase of a request."""
-    first = trace.arrivals[0] if trace.arrivals else row.end
+    answered = trace.arrivals[0] if trace.arrivals else row.end
+    first = min((answered, *trace.thoughts[:1]))
     # An existing answer had called its model before it was wrapped and its clock started.
     asked = min(max(trace.requested or trace.start, trace.start), first)
     spans = {
         "failed attempts and pauses": (_begin(row), trace.start),
         "before the model was asked": (trace.start, asked),
         "waiting for the first token, queue included": (asked, first),
-        "streaming": (first, trace.arrivals[-1] if trace.arrivals else first),
+        "thinking": (first, answered),
+        "streaming": (answered, trace.arrivals[-1] if trace.arrivals else answered),
     }
     return {phase: (begin, end) for phase, (begin, end) in spans.items() if end > begin}
 
@@ -267,4 +273,5 @@ def _reading_times(trace: Trace | None) -> str:
         return "not timed"
     if trace.ttft is None or trace.end_to_end is None:
         return trace.caption
-    return f"first text {style.duration(trace.ttft)}, all {style.duration(trace.end_to_end)}"
+    first, last = trace.ttfo or trace.ttft, trace.end_to_end
+    return f"first text {style.duration(first)}, all {style.duration(last)}"
