@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,21 @@ async def test_a_batch_of_runs() -> None:
         outcomes = await nbkit.run_batch(questions, ask, progress=False)
         assert [outcome.value.text for outcome in outcomes] == ["6", "20"]
         assert outcomes[0].value.steps[0].tool == "multiply"
+
+
+async def test_a_batch_remembers_steps_but_not_results(tmp_path: Path) -> None:
+    """A journal has each run's steps and times; results of tools and thoughts are not kept."""
+    asked = agent(FunctionAgent, multiply, thinking_tokens=4)
+    journal = tmp_path / "run.jsonl"
+    for _ in range(2):
+        [outcome] = await nbkit.run_batch([PRODUCT], asked, journal=journal, progress=False)
+    answer = outcome.value
+    assert [(s.tool, s.arguments, s.state, s.result) for s in answer.steps] == [
+        ("multiply", {"a": 6, "b": 7}, "done", None)
+    ]
+    assert answer.trace.requests == 2
+    assert answer.trace.ttft < answer.trace.ttfo
+    assert "The user" not in journal.read_text("utf-8")
 
 
 async def test_an_experiment_with_agents() -> None:

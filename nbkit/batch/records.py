@@ -7,10 +7,15 @@ from typing import Any
 
 from nbkit.batch.outcome import Outcome
 from nbkit.streaming.answer import Answer
+from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 
 _KEYS = re.compile(r"(?i)\b(sk-|bearer\s+)[\w.-]{6,}")
-_NUMBERS = ("tokens", "reasoning_tokens", "prompt_tokens", "model", "finish_reason")
+_NUMBERS = (
+    *("tokens", "reasoning_tokens", "prompt_tokens", "cached_tokens", "requests"),
+    *("model", "finish_reason"),
+)
+_STEP = ("tool", "arguments", "agent", "error")
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
@@ -43,7 +48,24 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
         "asked": round(now - (clock - trace.start), 3),
         "arrivals": [round(arrival - trace.start, 4) for arrival in trace.arrivals],
         "sizes": trace.sizes,
+        **_way(answer),
     }
+
+
+def _way(answer: Answer) -> dict[str, Any]:
+    """The steps of an agent without their results, and when thoughts came without their words."""
+    start = answer.trace.start
+    steps = [
+        {
+            **{name: getattr(step, name) for name in _STEP},
+            "start": round(step.start - start, 4),
+            "end": None if step.end is None else round(step.end - start, 4),
+        }
+        for step in answer.steps
+    ]
+    thoughts = [round(moment - start, 4) for moment in answer.trace.thoughts]
+    kept = {"steps": steps, "thoughts": thoughts}
+    return {name: values for name, values in kept.items() if values}
 
 
 def answer_of(record: dict[str, Any]) -> Answer:
@@ -52,7 +74,13 @@ def answer_of(record: dict[str, Any]) -> Answer:
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
     for name in _NUMBERS:
         setattr(trace, name, record.get(name, getattr(trace, name)))
-    return Answer(text=record["text"], trace=trace)
+    trace.thoughts = [start + moment for moment in record.get("thoughts", ())]
+    steps = []
+    for kept in record.get("steps", ()):
+        step = ToolStep(**{name: kept[name] for name in _STEP}, start=start + kept["start"])
+        step.end = None if kept["end"] is None else start + kept["end"]
+        steps.append(step)
+    return Answer(text=record["text"], trace=trace, steps=steps)
 
 
 def without_keys(text: str) -> str:

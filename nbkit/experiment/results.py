@@ -121,12 +121,9 @@ class Experiment:
     def compare(self, a: str, b: str, metric: str = "ttft", *, at: Any = None) -> Comparison:
         """Whether label `a` is faster or slower than `b`, or whether n is too small to say.
 
-        `metric` is "ttft", "tpot", "gaps" or "end_to_end". If several loads were measured, `at`
-        names one; a pair of loads compares a at the first with b at the second. The verdict uses
-        the 95 % interval of the ratio (`nbkit.metrics.intervals.ratio_interval`).
-
-        Raises `ExperimentError` for labels and loads that were not measured, `NotMeasured` for
-        unknown metrics and for a side without values.
+        `metric` is "ttft", "ttfo", "tpot", "gaps" or "end_to_end". If several loads were measured,
+        `at` names one; a pair of loads compares a at the first with b at the second. The verdict
+        uses the 95 % interval of the ratio (`nbkit.metrics.intervals.ratio_interval`).
         """
         if at is None and len(self.loads) > 1:
             raise ExperimentError(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METRICS = {
     "ttft": "time to first token",
+    "ttfo": "time to first output token",
     "tpot": "time per output token",
     "gaps": "time between chunks",
     "end_to_end": "end-to-end latency",
@@ -103,7 +104,10 @@ class Summary:
         self.asked = len(rows)
         self.n = sum(row.counts for row in rows)
         """Complete answers with text, after the ramp of a run: the ones in the numbers."""
-        self.spreads = {metric: values_of(rows, metric) for metric in METRICS}
+        thinks = any(row.trace and row.trace.thoughts for row in rows)
+        self.spreads = {
+            metric: values_of(rows, metric) for metric in METRICS if thinks or metric != "ttfo"
+        }
         self.notes = list(_notes(rows))
         """What a reader must know about the numbers, in sentences."""
 

@@ -17,6 +17,7 @@ from nbkit.plots.style import GREY, duration, one_line, series, styled_axes, wri
 
 _METRICS = {
     "ttft": ("seconds until the first token", "How many had their first token by when?"),
+    "ttfo": ("seconds until the answer's first token", "How many had begun to answer by when?"),
     "end_to_end": ("seconds until the last chunk", "How many were complete by when?"),
     "gaps": ("seconds between chunks", "How many gaps were no longer than this?"),
     "tpot": ("seconds per output token", "How many were at least this fast?"),
@@ -30,7 +31,7 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     """Draw the share of answers that were done after a time (empirical distribution).
 
     `measured` is a list of answers, outcomes, Traces or seconds, or a dict of such lists by label.
-    `metric` is "ttft", "end_to_end", "gaps" or "tpot", as defined by `Trace`. Only complete
+    `metric` is "ttft", "ttfo", "end_to_end", "gaps" or "tpot", as defined by `Trace`. Only complete
     answers count; the legend says how many are left out.
 
     Raises `PlotError` for anything else, and if there is nothing to draw. Taught in notebook 09.
