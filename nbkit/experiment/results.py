@@ -124,6 +124,9 @@ class Experiment:
         `metric` is "ttft", "ttfo", "tpot", "gaps" or "end_to_end". If several loads were measured,
         `at` names one; a pair of loads compares a at the first with b at the second. The verdict
         uses the 95 % interval of the ratio (`nbkit.metrics.intervals.ratio_interval`).
+
+        Raises `ExperimentError` for labels and loads that were not measured, `NotMeasured` for
+        unknown metrics and for a side without values.
         """
         if at is None and len(self.loads) > 1:
             raise ExperimentError(
