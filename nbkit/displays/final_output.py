@@ -102,8 +102,9 @@ def _html(answer: Answer) -> str:
     ]
     sources = f"<ol>{''.join(items)}</ol>"
     sources = _folded(count(len(items), "source"), sources) if items else ""
+    text = to_html(_shown(answer.text)) if answer.object is None else _fields(answer.object)
     return (
-        f'{_way(answer)}<div class="nbkit-text">{to_html(_shown(answer.text))}</div>'
+        f'{_way(answer)}<div class="nbkit-text">{text}</div>'
         f'<p class="nbkit-caption" style="opacity: 0.75">{status}</p>{sources}'
     )
 
@@ -119,6 +120,20 @@ def _way(answer: Answer) -> str:
         for row in step_rows(answer.steps)
     ]
     return (_folded(f"Thought{took}", text) if thought else "") + "".join(steps)
+
+
+def _fields(found: Any) -> str:
+    """The fields of an object, or of several one below the other, as a table."""
+    tables = []
+    for one in found if isinstance(found, list) else [found]:
+        values = one.model_dump() if hasattr(one, "model_dump") else dict(one)
+        rows = "".join(
+            f'<tr><th scope="row" style="{_CELL}">{escape(str(name))}</th>'
+            f'<td style="{_CELL}">{escape(str(value))}</td></tr>'
+            for name, value in values.items()
+        )
+        tables.append(f"<table>{rows}</table>")
+    return "".join(tables)
 
 
 def _lane(answer: Answer, longest: float) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 from llama_index.core.agent.workflow import (
     AgentInput,
@@ -50,7 +49,6 @@ class AgentReader(Reader):
         self.run = run
         self.calls: list[ModelCall] = []
         """The requests to the model, in their order."""
-        self.result: Any = None
         self.question: str | None = None
         """What the run asks a person now."""
         self._asked_at = 0.0

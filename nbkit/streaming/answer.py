@@ -32,6 +32,8 @@ class Answer:
     """No document matched, so no model was asked: the text is LlamaIndex's stand-in."""
     steps: list[ToolStep] = field(default_factory=list, repr=False)
     """The tools that an agent called, in the order of their start."""
+    object: Any = field(default=None, repr=False)
+    """The validated object of structured output; of an agent the dict that LlamaIndex gives."""
     thought: str = field(default="", repr=False)
     """What the model thought before it answered, if it says so."""
 

@@ -53,6 +53,8 @@ class ModelCall:
     refusal: str = ""
     tools: list[str] = field(default_factory=list)
     """Names of the tools that the model called."""
+    arguments: str = ""
+    """The JSON that the model wrote for the first of them."""
     _last: Any = None
 
     def on_raw(self, raw: Any) -> str:
@@ -92,8 +94,11 @@ class ModelCall:
         self.refusal += part.get("refusal") or ""
         self.thought += thought
         for call in part.get("tool_calls") or ():
-            if name := _field(_field(call, "function"), "name"):
+            function = _field(call, "function")
+            if name := _field(function, "name"):
                 self.tools.append(name)
+            if not _field(call, "index"):
+                self.arguments += _field(function, "arguments") or ""
         return thought
 
     def copy_to(self, trace: Trace) -> None:

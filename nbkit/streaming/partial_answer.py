@@ -43,8 +43,8 @@ class PartialAnswer:
 
     @property
     def result(self) -> Any:
-        """What the run of an agent gave at its end; `None` before, and for other answers."""
-        return self._reader.result if isinstance(self._reader, AgentReader) else None
+        """What the run of an agent, or structured output, gave at its end; otherwise `None`."""
+        return self._reader.result if self._reader is not None else None
 
     @property
     def question(self) -> str | None:

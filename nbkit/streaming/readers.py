@@ -67,6 +67,8 @@ class Reader:
         self._items = items
         self.from_model = from_model
         """A model streams this answer, so an empty one is an error."""
+        self.result: Any = None
+        """What the source gave at its end, beside the text."""
         self.steps: list[ToolStep] = []
         self.sources: list[Any] = []
 
