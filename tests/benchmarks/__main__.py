@@ -15,6 +15,7 @@ ALL = (
     "aquery_cpu",
     "thousand_streams",
     "displays",
+    "agents",
     "loop_watch",
     "batch",
     "serve",
