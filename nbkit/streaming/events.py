@@ -207,7 +207,7 @@ def _on_writer(response: StreamingAgentChatResponse, memory: BaseMemory) -> None
     record.has_writer = True
     record.turn = record.turn or ChatTurn(memory)
     record.turn.asked = True
-    watch_answer(response, record.turn)
+    watch_answer(response, record.turn, lambda thought: record.on_thought(thought))
     response.nbkit_events = record  # type: ignore[attr-defined]
 
 

@@ -6,7 +6,7 @@ without an answer when a turn fails. A stop at the wrong moment even empties its
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Self
@@ -17,6 +17,7 @@ from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
 from nbkit.streaming.errors import StreamBroken, StreamError
+from nbkit.streaming.thinking import Thought, ThoughtSplitter
 from nbkit.wording import CharacterJoiner
 
 _INTERRUPTED = "[interrupted]"
@@ -161,29 +162,54 @@ class _UncancelledStore:
         return finish
 
 
-def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn) -> None:
-    """Write only whole characters to the memory, and mark the turn when the model has finished."""
+Think = Callable[[str], None]
+
+
+def watch_answer(response: StreamingAgentChatResponse, turn: ChatTurn, think: Think) -> None:
+    """Write only whole characters and no thoughts to the memory, and mark the turn at its end.
+
+    `think` gets the thoughts that a model writes at the head of its text.
+    """
     if response.achat_stream is not None:
-        response.achat_stream = _awatched(response.achat_stream, turn)  # type: ignore[assignment]
+        response.achat_stream = _awatched(response.achat_stream, turn, think)  # type: ignore[assignment]
     elif response.chat_stream is not None:
-        response.chat_stream = _watched(response.chat_stream, turn)  # type: ignore[assignment]
+        response.chat_stream = _watched(response.chat_stream, turn, think)  # type: ignore[assignment]
 
 
-async def _awatched(stream: Any, turn: ChatTurn) -> AsyncIterator[ChatResponse]:
-    joiner, last = CharacterJoiner(), None
+class _Spoken:
+    """What belongs to the answer, of a text that arrives in deltas."""
+
+    def __init__(self, think: Think) -> None:
+        self._joiner, self._splitter, self._think = CharacterJoiner(), ThoughtSplitter(), think
+
+    def add(self, delta: str) -> str:
+        return self._kept(self._splitter.add(self._joiner.add(delta)))
+
+    def end(self) -> str:
+        return self._kept([*self._splitter.end(), self._joiner.end()])
+
+    def _kept(self, deltas: list[str]) -> str:
+        for delta in deltas:
+            if isinstance(delta, Thought):
+                self._think(delta)
+        return "".join(delta for delta in deltas if not isinstance(delta, Thought))
+
+
+async def _awatched(stream: Any, turn: ChatTurn, think: Think) -> AsyncIterator[ChatResponse]:
+    spoken, last = _Spoken(think), None
     async for last in stream:
-        last.delta = joiner.add(last.delta or "")
+        last.delta = spoken.add(last.delta or "")
         yield last
-    if last is not None and (half := joiner.end()):
-        yield last.model_copy(update={"delta": half})
+    if last is not None and (rest := spoken.end()):
+        yield last.model_copy(update={"delta": rest})
     turn.answered = True
 
 
-def _watched(stream: Any, turn: ChatTurn) -> Iterator[ChatResponse]:
-    joiner, last = CharacterJoiner(), None
+def _watched(stream: Any, turn: ChatTurn, think: Think) -> Iterator[ChatResponse]:
+    spoken, last = _Spoken(think), None
     for last in stream:
-        last.delta = joiner.add(last.delta or "")
+        last.delta = spoken.add(last.delta or "")
         yield last
-    if last is not None and (half := joiner.end()):
-        yield last.model_copy(update={"delta": half})
+    if last is not None and (rest := spoken.end()):
+        yield last.model_copy(update={"delta": rest})
     turn.answered = True
