@@ -35,6 +35,14 @@ def _calls(question: str, tools: Sequence[Any] = TOOLS, **body: Any) -> list[tup
     return [(call.name, json.loads(call.arguments)) for call in calls]
 
 
+@pytest.mark.parametrize("size", [1, 7, 60, 300])
+@pytest.mark.parametrize("question", ["What is 6 times 7?", "保修期多长？"])
+def test_thoughts_have_the_size_that_is_asked_for(question: str, size: int) -> None:
+    """As many tokens as asked for, whatever there is to think about."""
+    thought = reply([PromptMessage("user", question)], Offer(), thinking=size).thought
+    assert len(tokenize(thought)) == size
+
+
 @pytest.mark.parametrize(
     ("question", "calls"),
     [

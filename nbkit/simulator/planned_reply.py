@@ -136,10 +136,10 @@ def _thought(question: str, context: str, size: int, *, chinese: bool) -> str:
         else (f"The user asks: {question} Let me look at what I have. ")
     )
     said = [sentence for part in take_apart(context) for sentence in part.sentences]
-    again = "我再想一想。" if chinese else "Let me check that again. "
-    tokens = tokenize(opening)
+    again = "我再想一想。" if chinese else "Let me check that again."
+    text = opening
     for sentence in cycle([*said, again]):
-        if len(tokens) >= size:
+        if len(tokens := tokenize(text)) >= size:
             return "".join(tokens[:size])
-        tokens += tokenize(sentence if chinese else f"{sentence.strip()} ")
+        text += sentence if chinese else f"{sentence.strip()} "
     raise AssertionError  # `cycle` does not end

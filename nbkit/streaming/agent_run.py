@@ -21,7 +21,7 @@ from llama_index.core.workflow.errors import (  # type: ignore[attr-defined]
 )
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
-from nbkit.streaming.errors import StreamBroken, StreamError, StreamMisused
+from nbkit.streaming.errors import StreamBroken, StreamMisused
 from nbkit.streaming.events import ModelCall
 from nbkit.streaming.history import ChatTurn
 from nbkit.streaming.readers import Reader
@@ -72,7 +72,10 @@ class AgentReader(Reader):
         except WorkflowCancelledByUser:
             raise asyncio.CancelledError from None
         except Exception as error:
-            raise in_words(error) from error
+            told = _in_words(error)
+            if told is None:
+                raise
+            raise told from error
         for delta in self._rest():
             yield delta
 
@@ -131,9 +134,7 @@ class AgentReader(Reader):
             self._said.clear()
             return held or [""]
         if isinstance(event, ToolCall):
-            step = ToolStep(event.tool_name, event.tool_kwargs, self._agent, now)
-            step.call_id = event.tool_id
-            self.steps.append(step)
+            self._began(event, now)
         elif isinstance(event, ToolCallResult):
             self._ended(event, now)
         elif isinstance(event, AgentOutput):
@@ -179,6 +180,13 @@ class AgentReader(Reader):
             deltas += self._told([whole])
         return deltas
 
+    def _began(self, event: ToolCall, now: float) -> None:
+        # LlamaIndex begins a step anew when a person has answered what it asked.
+        if not any(step.call_id == event.tool_id and step.end is None for step in self.steps):
+            step = ToolStep(event.tool_name, event.tool_kwargs, self._agent, now)
+            step.call_id = event.tool_id
+            self.steps.append(step)
+
     def _ended(self, event: ToolCallResult, now: float) -> None:
         output = event.tool_output
         for step in self.steps:
@@ -191,10 +199,8 @@ class AgentReader(Reader):
         self.sources += getattr(output.raw_output, "source_nodes", None) or []
 
 
-def in_words(error: Exception) -> StreamError:
-    """The error of a run that failed, as one sentence with what to do."""
-    if isinstance(error, StreamError):
-        return error
+def _in_words(error: Exception) -> StreamBroken | None:
+    """For an end that LlamaIndex set, one sentence with what to do."""
     if isinstance(error, WorkflowTimeoutError):
         return StreamBroken(
             "The agent did not come to an end within its time limit",
@@ -205,4 +211,4 @@ def in_words(error: Exception) -> StreamError:
             "The agent called tools again and again, up to its limit of iterations",
             "see `.answer.steps`; ask for less, or allow more (`run(…, max_iterations=40)`).",
         )
-    raise error
+    return None

@@ -8,8 +8,9 @@ from typing import Any
 class ToolStep:
     """One call of a tool. Taught in notebook 11.
 
-    `start` and `end` are readings of `time.perf_counter`; `end` is `None` until the tool has
-    returned, and stays so if the run was stopped before.
+    `start` and `end` are readings of `time.perf_counter`, taken when LlamaIndex's event is read, so
+    late if something blocks the event loop. `end` is `None` until the tool has returned, and stays
+    so if the run was stopped before.
     """
 
     tool: str

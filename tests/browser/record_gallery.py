@@ -22,7 +22,7 @@ from tests.exercises import tags
 
 IMAGES = FOLDER / "images"
 THUMBNAIL = (360, 290)
-"""Most pixels across and down; small enough for eleven in a table."""
+"""Most pixels across and down; small enough for a dozen in a table."""
 WINDOW = {"width": 1160, "height": 1400}
 """High enough that nothing of a scene has to be scrolled."""
 MARGIN = 8
@@ -84,7 +84,7 @@ SCENES = (
             "answers = dict(zip(jobs, await asyncio.gather(*jobs.values())))",
             "nbkit.plots.timeline(answers);",
         ),
-        "document.querySelector('.jp-RenderedImage img')?.complete",
+        "document.querySelector('.jp-OutputArea-output img')?.complete",
     ),
     Scene(
         "panel",
@@ -104,7 +104,7 @@ SCENES = (
             " max_concurrency=[1, 2, 4, 8, 16], progress=False)\n"
             "experiment.plot();",
         ),
-        "document.querySelector('.jp-RenderedImage img')?.complete",
+        "document.querySelector('.jp-OutputArea-output img')?.complete",
     ),
     Scene(
         "check",
