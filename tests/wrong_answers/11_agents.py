@@ -1,8 +1,8 @@
-# %% exercise 1 · one of the two numbers
+# %% exercise 1 · 5.5 s is one of the two numbers
 def saved(steps):
     return sum(step.seconds for step in steps)
 
-# %% exercise 1 · one of the two numbers
+# %% exercise 1 · 3.0 s is one of the two numbers
 def saved(steps):
     return max(step.end for step in steps) - min(step.start for step in steps)
 
@@ -25,10 +25,18 @@ def saved(steps):
 
 # %% exercise 2 · the run goes on
 async def ask_within(agent, question, seconds):
+    handler, said = agent.run(user_msg=question), []
+
+    async def read():
+        async for event in handler.stream_events():
+            if isinstance(event, AgentStream):
+                said.append(event.delta)
+
     try:
-        return str(await asyncio.wait_for(agent.run(user_msg=question), seconds))
+        await asyncio.wait_for(read(), seconds)
     except TimeoutError:
-        return ""
+        pass
+    return "".join(said)
 
 # %% exercise 2 · the answer's text is wanted
 async def ask_within(agent, question, seconds):
