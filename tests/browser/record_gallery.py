@@ -170,10 +170,12 @@ def thumbnail(browser: Browser, lab: Lab, path: Path) -> Image.Image:
     open_notebook(page, lab, path.name, kernel=False)
     _clean(page)
     page.evaluate(f"jupyterapp.shell.currentWidget.content.activeCellIndex = {place}")
-    page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({place}, 'start')")
     output = f'.jp-Cell[data-windowed-list-index="{place}"] .jp-OutputArea-output >> nth=0'
-    page.locator(output).wait_for(timeout=60_000)
-    page.wait_for_timeout(500)  # figures are decoded after they are in the page
+    # Outputs above it get their height when they are in the page, which moves it once more.
+    for _ in range(2):
+        page.evaluate(f"jupyterapp.shell.currentWidget.content.scrollToItem({place}, 'start')")
+        page.locator(output).wait_for(timeout=60_000)
+        page.wait_for_timeout(500)  # figures are decoded after they are in the page
     picture = _picture(page.locator(output).screenshot())
     page.close()
     across, down = THUMBNAIL
