@@ -52,7 +52,3 @@ async def ask_within(agent, question, seconds):
         return str(await asyncio.wait_for(handler, seconds))
     except TimeoutError:
         await handler.cancel_run()
-
-# %% exercise 2 · the check has stopped it
-async def ask_within(agent, question, seconds):
-    return (await nbkit.stream(lambda: agent.run(user_msg=question))).text
