@@ -34,7 +34,7 @@ class _Following:
     def __init__(self, tokens: TokenStream, screen: LiveWidget | Terminal, index: int) -> None:
         self._tokens, self._screen, self._index = tokens, screen, index
         self._state = "waiting"
-        self._told: Any = None
+        self._told: Any = ("waiting", [], None)
 
     def hear(self, chunk: str) -> None:
         """Show a chunk of the answer."""
@@ -57,7 +57,9 @@ class _Following:
         if (state, rows, question) != self._told:
             self._told, self._state = (state, rows, question), state
             facts: dict[str, Any] = {"steps": rows, "question": question}
-            self._screen.tell(self._index, state=state, ttft=self._tokens.trace.ttft, **facts)
+            if (ttft := self._tokens.trace.ttft) is not None:
+                facts["ttft"] = ttft
+            self._screen.tell(self._index, state=state, **facts)
 
     async def announce(self) -> None:
         """Show the sources as soon as they are known: they fill the wait for the first token."""
