@@ -28,7 +28,7 @@ from nbkit.streaming.opening import answer_of
 from nbkit.streaming.partial_answer import PartialAnswer
 from nbkit.streaming.readers import Reader, open_deltas
 from nbkit.streaming.reply_faults import fault_of
-from nbkit.streaming.structured import ObjectReader, gives_objects, object_in
+from nbkit.streaming.structured import ObjectReader, object_in, output_class
 from nbkit.streaming.thinking import Thought, ThoughtSplitter
 from nbkit.streaming.trace import clock_offset
 from nbkit.wording import joined
@@ -169,8 +169,8 @@ class TokenStream(PartialAnswer, AsCoroutine[Answer]):
             self._record.on_thought = lambda _: None  # the run's own events have them, too
             self._reader = AgentReader(answer, self.trace)
             self.sources = self._reader.sources
-        elif gives_objects(answer):
-            self._reader = ObjectReader(answer, self._record)
+        elif (output_cls := output_class(answer)) is not None:
+            self._reader = ObjectReader(answer, self._record, output_cls)
         else:
             self._record.on_thought = self._think
             self.sources = sources_of(answer)

@@ -19,10 +19,10 @@ class ObjectReader(Reader):
     one piece. Afterwards `result` is the validated object.
     """
 
-    def __init__(self, items: Any, record: EventRecord) -> None:
+    def __init__(self, items: Any, record: EventRecord, output_cls: type[BaseModel]) -> None:
         super().__init__(items, from_model=True)
         self._record = record
-        self._output_cls = _output_cls(items)
+        self._output_cls = output_cls
 
     async def __aiter__(self) -> AsyncIterator[str]:
         sent, found = 0, None
@@ -42,8 +42,6 @@ class ObjectReader(Reader):
         self.result = objects if several else objects[0]
 
     def _validated(self, found: BaseModel) -> BaseModel:
-        if self._output_cls is None:
-            return found
         try:
             return self._output_cls.model_validate(found.model_dump())
         except ValidationError as error:
@@ -62,13 +60,11 @@ def object_in(result: Any) -> Any:
     return result if is_object or isinstance(result, list) else structured
 
 
-def gives_objects(answer: Any) -> bool:
-    """Whether this is what `astream_structured_predict` or a structured LLM gives."""
-    return _output_cls(answer) is not None
+def output_class(answer: Any) -> type[BaseModel] | None:
+    """The class of the objects that a structured LLM or `astream_structured_predict` gives.
 
-
-def _output_cls(answer: Any) -> type[BaseModel] | None:
-    """The class of the objects, from the program or model that a generator belongs to."""
+    It is found in the program or model that the generator belongs to; `None` for other answers.
+    """
     waiting, seen = [answer], 0
     while waiting and seen < 10:
         seen += 1
