@@ -51,8 +51,8 @@ def connect(
     `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. `Profile` lists them all.
 
     Real servers take LlamaIndex's settings: `timeout` (seconds to wait for a connection and for
-    each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature` and
-    `default_headers`. Without `context_window` the server is asked; if it does not say, 32,768 is
+    each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature`, `default_headers`
+    and `is_function_calling_model` (whether an agent may give it tools). Without `context_window` the server is asked; if it does not say, 32,768 is
     assumed, and the repr says so.
 
     In one process, equal arguments give the same LLM, whose HTTP client is never closed: closing

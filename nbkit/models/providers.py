@@ -176,10 +176,13 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
                 asking.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
                 name = name or only_model(asking, base_url)
                 window = window or context_window(asking, base_url, name)
-        chosen = {**settings, "context_window": window or ASSUMED_WINDOW}
+        chosen = {
+            "is_function_calling_model": is_openais and is_function_calling_model(name),
+            **settings,
+            "context_window": window or ASSUMED_WINDOW,
+        }
         return CompatibleServer(
             window_is_assumed=window is None,
-            is_function_calling_model=is_openais and is_function_calling_model(name),
             **_common(base_url, name, api_key),
             **chosen,
             **clients,

@@ -33,6 +33,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "context_window": (_is_count, "a whole number of tokens above 0"),
     "max_tokens": (_is_count, "a whole number of tokens above 0"),
     "temperature": (lambda value: _is_number(value) and 0 <= value <= 2, "a number from 0 to 2"),
+    "is_function_calling_model": (lambda value: isinstance(value, bool), "True or False"),
     "default_headers": (_are_headers, "a dict of header names and texts in plain ASCII"),
 }
 

@@ -22,8 +22,8 @@ from llama_index.core.workflow.errors import (  # type: ignore[attr-defined]
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
 from nbkit.streaming.errors import StreamBroken, StreamMisused
-from nbkit.streaming.events import ModelCall
 from nbkit.streaming.history import ChatTurn
+from nbkit.streaming.model_call import ModelCall
 from nbkit.streaming.readers import Reader
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.thinking import Thought, ThoughtSplitter
@@ -149,10 +149,11 @@ class AgentReader(Reader):
         if not self.calls:
             self.calls.append(ModelCall())
         call = self.calls[-1]
-        call.on_raw(event.raw)
+        thinking = call.on_raw(event.raw)
         if call.model is None and isinstance(event.raw, dict):
             call.model = shown_name(str(event.raw.get("model") or "")) or None
-        thought: list[str] = [Thought(event.thinking_delta)] if event.thinking_delta else []
+        thinking = event.thinking_delta or thinking
+        thought: list[str] = [Thought(thinking)] if thinking else []
         return self._told([*thought, *self._splitter.add(event.delta)]) or [""]
 
     def _told(self, deltas: list[str]) -> list[str]:
@@ -175,7 +176,8 @@ class AgentReader(Reader):
         deltas = self._told(self._splitter.end())
         response = getattr(self.result, "response", None)
         whole = self.result if isinstance(self.result, str) else getattr(response, "content", None)
-        if whole and whole.strip() != "".join(self._said).strip():
+        # Of OpenAI's Responses protocol LlamaIndex gives only the last delta as the whole.
+        if whole and not "".join(self._said).strip().endswith(whole.strip()):
             self._turn += 1
             deltas += self._told([whole])
         return deltas
@@ -205,6 +207,12 @@ def _in_words(error: Exception) -> StreamBroken | None:
         return StreamBroken(
             "The agent did not come to an end within its time limit",
             "give it more (`timeout=` in seconds), or fewer and faster tools.",
+        )
+    if isinstance(error, ValueError) and "FunctionCallingLLM" in str(error):
+        return StreamBroken(
+            "This model cannot call tools in the way a FunctionAgent needs",
+            "use `ReActAgent`, which works with any model. If its server can, connect with "
+            "`nbkit.connect(…, is_function_calling_model=True)`.",
         )
     if isinstance(error, WorkflowRuntimeError) and "Max iterations" in str(error):
         return StreamBroken(

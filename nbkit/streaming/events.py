@@ -19,103 +19,12 @@ from llama_index.core.instrumentation.span_handlers import NullSpanHandler
 from llama_index.core.memory import BaseMemory
 
 from nbkit.streaming.history import ChatTurn, watch_answer
-from nbkit.streaming.trace import Trace
+from nbkit.streaming.model_call import ModelCall
 from nbkit.wording import shown_name
 
 _STARTS = (llm.LLMChatStartEvent, llm.LLMCompletionStartEvent)
 _IN_PROGRESS = (llm.LLMChatInProgressEvent, llm.LLMCompletionInProgressEvent)
 _RESPONSES = (*_IN_PROGRESS, llm.LLMChatEndEvent, llm.LLMCompletionEndEvent)
-_TRACED = (
-    *("requested", "model", "finish_reason"),
-    *("tokens", "reasoning_tokens", "prompt_tokens", "cached_tokens"),
-)
-
-
-@dataclass
-class ModelCall:
-    """What events said about one call of a model."""
-
-    requested: float | None = None
-    """`time.perf_counter` at its start; `None` before the first call."""
-    model: str | None = None
-    finish_reason: str | None = None
-    tokens: int | None = None
-    reasoning_tokens: int | None = 0
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    speaks_openai: bool = False
-    """The raw chunks are OpenAI's, so a complete answer must end with a finish reason."""
-    counted: bool = False
-    """The chunk with only the usage has arrived, which is the last one of a complete answer."""
-    wrote: bool = False
-    """The model has written text."""
-    thought: str = ""
-    refusal: str = ""
-    tools: list[str] = field(default_factory=list)
-    """Names of the tools that the model called."""
-    arguments: str = ""
-    """The JSON that the model wrote for the first of them."""
-    _last: Any = None
-
-    def on_raw(self, raw: Any) -> str:
-        """Note finish reason and usage from a raw OpenAI chunk or completion; returns a thought.
-
-        Agents give their chunks as a dict.
-        """
-        choices = _field(raw, "choices")
-        if choices is None:
-            return ""
-        self.speaks_openai = True
-        thought = ""
-        # LlamaIndex reports the last chunk again when its call ends.
-        if choices and raw is not self._last:
-            thought = self._on_choice(choices[0])
-        self._last = raw
-        usage = _field(raw, "usage")
-        if usage is not None:
-            self.counted = self.counted or not choices
-            self.tokens = _field(usage, "completion_tokens")
-            self.prompt_tokens = _field(usage, "prompt_tokens")
-            self.cached_tokens = _field(_field(usage, "prompt_tokens_details"), "cached_tokens")
-            details = _field(usage, "completion_tokens_details")
-            self.reasoning_tokens = _field(details, "reasoning_tokens") or self.reasoning_tokens
-        return thought
-
-    def _on_choice(self, choice: Any) -> str:
-        self.finish_reason = _field(choice, "finish_reason") or self.finish_reason
-        part = _fields(_field(choice, "delta") or _field(choice, "message"))
-        thought = part.get("reasoning_content") or part.get("reasoning")
-        thought = thought if isinstance(thought, str) else ""
-        if thought:
-            self.reasoning_tokens = None  # only the usage says how many tokens it took
-        if part.get("content"):
-            self.wrote = True
-            return thought
-        self.refusal += part.get("refusal") or ""
-        self.thought += thought
-        for call in part.get("tool_calls") or ():
-            function = _field(call, "function")
-            if name := _field(function, "name"):
-                self.tools.append(name)
-            if not _field(call, "index"):
-                self.arguments += _field(function, "arguments") or ""
-        return thought
-
-    def copy_to(self, trace: Trace) -> None:
-        """Copy to a trace the fields that both have."""
-        for name in _TRACED:
-            setattr(trace, name, getattr(self, name))
-
-
-def _field(thing: Any, name: str) -> Any:
-    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
-
-
-def _fields(part: Any) -> dict[str, Any]:
-    """All fields of an SDK object; reading a missing attribute instead takes microseconds."""
-    if isinstance(part, dict):
-        return part
-    return {**getattr(part, "__dict__", {}), **(getattr(part, "model_extra", None) or {})}
 
 
 @dataclass

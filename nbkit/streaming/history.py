@@ -74,7 +74,7 @@ class ChatTurn:
             await self._rewrite(None if refused else f"{seen}\n\n{_INTERRUPTED}".lstrip(), seen)
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise
             return MemoryNotWritten.by(failure, complaint)
-        if refused:
+        if refused and self.message is not None:
             told = f"{refused.happened} (The chat does not remember this message)"
             refused.args = StreamError(told, refused.advice).args
         return complaint

@@ -24,8 +24,8 @@ from pydantic import BaseModel
 
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.errors import StreamMisused, exited, not_an_answer
-from nbkit.streaming.events import ModelCall
 from nbkit.streaming.history import ChatTurn
+from nbkit.streaming.model_call import ModelCall
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 

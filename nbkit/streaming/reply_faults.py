@@ -1,7 +1,7 @@
 """What is wrong with a reply that came without an error; LlamaIndex does not report it."""
 
 from nbkit.streaming.errors import AnswerTruncated, NoAnswer
-from nbkit.streaming.events import ModelCall
+from nbkit.streaming.model_call import ModelCall
 from nbkit.wording import count
 
 _LIMIT = (
