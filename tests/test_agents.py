@@ -103,13 +103,22 @@ async def test_one_reader_a_run() -> None:
 
 
 async def test_handoffs_name_the_agent() -> None:
-    """In a workflow of several agents each step says whose it is."""
+    """One agent hands over to another: that is a step too, and each step says whose it is."""
     llm = nbkit.connect(speed=0)
-    tools: list[Any] = [multiply]
-    counts = FunctionAgent(name="counts", description="Multiplies", tools=tools, llm=llm)
-    workflow = AgentWorkflow(agents=[counts], root_agent="counts")
+    counts, forecasts = (
+        FunctionAgent(name=name, description=purpose, tools=[tool], llm=llm)
+        for name, purpose, tool in [
+            ("counts", "Multiplies integers", multiply),
+            ("forecasts", "Knows the weather in a city", weather),
+        ]
+    )
+    workflow = AgentWorkflow(agents=[forecasts, counts], root_agent="forecasts")
     answer = await nbkit.stream(workflow.run(user_msg=PRODUCT))
-    assert [(step.agent, step.tool) for step in answer.steps] == [("counts", "multiply")]
+    assert [(step.agent, step.tool, step.state) for step in answer.steps] == [
+        ("forecasts", "handoff", "done"),
+        ("counts", "multiply", "done"),
+    ]
+    assert answer.steps[0].arguments["to_agent"] == "counts"
     assert answer.text == "42"
 
 

@@ -1,4 +1,4 @@
-"""How the run of an agent ends: stopped in any phase, failed, out of time; and people it asks."""
+"""How the run of an agent ends: stopped in any phase, or out of time; and people it asks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from llama_index.core.workflow import (
 )
 
 import nbkit
-from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamMisused
+from nbkit.streaming.errors import StreamBroken, StreamMisused
 from nbkit.streaming.stream import TokenStream
 from tests.asked_agents import PRODUCT, agent, multiply
 from tests.simulated import simulated
@@ -38,7 +38,7 @@ tool_ended: list[bool] = []
 async def slow_weather(city: str) -> str:
     """The weather in a city today."""
     try:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         tool_ended.append(True)
     except asyncio.CancelledError:
         tool_ended.append(False)
@@ -108,7 +108,7 @@ async def _stop(stream: TokenStream, is_reached: Callable[[], bool] | Any, how: 
 
 async def test_a_stop_reaches_the_server_within_a_token() -> None:
     """Of twenty stops, each at another moment, none lets the server write a further token."""
-    llm = simulated(ttft=0.02, tokens_per_second=20, jitter=0, thinking_tokens=4, speed=1)
+    llm = simulated(ttft=0.02, tokens_per_second=40, jitter=0, thinking_tokens=4, speed=1)
     asked = FunctionAgent(tools=[multiply], llm=llm)
     late = 0
     for number in range(20):
@@ -127,60 +127,13 @@ async def test_a_stop_reaches_the_server_within_a_token() -> None:
     assert late == 0
 
 
-def failing(city: str) -> str:
-    """The weather in a city today."""
-    raise ValueError(f"no station in {city}")
-
-
-async def test_a_tool_that_raises_is_a_failed_step() -> None:
-    """The run goes on with the error, as LlamaIndex has it; the step says what was raised."""
-    answer = await nbkit.stream(agent(FunctionAgent, failing).run(user_msg="Weather in Oslo?"))
-    [step] = answer.steps
-    assert (step.state, step.error, step.result) == ("failed", "no station in Oslo", None)
-    assert answer.state == "done"
-
-
-@pytest.mark.parametrize(
-    ("fault", "error"), [("bad_json", "argument"), ("unknown_tool", "not found")]
-)
-async def test_a_call_that_cannot_be_made_is_a_failed_step(fault: str, error: str) -> None:
-    """Broken arguments and unknown tools are steps with what was wrong."""
-    answer = await nbkit.stream(agent(FunctionAgent, multiply, fault=fault).run(user_msg=PRODUCT))
-    [step] = answer.steps
-    assert step.state == "failed"
-    assert error in (step.error or "")
-
-
-async def test_an_endless_run_is_an_error_with_its_steps() -> None:
-    """An agent that calls its tool for ever ends at its limit, and says so in one sentence."""
-    asked = agent(FunctionAgent, multiply, fault="same_call")
-    with pytest.raises(StreamBroken, match="called tools again and again") as raised:
-        await nbkit.stream(asked.run(user_msg=PRODUCT, max_iterations=4))
-    assert len(raised.value.answer.steps) == 3
-    assert raised.value.answer.state == "failed"
-
-
 async def test_a_run_out_of_time_is_an_error_with_its_steps() -> None:
     """An agent that takes longer than its own limit says so; the steps are kept."""
     llm = nbkit.connect(speed=0)
-    asked = FunctionAgent(tools=[slow_weather], llm=llm, timeout=0.3)
+    asked = FunctionAgent(tools=[slow_weather], llm=llm, timeout=0.2)
     with pytest.raises(StreamBroken, match="within its time limit") as raised:
         await nbkit.stream(asked.run(user_msg="Weather in Oslo?"))
     assert raised.value.answer.steps[0].state == "running"
-
-
-async def test_an_answer_that_is_cut_is_truncated() -> None:
-    """A last request that ends at the token limit is an error with the partial answer."""
-    llm = simulated(speed=0).model_copy(update={"max_tokens": 5})
-    with pytest.raises(AnswerTruncated, match="token limit") as raised:
-        await nbkit.stream(FunctionAgent(tools=[multiply], llm=llm).run(user_msg="Hello there!"))
-    assert raised.value.answer.text == "None of the tools I"
-
-
-async def test_a_server_that_fails_is_told_in_words() -> None:
-    """A server error in a run is a StreamBroken, as with a query."""
-    with pytest.raises(StreamBroken, match="500"):
-        await nbkit.stream(agent(FunctionAgent, multiply, fault="error").run(user_msg=PRODUCT))
 
 
 class Asks(Workflow):

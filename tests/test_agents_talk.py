@@ -6,6 +6,7 @@ from contextlib import aclosing
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.memory import Memory
+from llama_index.core.workflow import Context
 
 import nbkit
 from nbkit.streaming.conversation import NotAChatEngine, TurnRunning
@@ -44,6 +45,32 @@ async def test_a_memory_of_ones_own_is_used() -> None:
     engine = nbkit.load_index("en").as_chat_engine(llm=nbkit.connect(speed=0))
     with pytest.raises(NotAChatEngine, match="a memory of its own"):
         nbkit.Conversation(engine, memory)
+
+
+async def test_a_context_is_used() -> None:
+    """A conversation goes on from a context: its memory, and what tools keep there, after stops."""
+
+    async def count(ctx: Context) -> str:
+        """Count the calls of this tool."""
+        async with ctx.store.edit_state() as state:
+            state["calls"] = state.get("calls", 0) + 1
+            return f"Calls: {state['calls']}"
+
+    llm = nbkit.connect(speed=0)
+    asked = FunctionAgent(tools=[count], llm=llm, initial_state={"theme": "lamps"})
+    context = Context(asked)
+    await asked.run(user_msg="Count the calls", ctx=context)
+    talk = nbkit.Conversation(asked, context)
+    earlier = talk.history
+    assert [role for role, _ in earlier] == ["user", "assistant"]
+    async for _ in (turn := talk.turn("Count the calls")):
+        turn.cancel()
+    assert (await talk.turn("Count the calls")).text == "Calls: 3"
+    assert talk.history[:2] == earlier
+    assert talk.history[3] == ("assistant", f"{turn.text}\n\n[interrupted]")
+    assert talk.history[-1] == ("assistant", "Calls: 3")
+    assert talk.context is not None
+    assert await talk.context.store.get("calls") == 3
 
 
 @pytest.mark.parametrize("when", ["before", "during"])

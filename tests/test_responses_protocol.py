@@ -33,15 +33,17 @@ def _response(status: str, why: str | None = None) -> dict[str, Any]:
     part = {"type": "output_text", "text": "Hello", "annotations": []}
     said = {"type": "message", "id": "i1", "role": "assistant", "content": [part]}
     return {
-        **{"id": "r1", "object": "response", "created_at": 1, "model": "gpt-4o-mini"},
-        **{
-            "status": status,
-            "output": [{**said, "status": "completed"}],
-            "usage": USAGE,
-            "tools": [],
-            "error": None,
-        },
-        **{"parallel_tool_calls": True, "tool_choice": "auto"},
+        "id": "r1",
+        "object": "response",
+        "created_at": 1,
+        "model": "gpt-4o-mini",
+        "status": status,
+        "output": [{**said, "status": "completed"}],
+        "usage": USAGE,
+        "tools": [],
+        "error": None,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
         "incomplete_details": {"reason": why} if why else None,
     }
 

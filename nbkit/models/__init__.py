@@ -52,8 +52,8 @@ def connect(
 
     Real servers take LlamaIndex's settings: `timeout` (seconds to wait for a connection and for
     each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature`, `default_headers`
-    and `is_function_calling_model` (whether an agent may give it tools). Without `context_window` the server is asked; if it does not say, 32,768 is
-    assumed, and the repr says so.
+    and `is_function_calling_model` (whether an agent may give it tools). Without `context_window`
+    the server is asked; if it does not say, 32,768 is assumed, and the repr says so.
 
     In one process, equal arguments give the same LLM, whose HTTP client is never closed: closing
     it could block other requests. Clients do not retry, so that only one layer does.

@@ -108,6 +108,8 @@ def words_in(name: str) -> list[str]:
 
 def _value(name: str, schema: Schema, root: Schema, source: Values) -> Any:
     schema = _resolved(schema, root)
+    if "const" in schema:
+        return schema["const"]
     kind = _kind(schema)
     if kind == "object":
         fields = schema.get("properties") or {}

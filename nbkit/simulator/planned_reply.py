@@ -11,11 +11,15 @@ from nbkit.simulator.passages import take_apart
 from nbkit.simulator.prompts import PromptMessage, read_prompt
 from nbkit.simulator.ranking import is_chinese
 from nbkit.simulator.tokens import tokenize
-from nbkit.simulator.tools import Call, Offer, Tool
+from nbkit.simulator.tools import Call, Offer, Tool, is_handed_over
 
 _NO_TOOL = {
     False: "None of the tools I can call fits this question.",
     True: "我可以调用的工具都不适合这个问题。",
+}
+_NO_TEXT = {
+    False: "The tool returned nothing that I can read.",
+    True: "工具没有返回我能读的内容。",
 }
 # LlamaIndex's ReActAgent tells a model its tools in words, and reads the calls from its text.
 _REACT_TOOL = re.compile(
@@ -82,7 +86,7 @@ def reply(
     if chosen:
         text = ""
     elif results:
-        text = "\n\n".join(answer_from(asked, result) for result in results)
+        text = "\n\n".join(answer_from(asked, r) if r else _NO_TEXT[chinese] for r in results)
     elif offer.tools and not prompt.context:
         text = _NO_TOOL[chinese]
     else:
@@ -112,7 +116,8 @@ def _results(messages: Sequence[PromptMessage], *, react: bool) -> list[str]:
     results: list[str] = []
     for message in messages:
         if message.role == "tool" or (react and _is_observation(message)):
-            results.append(message.text.removeprefix(_OBSERVATION).strip())
+            result = message.text.removeprefix(_OBSERVATION).strip()
+            results += [] if is_handed_over(result) else [result]
         elif message.role == "user":
             results.clear()
     return results

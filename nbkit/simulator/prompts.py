@@ -53,6 +53,8 @@ _QUESTION = re.compile(
     r"(?:\nWe have provided|\n[ \t]*(?:[\w ]{0,20}Answer|回答|答案|答)[ \t]*(?:[:：]|$)|$)",
     _FLAGS,
 )
+# How an agent with a state (`initial_state=`) puts it before each message.
+_STATE = re.compile(r"\ACurrent state:\n.*\n\nCurrent message:\n(.*)", re.DOTALL)
 _SPEAKER = re.compile(r"^(user|human|assistant|system|tool):\s*", re.IGNORECASE | re.MULTILINE)
 
 
@@ -63,7 +65,7 @@ def read_prompt(messages: Sequence[PromptMessage]) -> Prompt:
     llama_index.core 0.14, and any prompt with its context between two lines of dashes and its
     question after `Query:`, `Question:` or 问题：.
     """
-    asked = [m.text.strip() for m in messages if m.role == "user"]
+    asked = [_STATE.sub(r"\1", m.text).strip() for m in messages if m.role == "user"]
     last, earlier = asked[-1] if asked else "", tuple(asked[:-1])
     if condense := _CONDENSE.search(last):
         return Prompt("condense", condense["question"], earlier=_users_turns(condense["history"]))

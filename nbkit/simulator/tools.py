@@ -1,5 +1,6 @@
 """Which tools the simulated model calls for a question."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,9 @@ _PARTS = re.compile(
     re.IGNORECASE,
 )
 
+# LlamaIndex's tool for handing a question to another agent, and what it returns.
+_AGENTS = re.compile(r"available agents:\s*(\{.*\})", re.IGNORECASE | re.DOTALL)
+_HANDED_OVER = re.compile(r"Agent .+ is now handling the request")
 _IS_QUESTION = re.compile(
     r"^(?:what|how|when|where|who|which|why|is|are|do|does|can)\b|[吗呢]|什么|怎|[哪多几]",
     re.IGNORECASE,
@@ -71,7 +75,9 @@ class Offer:
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
         """The offer in a request; raises ValueError if a tool has no name."""
-        tools = tuple(_read_tool(row) for row in body.get("tools") or ())
+        tools = tuple(
+            tool for row in body.get("tools") or () for tool in _handoffs(_read_tool(row))
+        )
         choice = body.get("tool_choice") or "auto"
         if isinstance(choice, Mapping):
             named = (choice.get("function") or choice).get("name")
@@ -119,6 +125,31 @@ def _read_tool(row: Any) -> Tool:
     if not isinstance(function, Mapping) or not isinstance(name := function.get("name"), str):
         raise ValueError("Each of 'tools' must be a function with a name.")
     return Tool(name, str(function.get("description") or ""), function.get("parameters") or {})
+
+
+def _handoffs(tool: Tool) -> list[Tool]:
+    """A tool; instead of the one that hands over, one for each agent, chosen by its purpose."""
+    found = _AGENTS.search(tool.description)
+    if found is None or "to_agent" not in (tool.schema.get("properties") or ()):
+        return [tool]
+    try:
+        agents = dict(ast.literal_eval(found[1]))
+    except (ValueError, SyntaxError, TypeError):
+        return [tool]
+    return [
+        Tool(tool.name, f"{name}: {purpose}", _constant({"to_agent": name, "reason": purpose}))
+        for name, purpose in agents.items()
+    ]
+
+
+def _constant(values: Mapping[str, str]) -> Mapping[str, Any]:
+    """The schema that only these values fit."""
+    return {"properties": {name: {"const": value} for name, value in values.items()}}
+
+
+def is_handed_over(result: str) -> bool:
+    """Whether a tool's result says that this agent is to answer now."""
+    return _HANDED_OVER.match(result) is not None
 
 
 def _calls(part: str, tool: Tool) -> Iterator[Call]:

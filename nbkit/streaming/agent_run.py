@@ -13,6 +13,7 @@ from llama_index.core.agent.workflow import (
 )
 from llama_index.core.chat_ui.events import SourceNodesEvent
 from llama_index.core.memory import BaseMemory
+from llama_index.core.tools import ToolOutput
 from llama_index.core.workflow import Event, HumanResponseEvent, InputRequiredEvent
 from llama_index.core.workflow.errors import (  # type: ignore[attr-defined]
     WorkflowCancelledByUser,
@@ -193,12 +194,17 @@ class AgentReader(Reader):
         output = event.tool_output
         for step in self.steps:
             if step.call_id == event.tool_id and step.end is None:
-                text = str(output.content)
+                text = _text_of(output)
                 step.end, step.result = now, text
                 if output.is_error:
                     step.result, step.error = None, text
                 break
         self.sources += getattr(output.raw_output, "source_nodes", None) or []
+
+
+def _text_of(output: ToolOutput) -> str:
+    """What a tool returned as text; of images and other media their kinds."""
+    return output.content or " ".join(f"[{block.block_type}]" for block in output.blocks)
 
 
 def _in_words(error: Exception) -> StreamBroken | None:

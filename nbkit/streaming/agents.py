@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeGuard
 
 from llama_index.core.agent.workflow import AgentWorkflow, BaseWorkflowAgent
-from llama_index.core.workflow import Event, Workflow
+from llama_index.core.memory import BaseMemory
+from llama_index.core.workflow import Context, Event, Workflow
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
 _ending: set[asyncio.Task[None]] = set()
@@ -24,6 +26,29 @@ def run_of(thing: Any) -> Callable[..., WorkflowHandler] | None:
     if not isinstance(thing, BaseWorkflowAgent | AgentWorkflow):
         return None
     return lambda question, **settings: thing.run(user_msg=question, **settings)
+
+
+def memory_in(context: Context) -> BaseMemory | None:
+    """The memory that the runs of a context have written to; `None` if there was no run."""
+
+    def read() -> Any:
+        return asyncio.run(context.store.get("memory", default=None))
+
+    with ThreadPoolExecutor(1) as thread:  # where no event loop is running
+        memory = thread.submit(read).result()
+    return memory if isinstance(memory, BaseMemory) else None
+
+
+async def continued(agent: Any, context: Context) -> Context:
+    """A new context with the state of another, but not its memory.
+
+    In a context whose run was stopped, LlamaIndex would go on with that run; and it drops a
+    `Memory` that is in the context, but not one that is given to the run.
+    """
+    new = Context(agent)
+    await new.store.set_state(await context.store.get_state())
+    await new.store.set("memory", None)
+    return new
 
 
 def is_of_agent(thing: Any) -> bool:

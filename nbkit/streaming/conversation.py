@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 
 from llama_index.core.chat_engine.types import BaseChatEngine
 from llama_index.core.memory import BaseMemory, Memory
+from llama_index.core.workflow import Context
 
 from nbkit.errors import NbkitError
-from nbkit.streaming.agents import is_of_agent, refuse, run_of
+from nbkit.streaming.agents import continued, is_of_agent, memory_in, refuse, run_of
 from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.history import ChatTurn, forgotten
 from nbkit.streaming.stream import TokenStream
@@ -33,14 +34,15 @@ class Conversation:
     After each turn, whether done, stopped or failed, the memory holds its earlier messages, the new
     message, and the text of the answer that was read; a partial answer ends with "[interrupted]".
     A message that the model refused is not kept, because the model would refuse it again in every
-    later turn. The memory is the engine's own; for an agent `memory`, or a new `Memory`.
+    later turn. The memory is the engine's own; for an agent `memory`, which may also be the
+    `Context` of earlier runs, or a new `Memory`.
 
     An engine runs one turn at a time, across all its conversations and all threads; an agent, which
     keeps nothing, one in each conversation. Raises `NotAChatEngine` for another kind of object.
     Taught in notebook 03.
     """
 
-    def __init__(self, engine: Any, memory: BaseMemory | None = None) -> None:
+    def __init__(self, engine: Any, memory: BaseMemory | Context | None = None) -> None:
         self._run = run_of(engine)
         if self._run is None and is_of_agent(engine):
             raise NotAChatEngine(refuse(engine))
@@ -55,8 +57,13 @@ class Conversation:
                 "give it when you make the engine: `index.as_chat_engine(memory=memory)`.",
             )
         self.engine = engine
-        self.memory = memory if self._run is None else memory or Memory.from_defaults()
+        self.context = memory if isinstance(memory, Context) else None
+        """The context of an agent's next turn, with the state that its tools keep there."""
+        if isinstance(memory, Context):
+            memory = memory_in(memory)
+        self.memory = None if self._run is None else memory or Memory.from_defaults()
         """The memory of an agent; `None` for a chat engine, which has its own."""
+        self._asked: Any = None
         self.forgotten = 0
         """How many of the oldest messages no longer fit into what the model is given."""
 
@@ -88,7 +95,16 @@ class Conversation:
         """The answer to a message, as LlamaIndex gives it."""
         if self._run is None:
             return await self.engine.astream_chat(message)
-        return self._run(message, memory=self.memory)
+        if self.context is not None:
+            self.context = await continued(self.engine, self.context)
+        self._asked = self._run(message, memory=self.memory, ctx=self.context)
+        return self._asked
+
+    async def end_turn(self) -> None:
+        """Take the memory from the run: a tool that edits the state makes LlamaIndex copy it."""
+        if self._asked is not None:
+            memory = await self._asked.ctx.store.get("memory", default=None)
+            self.memory = memory if isinstance(memory, BaseMemory) else self.memory
 
     @property
     def history(self) -> list[tuple[str, str]]:
@@ -145,6 +161,7 @@ class _Turn(TokenStream):
                 ChatTurn(memory, message) if memory else ChatTurn.of(engine, message)
             )
         await super()._settle(error)
+        await self._conversation.end_turn()
         if self._record.turn is not None:
             # An error in this count must not make a finished turn fail.
             with contextlib.suppress(Exception):

@@ -47,8 +47,8 @@ _PER_DAY = re.compile(r"per ?day|\b[RT]PD\b|daily (?:limit|quota)|\blimit: 0\b",
 _DAY = _Kind("today's quota is used up: ask again tomorrow, or use another plan or model")
 _KINDS = [
     _Kind(
-        "send less: a smaller `similarity_top_k`, a shorter question or chat; or use a model with "
-        "a larger context window",
+        "send less: a smaller `similarity_top_k`, shorter results of tools, a shorter question or "
+        "chat; or use a model with a larger context window",
         r"context_(?:length|size|window)|string_above_max_length|request_too_large"
         r"|(?:request (?:entity )?|payload )too large|(?:maximum|available|model'?s) context"
         r"|context (?:length|window|size)|(?:prompt|input) is too long|range of input length"
