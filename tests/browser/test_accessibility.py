@@ -15,6 +15,8 @@ SETUP = """
 import asyncio, nbkit
 from llama_index.core.chat_engine import SimpleChatEngine
 from nbkit.displays.simulator_panel import panel
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
 llm = nbkit.connect(speed=0)
 index = nbkit.load_index("en")
 engine = index.as_query_engine(llm=llm, streaming=True)
@@ -27,6 +29,18 @@ async def words(hold=False):
         await asyncio.sleep(0.01)
     if hold:
         await asyncio.Event().wait()
+
+async def order(ctx: Context, item: str) -> str:
+    "Order an item from the shop."
+    asked = InputRequiredEvent(prefix=f"Buy {item}?")
+    return str(await ctx.wait_for_event(HumanResponseEvent, waiter_event=asked))
+
+def price(item: str) -> str:
+    "The price of an item."
+    return f"The {item} costs 59 USD. " * 40
+
+thinker = nbkit.connect(speed=0, thinking_tokens=300)
+agent = FunctionAgent(tools=[order, price], llm=thinker)
 """
 SHOW = "view = nbkit.show(words(hold=True))"
 GRID = "views = nbkit.show_all({'one': words(hold=True), 'two': words()}, race=True)"
@@ -34,10 +48,13 @@ CHAT = """
 slow = nbkit.connect(speed=1, ttft=0.1, tokens_per_second=1)
 chat = nbkit.chat(SimpleChatEngine.from_defaults(llm=slow))
 """
+ASKS = "asking = nbkit.show(lambda: agent.run(user_msg='Order a lamp'))"
 EVERYTHING = (
     SHOW,
     GRID,
     CHAT,
+    ASKS,
+    "told = await nbkit.show(lambda: agent.run(user_msg='What is the price of the lamp?'))",
     "panel(nbkit.connect(speed=1))",
     "answer = await nbkit.show(engine.aquery('How long is the warranty?'))",
     "race = await nbkit.show_all({'one': words(), 'two': words()}, race=True)",
@@ -58,6 +75,7 @@ CUT_OFF = """() => [...document.querySelectorAll(".jp-OutputArea-output, .jp-Out
     .filter(it => it.clientWidth && it.scrollWidth > it.clientWidth + 1)
     .filter(it => getComputedStyle(it).overflowX !== "visible" && it.tabIndex < 0)
     .map(it => `${it.tagName}.${it.className}: ${it.textContent.slice(0, 60)}`)"""
+OPEN = "document.querySelectorAll('.jp-OutputArea-output details').forEach(it => (it.open = true))"
 INK = """lane => {
     const { borderTopColor, borderTopWidth, width } = getComputedStyle(lane);
     return parseFloat(width) > 5 && parseFloat(borderTopWidth) > 5 && borderTopColor;
@@ -92,11 +110,13 @@ def _violations(page: Page) -> list[str]:
 def test_axe_finds_nothing(lab: Lab, page: Page) -> None:
     """Live, settled, panel, figure, tables: no fault in any colours; nothing cut off at 360 px."""
     _show(page, lab, "everything.ipynb", *EVERYTHING)
-    page.locator(".nbkit-say").fill("What can you do?")
-    page.locator(".nbkit-say").press("Enter")
+    page.get_by_label("Your message").fill("What can you do?")
+    page.get_by_label("Your message").press("Enter")
     expect(page.locator(".nbkit-chat .nbkit-cell")).to_have_attribute("data-state", "streaming")
     # Whether JupyterLab has kept some of it out of the page.
-    expect(page.locator(".nbkit-live, .nbkit-settled, .nbkit-panel")).to_have_count(6)
+    expect(page.locator(".nbkit-live, .nbkit-settled, .nbkit-panel")).to_have_count(8)
+    expect(page.get_by_label("Buy lamp?")).to_be_visible()
+    page.evaluate(OPEN)
     for table in ("Summary", "Experiment"):
         expect(page.get_by_role("region", name=table)).to_be_visible()
     expect(page.locator(".jp-OutputArea-output img")).to_have_attribute(

@@ -1,10 +1,13 @@
 // What comes before an answer: the thoughts of the model, the steps of an agent, and the box in
 // which a person replies to it.
 
+// A long text in a low box, which the keyboard can scroll.
+const scrolled = () => element("p", "nbkit-thought", { tabindex: "0" });
+
 class Way {
   constructor(onReply) {
     this.onReply = onReply;
-    this.thought = element("p", "nbkit-thought");
+    this.thought = scrolled();
     this.thinking = element("details", "nbkit-folded", {}, element("summary", "", {}, "Thoughts"), this.thought);
     this.steps = element("div", "nbkit-steps", { role: "log", "aria-label": "Steps" });
     this.root = element("div", "nbkit-way", {}, this.thinking, this.steps);
@@ -25,7 +28,7 @@ class Way {
   showSteps(rows) {
     this.steps.hidden = !rows.length;
     for (const [place, { line, result }] of rows.entries()) {
-      const made = () => element("details", "nbkit-folded", {}, element("summary"), element("p", "nbkit-thought"));
+      const made = () => element("details", "nbkit-folded", {}, element("summary"), scrolled());
       const row = this.steps.children[place] ?? this.steps.appendChild(made());
       if (row.firstChild.textContent !== line) row.firstChild.textContent = line;
       if (row.lastChild.textContent !== result) row.lastChild.textContent = result;
