@@ -4,7 +4,14 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbkit.corpus.reading import BUNDLED, CorpusError, bundled_data, find_folder, read_files
+from nbkit.corpus.reading import (
+    BUNDLED,
+    CorpusError,
+    bundled_data,
+    find_files,
+    find_folder,
+    tell_missing,
+)
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
@@ -40,7 +47,7 @@ def load_index(
     Taught in notebook 00.
     """
     folder = find_folder(name_or_folder)
-    files = read_files(folder)
+    files, missing = find_files(folder)
 
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
@@ -54,13 +61,14 @@ def load_index(
             "give a LlamaIndex embedding, or leave it out to stay offline.",
         )
     entry = cache.entry_for(folder, files, model)
-    index = cache.load(entry, model) if entry else None
-    if index is None:
-        index = search.build(folder, files, model)
+    built = cache.load(entry, model) if entry else None
+    if built is None:
+        built = search.build(folder, files, missing, model)
         if entry:
-            cache.save(index, entry)
+            cache.save(built, entry)
+    tell_missing(missing | built.missing)
     search.warm(model)
-    return index
+    return built.index
 
 
 def load_questions(language: str = "en") -> list[Question]:

@@ -15,7 +15,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.schema import Document, MetadataMode
 from llama_index.vector_stores.faiss import FaissVectorStore
 
-from nbkit.corpus import load_index, search
+from nbkit.corpus import load_index, reading, search
 from nbkit.models import embedding
 from tests.corpus.conftest import names
 
@@ -135,12 +135,14 @@ def test_no_warning_and_no_output(folder: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.process
-@pytest.mark.parametrize("many", [True, False])
-def test_a_bar_shows_for_much_work_only(
-    many: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("long", [True, False])
+def test_a_bar_shows_for_long_work_only(
+    long: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A large folder shows a bar while it is embedded; a small one never does."""
-    (tmp_path / "a.md").write_text("\n\n".join(["A line."] * (300 if many else 3)), "utf-8")
-    load_index(tmp_path, embed_model=MockEmbedding(embed_dim=8))
-    assert ("embedding" in capsys.readouterr().err) is many
+    """Work of more than a second shows how far it is, in files and texts; shorter work nothing."""
+    monkeypatch.setattr(reading, "BAR_AFTER", 0 if long else 60)
+    (folder / "long.md").write_text("\n\n".join(["A line."] * 300), "utf-8")
+    load_index(folder, embed_model=MockEmbedding(embed_dim=8))
+    told = capsys.readouterr().err
+    assert ("Reading: 100%" in told and "4/4" in told and "Embedding: 100%" in told) is long
+    assert long or not told
