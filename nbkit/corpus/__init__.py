@@ -36,15 +36,19 @@ def load_index(
 ) -> "VectorStoreIndex":
     """An index of the bundled handbook ("en", "zh") or of your own folder.
 
-    Reads .md, .markdown, .txt, .rst and .html in the folder and its subfolders, except hidden ones,
-    in UTF-8 or a guessed encoding (with a warning); also .pdf, .docx, .pptx and .epub if
-    `llama-index-readers-file` is installed. Chunks follow the headings and have about 700 tokens at
-    most. They have `file_name` (relative to the folder), `title` and `section`, and the same id in
-    every run. A score is a mean of cosines, see `nbkit.corpus.search`.
+    Reads .md, .markdown, .txt, .rst, .html, .pdf and .docx in the folder and its subfolders, except
+    hidden ones; .pptx and .epub too if `llama-index-readers-file` is installed. Text is in UTF-8 or
+    a guessed encoding (with a warning). What is encrypted, scanned, damaged, empty or huge (over
+    100 MB, or 10 million characters of text) is skipped, with a warning that has a line for each.
+
+    Chunks follow the headings and have about 700 tokens at most. They have `file_name` (relative to
+    the folder), `title`, `section`, for a PDF `page_label`, and the same id in every run. A score
+    is a mean of cosines, see `nbkit.corpus.search`.
 
     `embed_model` is `OfflineEmbedding` by default, and is loaded on return. The index is kept in
-    the user's cache folder (or `NBKIT_CACHE`) and rebuilt if a file changes. Raises `CorpusError`.
-    Taught in notebook 00.
+    the user's cache folder (or `NBKIT_CACHE`). If a file changes, only that file is read and
+    embedded again. Work of more than a second shows a bar and can be interrupted; the next call
+    goes on from there. Raises `CorpusError`. Taught in notebook 00.
     """
     folder = find_folder(name_or_folder)
     files, missing = find_files(folder)

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ MOST_XML = 100_000_000
 _OLD_WORD = b"\xd0\xcf\x11\xe0"
 """The first bytes of a .doc, and of a .docx with a password."""
 _WORD_TITLE = "p[style-name='Title'] => h1:fresh"
+
+_ONE_READER = threading.Lock()
 
 
 class Unreadable(Exception):
@@ -91,9 +94,10 @@ def _first_line(error: Exception) -> str:
 def _quiet(name: str) -> Iterator[None]:
     """Keep back a library's log, which tells of each small fault in a file."""
     logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    with _ONE_READER:  # of two threads, one would set back what the other has set
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

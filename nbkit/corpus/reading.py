@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ OTHER_TYPES = (".epub", ".pptx")
 MOST_BYTES = 100_000_000
 """Of a file. More is rarely text, and would take minutes and much memory."""
 MOST_LETTERS = 10_000_000
-"""Of a file's text: about 3,000 pages, or 4,000 chunks."""
+"""Of a file's text: about 3,000 pages, which take minutes to embed."""
 EMPTY = "empty"
 TEXTS = "texts"
 """The kind under which texts are kept."""
@@ -240,6 +241,7 @@ def _decoded(content: bytes) -> tuple[str, str | None]:
     return found[0].replace("\r\n", "\n"), found[1]
 
 
+@cache
 def readers() -> list[str]:
     """The versions of what reads documents: a new one may read more."""
     return [version("pypdf"), version("mammoth")]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 KIND = "vectors"
 """The kind under which they are kept."""
-_TOGETHER = 256
-"""Texts between two moves of the progress bar."""
+_TOGETHER = 64
+"""Texts between two moves of the progress bar, or more if the model takes more at once."""
 
 
 def identity(model: BaseEmbedding) -> list[object] | None:
@@ -49,8 +49,9 @@ def of_files(files: list[list[str]], model: BaseEmbedding) -> "list[NDArray[np.f
 def _embedded(texts: list[str], model: BaseEmbedding) -> "Iterator[NDArray[np.float32]]":
     # A bar of text: a widget would leave an empty place in a saved notebook.
     with tqdm(total=len(texts), desc="Embedding", unit="text", delay=reading.BAR_AFTER) as bar:
-        for start in range(0, len(texts), _TOGETHER):
-            batch = model.get_text_embedding_batch(texts[start : start + _TOGETHER])
+        step = max(_TOGETHER, model.embed_batch_size)
+        for start in range(0, len(texts), step):
+            batch = model.get_text_embedding_batch(texts[start : start + step])
             rows = np.array(batch, dtype=np.float32)
             bar.update(len(rows))
             yield from rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
