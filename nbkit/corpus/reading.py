@@ -175,8 +175,7 @@ def texts(folder: Path, files: dict[str, File]) -> dict[str, FileText]:
 
     Embedded pictures are removed. Warns if an encoding had to be guessed.
     """
-    result, failed = {}, []
-    total = len(files)
+    result, failed, total = {}, [], len(files)
     # A bar of text: a widget would leave an empty place in a saved notebook.
     with tqdm(total=total, desc="Reading", unit="file", delay=BAR_AFTER, miniters=0) as bar:
         for name, file in files.items():
@@ -202,13 +201,15 @@ def _kept_text(name: str, file: File, turn: Callable[[], object]) -> FileText:
         return FileText(**json.loads(kept.recall(TEXTS, known) or b""))
     except (ValueError, TypeError):  # nothing was kept, or it is damaged
         pass
-    text = _text(name, file.path, turn)
-    kept.keep(TEXTS, known, json.dumps(text._asdict()).encode())
+    content = file.path.read_bytes()
+    text = _text(name, file.path, content, turn)
+    if hashlib.sha256(content).hexdigest() == file.digest:  # else it was saved in between
+        kept.keep(TEXTS, known, json.dumps(text._asdict()).encode())
     return text
 
 
-def _text(name: str, path: Path, turn: Callable[[], object]) -> FileText:
-    content, kind = path.read_bytes(), _type(name)
+def _text(name: str, path: Path, content: bytes, turn: Callable[[], object]) -> FileText:
+    kind = _type(name)
     guessed = missing = None
     try:
         if kind == ".pdf":

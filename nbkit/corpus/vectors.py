@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KIND = "vectors"
 """The kind under which they are kept."""
+_WORTH_A_BAR = 200
+"""Texts. Fewer are embedded in seconds, and a bar stays in a saved notebook."""
 _TOGETHER = 64
 """Texts between two moves of the progress bar, or more if the model takes more at once."""
 
@@ -48,7 +50,8 @@ def of_files(files: list[list[str]], model: BaseEmbedding) -> "list[NDArray[np.f
 
 def _embedded(texts: list[str], model: BaseEmbedding) -> "Iterator[NDArray[np.float32]]":
     # A bar of text: a widget would leave an empty place in a saved notebook.
-    with tqdm(total=len(texts), desc="Embedding", unit="text", delay=reading.BAR_AFTER) as bar:
+    few, delay = len(texts) < _WORTH_A_BAR, reading.BAR_AFTER
+    with tqdm(total=len(texts), desc="Embedding", unit="text", delay=delay, disable=few) as bar:
         step = max(_TOGETHER, model.embed_batch_size)
         for start in range(0, len(texts), step):
             batch = model.get_text_embedding_batch(texts[start : start + step])

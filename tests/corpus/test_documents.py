@@ -197,6 +197,16 @@ def test_the_mended_index_is_the_index(papers: Path, counting: Counting, tmp_pat
     ]
 
 
+def test_a_file_saved_while_it_is_read_is_not_mistaken(papers: Path, counting: Counting) -> None:
+    """What is read of a file after it was looked at is not kept under its former content."""
+    file, before = papers / "3.md", (papers / "3.md").read_bytes()
+    looked_at, _ = reading.find_files(papers)
+    file.write_bytes(b"Half a")
+    assert reading.texts(papers, looked_at)["3.md"].pages == ["Half a"]
+    file.write_bytes(before)
+    assert reading.texts(papers, looked_at)["3.md"].pages == [before.decode()]
+
+
 @pytest.mark.parametrize("kind", [reading.TEXTS, "vectors"])
 @pytest.mark.parametrize("content", [b"", b"\xff{", b"[1]"])
 def test_damaged_parts_are_made_again(

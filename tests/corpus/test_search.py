@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from llama_index.core import MockEmbedding, Settings
@@ -92,6 +93,24 @@ async def test_retrieval_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(embedding, "_encode", encode_after_a_turn)
     asyncio.get_running_loop().call_soon(loop_turned.set)
     await retriever.aretrieve("Is the loop free while this is asked?")
+
+
+async def test_a_long_search_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While many vectors are searched, the event loop goes on turning."""
+    retriever = load_index("en").as_retriever()
+    loop_turned, query = threading.Event(), search.PassageStore.query
+
+    def query_after_a_turn(*args: Any, **kwargs: Any) -> Any:
+        assert loop_turned.wait(10), "the event loop was blocked"
+        return query(*args, **kwargs)
+
+    monkeypatch.setattr(search, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(search.PassageStore, "query", query_after_a_turn)
+    asking = asyncio.create_task(retriever.aretrieve("Is the loop free while this is searched?"))
+    while not asking.done():
+        await asyncio.sleep(0.01)
+        loop_turned.set()
+    assert len(await asking) == 2
 
 
 OFFLINE = """
