@@ -4,7 +4,14 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbkit.corpus.reading import BUNDLED, CorpusError, bundled_data, find_folder, read_files
+from nbkit.corpus.reading import (
+    BUNDLED,
+    CorpusError,
+    bundled_data,
+    find_files,
+    find_folder,
+    tell_missing,
+)
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
@@ -29,18 +36,22 @@ def load_index(
 ) -> "VectorStoreIndex":
     """An index of the bundled handbook ("en", "zh") or of your own folder.
 
-    Reads .md, .markdown, .txt, .rst and .html in the folder and its subfolders, except hidden ones,
-    in UTF-8 or a guessed encoding (with a warning); also .pdf, .docx, .pptx and .epub if
-    `llama-index-readers-file` is installed. Chunks follow the headings and have about 700 tokens at
-    most. They have `file_name` (relative to the folder), `title` and `section`, and the same id in
-    every run. A score is a mean of cosines, see `nbkit.corpus.search`.
+    Reads .md, .markdown, .txt, .rst, .html, .pdf and .docx in the folder and its subfolders, except
+    hidden ones; .pptx and .epub too if `llama-index-readers-file` is installed. Text is in UTF-8 or
+    a guessed encoding (with a warning). What is encrypted, scanned, damaged, empty or huge (over
+    100 MB, or 10 million characters of text) is skipped, with a warning that has a line for each.
+
+    Chunks follow the headings and have about 700 tokens at most. They have `file_name` (relative to
+    the folder), `title`, `section`, for a PDF `page_label`, and the same id in every run. A score
+    is a mean of cosines, see `nbkit.corpus.search`.
 
     `embed_model` is `OfflineEmbedding` by default, and is loaded on return. The index is kept in
-    the user's cache folder (or `NBKIT_CACHE`) and rebuilt if a file changes. Raises `CorpusError`.
-    Taught in notebook 00.
+    the user's cache folder (or `NBKIT_CACHE`). If a file changes, only that file is read and
+    embedded again. Work of more than a second shows a bar and can be interrupted; the next call
+    goes on from there. Raises `CorpusError`. Taught in notebook 00.
     """
     folder = find_folder(name_or_folder)
-    files = read_files(folder)
+    files, missing = find_files(folder)
 
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
@@ -54,13 +65,14 @@ def load_index(
             "give a LlamaIndex embedding, or leave it out to stay offline.",
         )
     entry = cache.entry_for(folder, files, model)
-    index = cache.load(entry, model) if entry else None
-    if index is None:
-        index = search.build(folder, files, model)
+    built = cache.load(entry, model) if entry else None
+    if built is None:
+        built = search.build(folder, files, missing, model)
         if entry:
-            cache.save(index, entry)
+            cache.save(built, entry)
+    tell_missing(missing | built.missing)
     search.warm(model)
-    return index
+    return built.index
 
 
 def load_questions(language: str = "en") -> list[Question]:

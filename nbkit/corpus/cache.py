@@ -9,42 +9,39 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core import StorageContext
 from llama_index.core import __version__ as llama_index_version
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.data_structs import IndexDict
 
-from nbkit.corpus import chunks, search
+from nbkit.corpus import chunks, kept, reading, search, vectors
 from nbkit.corpus.index import LeanIndex
+from nbkit.corpus.reading import File
+from nbkit.corpus.search import Built
 
-FORMAT = 3
 KEPT_PER_FOLDER = 3
+_MISSING = "missing.json"
 
 
-def entry_for(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Path | None:
+def entry_for(folder: Path, files: dict[str, File], model: BaseEmbedding) -> Path | None:
     """The folder for an index of exactly these files; `None` if the model has no name."""
-    if model.model_name == "unknown":
+    made_by = vectors.identity(model)
+    if made_by is None:
         return None
     made_of = [
-        [FORMAT, llama_index_version, chunks.CHUNK_SIZE, search.CHUNK_SHARE],
-        [model.class_name(), model.model_name],
-        {name: _digest(content) for name, content in files.items()},
+        [llama_index_version, chunks.CHUNK_SIZE, search.CHUNK_SHARE],
+        made_by,
+        reading.readers(),
+        {name: file.digest for name, file in files.items()},
     ]
-    place, key = _digest(os.fsencode(folder.resolve())), _digest(json.dumps(made_of).encode())
-    return root() / "indexes" / place[:16] / key[:32]
+    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    return kept.root() / "indexes" / place[:16] / kept.key(made_of)
 
 
-def root() -> Path:
-    """The folder of everything that nbkit keeps on disk."""
-    import platformdirs
-
-    chosen = os.environ.get("NBKIT_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("nbkit"))
-
-
-def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
-    """A saved index; `None` if there is none or it cannot be read."""
+def load(entry: Path, model: BaseEmbedding) -> Built | None:
+    """A saved index, and what is missing in it; `None` if there is none or it cannot be read."""
     try:
+        missing = json.loads((entry / _MISSING).read_bytes())
         store = search.PassageStore.from_persist_dir(str(entry))
         storage = StorageContext.from_defaults(persist_dir=str(entry), vector_store=store)
         index = LeanIndex(
@@ -57,16 +54,17 @@ def load(entry: Path, model: BaseEmbedding) -> VectorStoreIndex | None:
         return None
     with suppress(OSError):
         os.utime(entry)
-    return index
+    return Built(index, missing)
 
 
-def save(index: VectorStoreIndex, entry: Path) -> None:
+def save(built: Built, entry: Path) -> None:
     """Save an index; does nothing if that fails or another kernel has just saved it."""
     draft = None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=entry.parent))
-        index.storage_context.persist(persist_dir=str(draft))
+        built.index.storage_context.persist(persist_dir=str(draft))
+        (draft / _MISSING).write_text(json.dumps(built.missing), "utf-8")
         if entry.exists():  # it did not load; a folder cannot be renamed over another
             entry.rename(draft / "damaged")
         draft.rename(entry)
@@ -75,9 +73,7 @@ def save(index: VectorStoreIndex, entry: Path) -> None:
         for old in entries[:-KEPT_PER_FOLDER]:
             shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError):  # FAISS reports a full disk as a RuntimeError
+        pass
+    finally:  # also when it is stopped
         if draft:
             shutil.rmtree(draft, ignore_errors=True)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

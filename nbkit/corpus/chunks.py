@@ -29,6 +29,7 @@ class Section(NamedTuple):
 
     headings: tuple[str, ...]
     text: str
+    page: int | None = None
 
 
 def size(text: str) -> int:
@@ -111,16 +112,20 @@ def passages(text: str) -> list[str]:
     return [body for body in bodies if body] or [text]
 
 
-def nodes(file_name: str, text: str) -> "list[TextNode]":
-    """The nodes of one file, linked to each other; their ids depend only on name and text."""
+def nodes(file_name: str, pages: list[str]) -> "list[TextNode]":
+    """The nodes of one file, linked to each other; their ids depend only on name and text.
+
+    Those of a PDF have their page, counted from 1, in `page_label`, as with LlamaIndex's reader;
+    where a node has several, that is "3–4".
+    """
     from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
     split = splitter()
     parts: list[Section] = []
-    for section in sections(text):
+    for section in _sections_of(file_name, pages):
         fits = size(section.text) <= CHUNK_SIZE
         pieces = [section.text] if fits else split.split_text(section.text)
-        parts += [Section(section.headings, piece) for piece in pieces]
+        parts += [section._replace(text=piece) for piece in pieces]
     if not parts:
         return []
     title = parts[0].headings[0] if parts[0].headings else PurePosixPath(file_name).stem
@@ -136,10 +141,11 @@ def nodes(file_name: str, text: str) -> "list[TextNode]":
                 "file_name": file_name,
                 "title": title,
                 "section": "; ".join(filter(None, dict.fromkeys(paths))),
+                **_page_label(chunk[0].page, chunk[-1].page),
             },
             # The model sees the file name; the headings are already in the text.
             excluded_llm_metadata_keys=["title", "section"],
-            excluded_embed_metadata_keys=["file_name"],
+            excluded_embed_metadata_keys=["file_name", "page_label"],
             relationships={NodeRelationship.SOURCE: source},
         )
         if result:
@@ -147,6 +153,18 @@ def nodes(file_name: str, text: str) -> "list[TextNode]":
             result[-1].relationships[NodeRelationship.NEXT] = node.as_related_node_info()
         result.append(node)
     return result
+
+
+def _sections_of(file_name: str, pages: list[str]) -> Iterator[Section]:
+    if not file_name.lower().endswith(".pdf"):
+        return sections("\n\n".join(pages))
+    return (Section((), page, number) for number, page in enumerate(pages, 1) if page.strip())
+
+
+def _page_label(first: int | None, last: int | None) -> dict[str, str]:
+    if first is None:
+        return {}
+    return {"page_label": str(first) if first == last else f"{first}–{last}"}
 
 
 def _digest(*parts: str) -> str:

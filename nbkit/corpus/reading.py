@@ -1,19 +1,45 @@
 """The texts of a folder, with one clear error for everything that cannot be read."""
 
 import difflib
+import hashlib
 import importlib.util
+import json
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
+from tqdm import tqdm
+
+from nbkit.corpus import documents, kept
 from nbkit.corpus.encodings import decoded, without_data
 from nbkit.errors import NbkitError
 
 BUNDLED = ("en", "zh")
 TEXT_TYPES = (".htm", ".html", ".markdown", ".md", ".rst", ".txt")
-DOCUMENT_TYPES = (".docx", ".epub", ".pdf", ".pptx")
+DOCUMENT_TYPES = (".docx", ".pdf")
+OTHER_TYPES = (".epub", ".pptx")
+MOST_BYTES = 100_000_000
+"""Of a file. More is rarely text, and would take minutes and much memory."""
+MOST_LETTERS = 10_000_000
+"""Of a file's text: about 3,000 pages, which take minutes to embed."""
+EMPTY = "empty"
+TEXTS = "texts"
+"""The kind under which texts are kept."""
+BAR_AFTER = 1.0
+"""Seconds."""
 _PACKAGE = Path(__file__).parent.parent
+
+
+class File(NamedTuple):
+    """A file, and the SHA-256 of its bytes."""
+
+    path: Path
+    digest: str
 
 
 class CorpusError(NbkitError):
@@ -75,19 +101,24 @@ def _paths(folder: Path) -> dict[str, Path]:
     return dict(sorted(named.items()))
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """The bytes, by relative posix path, of all files that can be turned into text.
+def find_files(folder: Path) -> tuple[dict[str, File], dict[str, str]]:
+    """All files that can be turned into text, and why others are not read, by relative posix path.
 
     Warns about documents that need `llama-index-readers-file`, and about anything that is not a
     regular file, such as a pipe. Raises `CorpusError`.
     """
-    contents, failed, odd = {}, [], []
+    files, missing, failed, odd = {}, {}, [], []
     for name, path in _wanted(folder).items():
         try:
-            if path.is_file():
-                contents[name] = path.read_bytes()
-            else:  # a pipe, which could block, or a broken link
+            if not path.is_file():  # a pipe, which could block, or a broken link
                 odd.append(name)
+            elif (size := path.stat().st_size) > MOST_BYTES:
+                missing[name] = f"huge: {size / 1e6:,.0f} MB, over {MOST_BYTES / 1e6:,.0f} MB"
+            elif not size:
+                missing[name] = EMPTY
+            else:
+                with path.open("rb") as opened:
+                    files[name] = File(path, hashlib.file_digest(opened, "sha256").hexdigest())
         except OSError as error:
             failed.append(f"{name} ({error.strerror})")
     if odd:
@@ -95,58 +126,126 @@ def read_files(folder: Path) -> dict[str, bytes]:
     if failed:
         advice = f"allow reading, or move them out of {_readable(folder)}."
         raise CorpusError(f"Cannot open {_some(failed)}", advice)
-    return contents
+    return files, missing
+
+
+def tell_missing(missing: dict[str, str]) -> None:
+    """Warn of what was not read, a line each."""
+    if missing:
+        lines = [f"  {name} — {reason}." for name, reason in sorted(missing.items())]
+        warnings.warn("\n".join(["Not read:", *lines]), stacklevel=3)
+
+
+def nothing_read(folder: Path, missing: dict[str, str]) -> CorpusError:
+    """The error for files of which none has text."""
+    listed = _some([f"{name} ({reason})" for name, reason in sorted(missing.items())])
+    return CorpusError(f"The files in {_readable(folder)} hold no text: {listed}", "add some.")
 
 
 def _wanted(folder: Path) -> dict[str, Path]:
     """The files, as in `_paths`, that can be turned into text here."""
-    types = (*TEXT_TYPES, *DOCUMENT_TYPES)
+    types = (*TEXT_TYPES, *DOCUMENT_TYPES, *OTHER_TYPES)
     wanted = {name: path for name, path in _paths(folder).items() if _type(name) in types}
-    documents = [name for name in wanted if _type(name) in DOCUMENT_TYPES]
+    others = [name for name in wanted if _type(name) in OTHER_TYPES]
     note = ""
-    if documents and not _has_document_readers():
-        wanted = {name: path for name, path in wanted.items() if name not in documents}
-        note = f"Not read: {_some(documents)} — `pip install llama-index-readers-file` reads them."
+    if others and not _has_other_readers():
+        wanted = {name: path for name, path in wanted.items() if name not in others}
+        note = f"Not read: {_some(others)} — `pip install llama-index-readers-file` reads them."
     if not wanted:
-        advice = f"put {', '.join(TEXT_TYPES)} files there. {note}"
+        advice = f"put {', '.join((*TEXT_TYPES, *DOCUMENT_TYPES))} files there. {note}"
         raise CorpusError(f"Nothing to read in {_readable(folder)}", advice.strip())
     if note:
         warnings.warn(note, stacklevel=4)
     return wanted
 
 
-def texts(folder: Path, files: dict[str, bytes]) -> dict[str, str]:
+class FileText(NamedTuple):
+    """What was read of a file."""
+
+    pages: list[str]
+    """One for a PDF's page, else one for all."""
+    missing: str | None = None
+    """What could not be read of it, and why."""
+    guessed: str | None = None
+    """The encoding, if it had to be guessed."""
+
+
+def texts(folder: Path, files: dict[str, File]) -> dict[str, FileText]:
     """The text of each file, by the same names. Raises `CorpusError`.
 
     Embedded pictures are removed. Warns if an encoding had to be guessed.
     """
-    result, failed, guessed = {}, [], []
-    for name, content in files.items():
-        if _type(name) in DOCUMENT_TYPES:
-            result[name] = _document_text(folder, name)
-        elif found := decoded(content):
-            text, guess = found[0].replace("\r\n", "\n"), found[1]
-            if guess:
-                guessed.append(f"{name} as {guess}")
-            if _type(name).startswith(".htm"):
-                from nbkit.corpus.html import html_text
-
-                text = html_text(text)
-            result[name] = without_data(text)
-        else:
-            failed.append(name)
+    result, failed, total = {}, [], len(files)
+    # A bar of text: a widget would leave an empty place in a saved notebook.
+    with tqdm(total=total, desc="Reading", unit="file", delay=BAR_AFTER, miniters=0) as bar:
+        for name, file in files.items():
+            bar.set_postfix_str(name, refresh=False)
+            try:
+                result[name] = _kept_text(name, file, lambda: bar.update(0))
+            except UnicodeError:
+                failed.append(name)
+            bar.update()
     if failed:
         advice = f"save as UTF-8, or move out of {_readable(folder)}."
         raise CorpusError(f"No text in any encoding: {_some(failed)}", advice)
-    if guessed:
+    if guessed := [f"{name} as {text.guessed}" for name, text in result.items() if text.guessed]:
         warnings.warn(
             f"Not UTF-8, so read {_some(guessed)} — if that is wrong, save as UTF-8.", stacklevel=4
         )
-    if not any(text.strip() for text in result.values()):
-        raise CorpusError(
-            f"The files in {_readable(folder)} hold no text: {_some(list(result))}", "add some."
-        )
     return result
+
+
+def _kept_text(name: str, file: File, turn: Callable[[], object]) -> FileText:
+    known = kept.key("text", _type(name), readers(), file.digest)
+    try:
+        return FileText(**json.loads(kept.recall(TEXTS, known) or b""))
+    except (ValueError, TypeError):  # nothing was kept, or it is damaged
+        pass
+    content = file.path.read_bytes()
+    text = _text(name, file.path, content, turn)
+    if hashlib.sha256(content).hexdigest() == file.digest:  # else it was saved in between
+        kept.keep(TEXTS, known, json.dumps(text._asdict()).encode())
+    return text
+
+
+def _text(name: str, path: Path, content: bytes, turn: Callable[[], object]) -> FileText:
+    kind = _type(name)
+    guessed = missing = None
+    try:
+        if kind == ".pdf":
+            pages, missing = documents.pdf_pages(content, turn)
+        elif kind == ".docx":
+            pages = [documents.word_text(content)]
+        elif kind in OTHER_TYPES:
+            pages = [_other_text(name, path)]
+        else:
+            text, guessed = _decoded(content)
+            if kind.startswith(".htm"):
+                from nbkit.corpus.html import html_text
+
+                text = html_text(text)
+            pages = [text]
+    except documents.Unreadable as error:
+        return FileText([], str(error))
+    pages = [without_data(page) for page in pages]
+    letters = sum(map(len, pages))
+    if letters > MOST_LETTERS:
+        return FileText([], f"huge: {letters:,} characters, over {MOST_LETTERS:,}")
+    return FileText(pages, missing, guessed) if "".join(pages).strip() else FileText([], EMPTY)
+
+
+def _decoded(content: bytes) -> tuple[str, str | None]:
+    """As `decoded`; raises `UnicodeError` where that gives `None`."""
+    found = decoded(content)
+    if found is None:
+        raise UnicodeError
+    return found[0].replace("\r\n", "\n"), found[1]
+
+
+@cache
+def readers() -> list[str]:
+    """The versions of what reads documents: a new one may read more."""
+    return [version("pypdf"), version("mammoth")]
 
 
 def _type(name: str) -> str:
@@ -157,22 +256,19 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _has_document_readers() -> bool:
+def _has_other_readers() -> bool:
     try:
         return importlib.util.find_spec("llama_index.readers.file") is not None
     except ModuleNotFoundError:
         return False
 
 
-def _document_text(folder: Path, name: str) -> str:
+def _other_text(name: str, path: Path) -> str:
     from llama_index.core import SimpleDirectoryReader
 
     try:
-        path = _paths(folder)[name]
         parts = SimpleDirectoryReader.load_file(path, lambda _: {}, {}, raise_on_error=True)
     except Exception as error:  # the document readers raise the errors of their parsers
         reason = error.__cause__ or error
-        raise CorpusError(
-            f"Cannot read {name} ({reason})", f"repair it, or move it out of {_readable(folder)}."
-        ) from error
+        raise CorpusError(f"Cannot read {name} ({reason})", "repair it, or move it out.") from error
     return "\n\n".join(part.text for part in parts)

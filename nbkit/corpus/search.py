@@ -5,32 +5,33 @@ vector is a weighted mean of the passage's and the chunk's embedding, so a score
 two cosines. `python -m tests.benchmarks.retrieval` measures the effect.
 """
 
+import asyncio
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.schema import BaseNode, MetadataMode
+from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 from llama_index.core.utils import get_tokenizer
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryResult
 from llama_index.vector_stores.faiss import FaissVectorStore
 
-from nbkit.corpus import chunks, reading
+from nbkit.corpus import chunks, kept, reading, vectors
 from nbkit.corpus.index import LeanIndex
+from nbkit.corpus.reading import File
 from nbkit.models.embedding import OfflineEmbedding
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # A chunk's share in the vectors of its paragraphs; chosen like CHUNK_SIZE.
 CHUNK_SHARE = 1 / 3
 
-_WORTH_A_BAR = 200
-"""Texts. Fewer are fast, and a progress bar leaves an empty widget in a saved notebook."""
+_WORTH_A_THREAD = 5_000
+"""Vectors. Fewer are searched in 1 ms or less, and a thread would cost 0.2 ms."""
 
 
 class PassageStore(FaissVectorStore):
@@ -74,6 +75,12 @@ class PassageStore(FaissVectorStore):
             ids=[node for node, _ in top], similarities=[score for _, score in top]
         )
 
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """The same; the event loop does not wait for a long search."""
+        if self.client.ntotal < _WORTH_A_THREAD:
+            return self.query(query, **kwargs)
+        return await asyncio.to_thread(self.query, query, **kwargs)
+
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
@@ -95,27 +102,54 @@ def warm(model: BaseEmbedding) -> None:
         get_tokenizer()("warm")
 
 
-def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> VectorStoreIndex:
-    """A new index of these files. Raises `CorpusError`."""
+@dataclass(frozen=True)
+class Built:
+    """An index, and what is missing in it: why, by the name of the file."""
+
+    index: VectorStoreIndex
+    missing: dict[str, str]
+
+
+class FileChunks(NamedTuple):
+    """The nodes of a file, and the passages of each."""
+
+    nodes: list[TextNode]
+    passages: list[list[str]]
+
+    @property
+    def texts(self) -> list[str]:
+        """All that is embedded: the nodes, then the passages."""
+        whole = [node.get_content(MetadataMode.EMBED) for node in self.nodes]
+        return [*whole, *itertools.chain.from_iterable(self.passages)]
+
+
+def build(
+    folder: Path, files: dict[str, File], missing: dict[str, str], model: BaseEmbedding
+) -> Built:
+    """A new index of these files; embeds those that are new. Raises `CorpusError`.
+
+    `missing` tells of files that are not among them.
+    """
     texts = reading.texts(folder, files)
-    nodes = [node for name, text in texts.items() for node in chunks.nodes(name, text)]
-    parts = [
-        [node.get_metadata_str(MetadataMode.EMBED), *chunks.passages(node.text)] for node in nodes
-    ]
+    unread = {name: text.missing for name, text in texts.items() if text.missing}
+    cut = [_file_chunks(name, text.pages) for name, text in texts.items() if text.pages]
+    if not cut:
+        raise reading.nothing_read(folder, missing | unread)
     warm(model)
-    vectors = _embed(
-        [node.get_content(MetadataMode.EMBED) for node in nodes]
-        + [passage for several in parts for passage in several],
-        model,
-    )
-    owners = np.repeat(np.arange(len(nodes)), [len(several) for several in parts])
-    whole, own = vectors[: len(nodes)], vectors[len(nodes) :]
+    rows = vectors.of_files([file.texts for file in cut], model)
+    kept.trim(reading.TEXTS, vectors.KIND)
+
+    nodes = [node for file in cut for node in file.nodes]
+    counts = [len(several) for file in cut for several in file.passages]
+    whole = np.concatenate([row[: len(file.nodes)] for row, file in zip(rows, cut, strict=True)])
+    own = np.concatenate([row[len(file.nodes) :] for row, file in zip(rows, cut, strict=True)])
+    owners = np.repeat(np.arange(len(nodes)), counts)
     mixed = CHUNK_SHARE * whole[owners] + (1 - CHUNK_SHARE) * own
 
     first = np.searchsorted(owners, np.arange(len(nodes)))
     for node, row in zip(nodes, mixed[first], strict=True):
         node.embedding = row.tolist()
-    store = PassageStore(faiss.IndexIDMap(faiss.IndexFlatIP(vectors.shape[1])))
+    store = PassageStore(faiss.IndexIDMap(faiss.IndexFlatIP(mixed.shape[1])))
     index = LeanIndex(
         nodes=nodes,
         embed_model=model,
@@ -125,12 +159,11 @@ def build(folder: Path, files: dict[str, bytes], model: BaseEmbedding) -> Vector
     others = np.delete(np.arange(len(owners)), first)
     if len(others):
         store.client.add_with_ids(mixed[others], owners[others])
-    return index
+    return Built(index, unread)
 
 
-def _embed(texts: list[str], model: BaseEmbedding) -> "NDArray[np.float32]":
-    many = len(texts) >= _WORTH_A_BAR
-    vectors = np.array(model.get_text_embedding_batch(texts, show_progress=many), dtype=np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(norms, 1e-12)
-    return unit
+def _file_chunks(name: str, pages: list[str]) -> FileChunks:
+    nodes = chunks.nodes(name, pages)
+    headings = [node.get_metadata_str(MetadataMode.EMBED) for node in nodes]
+    bodies = [chunks.passages(node.text) for node in nodes]
+    return FileChunks(nodes, [[head, *body] for head, body in zip(headings, bodies, strict=True)])

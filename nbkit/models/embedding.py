@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -36,6 +36,9 @@ def _worker(process: int) -> ThreadPoolExecutor:
     """
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="nbkit-embedding")
 
+
+_HEARTBEAT = 0.1
+"""Seconds."""
 
 _worker(os.getpid())  # now, because two threads could create two
 
@@ -80,7 +83,11 @@ class OfflineEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return _worker(os.getpid()).submit(_encode, texts).result()
+        vectors = _worker(os.getpid()).submit(_encode, texts)
+        # A thread that waits without end may sleep through a Ctrl-C.
+        while not wait([vectors], _HEARTBEAT).done:
+            pass
+        return vectors.result()
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         return await asyncio.wrap_future(_worker(os.getpid()).submit(_encode, texts))

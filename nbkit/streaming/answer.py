@@ -74,11 +74,13 @@ def sources_of(answer: Any) -> list[Any]:
 
 
 def named_sources(nodes: list[Any]) -> list[Source]:
-    """Name, score and first words of each node, in the same order."""
+    """Name with its page, score and first words of each node, in the same order."""
     rows = []
     for source in nodes:
         metadata = source.node.metadata
         name = metadata.get("file_name") or metadata.get("title") or source.node.node_id
+        if page := metadata.get("page_label"):
+            name = f"{name}, page{'s' * ('–' in str(page))} {page}"
         excerpt = whole_characters(" ".join(source.node.get_content().split()))
         cut = excerpt[:_EXCERPT] + ("…" if len(excerpt) > _EXCERPT else "")
         rows.append(Source(whole_characters(str(name)), source.score, cut))

@@ -148,7 +148,7 @@ def _embedding() -> str:
 
 
 def _cache() -> str:
-    from nbkit.corpus.cache import root
+    from nbkit.corpus.kept import root
 
     folder = root()
     try:

@@ -9,6 +9,7 @@ import sys
 ALL = (
     "startup",
     "retrieval",
+    "many_chunks",
     "answers",
     "fidelity",
     "first_chunk",

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core import MockEmbedding
 from llama_index.vector_stores.faiss import FaissVectorStore
 
 from nbkit.corpus import cache, load_index, reading, search
@@ -21,7 +21,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     record: list[Path] = []
     real = search.build
 
-    def build(folder: Path, *rest: object) -> VectorStoreIndex:
+    def build(folder: Path, *rest: object) -> search.Built:
         record.append(folder)
         return real(folder, *rest)  # type: ignore[arg-type]
 
@@ -56,7 +56,7 @@ def test_any_change_of_the_files_builds_again(
             (folder / "new.md").write_text("Frogs jump.", encoding="utf-8")
     index = load_index(folder)
     assert len(builds) == 1
-    assert names(index) == set(reading.read_files(folder))
+    assert names(index) == set(reading.find_files(folder)[0])
 
 
 def test_another_embedding_has_its_own_entry(folder: Path) -> None:

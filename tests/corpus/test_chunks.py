@@ -13,7 +13,7 @@ from nbkit.corpus import chunks, load_index
 def test_no_chunk_is_too_long_and_nothing_is_lost(unit: str) -> None:
     """Text without a single heading or blank line is cut within the limit, between sentences."""
     text = (unit * 4000)[:9000].strip()
-    nodes = chunks.nodes("long.txt", text)
+    nodes = chunks.nodes("long.txt", [text])
     assert len(nodes) > 1
     assert max(chunks.size(node.text) for node in nodes) <= chunks.CHUNK_SIZE
     assert "".join("".join(node.text for node in nodes).split()) == "".join(text.split())
@@ -25,7 +25,7 @@ def test_chunks_follow_headings() -> None:
     """A chunk starts with a heading when sections are short, and knows its place."""
     body = "Some words about it. " * 60
     text = "# Book\n\nIntro.\n\n" + "\n\n".join(f"## Part {n}\n\n{body}" for n in range(5))
-    nodes = chunks.nodes("book.md", text)
+    nodes = chunks.nodes("book.md", [text])
     assert all(node.text.startswith("#") for node in nodes)
     assert {node.metadata["title"] for node in nodes} == {"Book"}
     assert nodes[-1].metadata["section"].endswith("Part 4")

@@ -10,6 +10,14 @@ from nbkit.corpus.html import html_text
 from tests.corpus.conftest import NOTE, names
 
 
+def read(folder: Path, content: dict[str, bytes]) -> dict[str, str]:
+    """Read files with these bytes."""
+    for name, its_bytes in content.items():
+        (folder / name).write_bytes(its_bytes)
+    files, _ = reading.find_files(folder)
+    return {name: "".join(text.pages) for name, text in reading.texts(folder, files).items()}
+
+
 def test_reads_text_in_all_subfolders_but_nothing_hidden(folder: Path) -> None:
     """Markdown, text and HTML, whatever the case and language of the name; no dot files."""
     index = load_index(str(folder))
@@ -106,9 +114,13 @@ def test_files_without_text(tmp_path: Path) -> None:
 
 
 def test_a_blank_file_beside_others_is_no_error(folder: Path) -> None:
-    """A blank file among others is passed over."""
+    """Blank files among others are skipped, and the reader is told, at each start."""
     (folder / "blank.md").write_text("", encoding="utf-8")
-    assert "blank.md" not in names(load_index(folder))
+    (folder / "spaces.md").write_text(" \n", encoding="utf-8")
+    told = r"Not read:\n  blank\.md — empty\.\n  spaces\.md — empty\."
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=told):
+            assert names(load_index(folder)) == {"cats.md", "deep/狗.txt", "page.HTML"}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +140,7 @@ def test_other_encodings_are_recognised_and_named(text: str, encoding: str, tmp_
     """What is not UTF-8 is read as what it says, and the reader is told what was assumed."""
     content = text.encode(encoding)
     with pytest.warns(UserWarning, match=r"Not UTF-8, so read a\.txt as \w+ — if that is wrong"):
-        assert reading.texts(tmp_path, {"a.txt": content}) == {"a.txt": text}
+        assert read(tmp_path, {"a.txt": content}) == {"a.txt": text}
 
 
 def test_files_that_are_no_text_are_named_together(folder: Path) -> None:
@@ -161,25 +173,23 @@ def test_a_link_that_leads_nowhere_is_passed_over(folder: Path) -> None:
     """What is not there is no reason to read nothing: it is skipped, and the reader is told."""
     (folder / "gone.md").symlink_to(folder / "nowhere.md")
     with pytest.warns(UserWarning, match=r"Not read: gone\.md — not a regular file"):
-        assert "gone.md" not in reading.read_files(folder)
+        assert "gone.md" not in names(load_index(folder))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_what_a_file_says_itself_is_no_guess(
-    encoding: str, recwarn: pytest.WarningsRecorder
+    encoding: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     """A byte order mark tells the encoding, so there is nothing to warn about."""
     content = {"a.txt": "狗喜欢散步。".encode(encoding)}
-    assert reading.texts(Path(), content) == {"a.txt": "狗喜欢散步。"}
+    assert read(tmp_path, content) == {"a.txt": "狗喜欢散步。"}
     assert not recwarn.list
 
 
-def test_a_stray_zero_byte_is_left_out() -> None:
+def test_a_stray_zero_byte_is_left_out(tmp_path: Path) -> None:
     """A log with a zero byte in it is still UTF-8, and no other encoding is guessed."""
     content = "灯很亮。The lamp is bright. ".encode() * 20
-    assert reading.texts(Path(), {"a.txt": content + b"\0" + content})["a.txt"] == (
-        content.decode() * 2
-    )
+    assert read(tmp_path, {"a.txt": content + b"\0" + content})["a.txt"] == content.decode() * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
@@ -190,18 +200,17 @@ def test_what_is_no_regular_file_is_passed_over(folder: Path) -> None:
         assert "pipe.txt" not in names(load_index(folder))
 
 
-def test_pasted_pictures_are_not_text() -> None:
+def test_pasted_pictures_are_not_text(tmp_path: Path) -> None:
     """The letters of an embedded picture are left out, in Markdown and HTML; its words stay."""
     picture = "data:image/png;base64," + "iVBORw0KGgo+/AAA" * 10_000 + "=="
     page = (
         f"# Lamp\n\nBright. ![the lamp]({picture}) Warm.\n\n[1]: {picture}\n<img src='{picture}'>"
     )
-    (text,) = reading.texts(Path(), {"a.md": page.encode()}).values()
+    short = "data:text/plain,short"
+    text, other = read(tmp_path, {"a.md": page.encode(), "b.md": short.encode()}).values()
     assert "iVBOR" not in text
     assert "Bright. [image: the lamp] Warm." in text
-    assert (
-        reading.texts(Path(), {"b.md": b"data:text/plain,short"})["b.md"] == "data:text/plain,short"
-    )
+    assert other == short
 
 
 def test_code_in_html_keeps_its_lines() -> None:
@@ -235,28 +244,26 @@ def test_highlighted_code_in_html_keeps_its_lines(page: str, text: str) -> None:
 def test_unreadable_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that cannot be opened is named, with the system's reason."""
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, *_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CorpusError, match=r"cats\.md \(Permission denied\)"):
         load_index(folder)
 
 
-def test_documents_without_their_reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PDF and Word files are passed over with a warning that has the pip line."""
-    monkeypatch.setattr(reading, "_has_document_readers", lambda: False)
-    (folder / "manual.pdf").write_bytes(b"%PDF-1.4")
-    with pytest.warns(UserWarning, match=r"manual\.pdf — `pip install llama-index-readers-file`"):
+def test_slides_without_their_reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slides and e-books are passed over with a warning that has the pip line."""
+    monkeypatch.setattr(reading, "_has_other_readers", lambda: False)
+    (folder / "manual.pptx").write_bytes(b"PK")
+    with pytest.warns(UserWarning, match=r"manual\.pptx — `pip install llama-index-readers-file`"):
         index = load_index(folder)
-    assert "manual.pdf" not in names(index)
+    assert "manual.pptx" not in names(index)
 
 
-def test_only_documents_without_their_reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_slides_without_their_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When there is nothing else, that is the error."""
-    monkeypatch.setattr(reading, "_has_document_readers", lambda: False)
-    (tmp_path / "manual.pdf").write_bytes(b"%PDF-1.4")
+    monkeypatch.setattr(reading, "_has_other_readers", lambda: False)
+    (tmp_path / "manual.pptx").write_bytes(b"PK")
     with pytest.raises(CorpusError, match="pip install llama-index-readers-file"):
         load_index(tmp_path)

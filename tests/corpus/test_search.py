@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from llama_index.core import MockEmbedding, Settings
@@ -15,7 +16,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.schema import Document, MetadataMode
 from llama_index.vector_stores.faiss import FaissVectorStore
 
-from nbkit.corpus import load_index, search
+from nbkit.corpus import load_index, reading, search
 from nbkit.models import embedding
 from tests.corpus.conftest import names
 
@@ -94,6 +95,24 @@ async def test_retrieval_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPa
     await retriever.aretrieve("Is the loop free while this is asked?")
 
 
+async def test_a_long_search_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While many vectors are searched, the event loop goes on turning."""
+    retriever = load_index("en").as_retriever()
+    loop_turned, query = threading.Event(), search.PassageStore.query
+
+    def query_after_a_turn(*args: Any, **kwargs: Any) -> Any:
+        assert loop_turned.wait(10), "the event loop was blocked"
+        return query(*args, **kwargs)
+
+    monkeypatch.setattr(search, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(search.PassageStore, "query", query_after_a_turn)
+    asking = asyncio.create_task(retriever.aretrieve("Is the loop free while this is searched?"))
+    while not asking.done():
+        await asyncio.sleep(0.01)
+        loop_turned.set()
+    assert len(await asking) == 2
+
+
 OFFLINE = """
 import json, socket, sys, warnings
 warnings.simplefilter("error", UserWarning)
@@ -135,12 +154,14 @@ def test_no_warning_and_no_output(folder: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.process
-@pytest.mark.parametrize("many", [True, False])
-def test_a_bar_shows_for_much_work_only(
-    many: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("long", [True, False])
+def test_a_bar_shows_for_long_work_only(
+    long: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A large folder shows a bar while it is embedded; a small one never does."""
-    (tmp_path / "a.md").write_text("\n\n".join(["A line."] * (300 if many else 3)), "utf-8")
-    load_index(tmp_path, embed_model=MockEmbedding(embed_dim=8))
-    assert ("embedding" in capsys.readouterr().err) is many
+    """Work of more than a second shows how far it is, in files and texts; shorter work nothing."""
+    monkeypatch.setattr(reading, "BAR_AFTER", 0 if long else 60)
+    (folder / "long.md").write_text("\n\n".join(["A line."] * 300), "utf-8")
+    load_index(folder, embed_model=MockEmbedding(embed_dim=8))
+    told = capsys.readouterr().err
+    assert ("Reading: 100%" in told and "4/4" in told and "Embedding: 100%" in told) is long
+    assert long or not told
