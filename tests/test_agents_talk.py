@@ -11,7 +11,7 @@ from llama_index.core.workflow import Context
 import nbkit
 from nbkit.streaming.conversation import NotAChatEngine, TurnRunning
 from nbkit.web.server import ServeError, Server
-from tests.asked_agents import PRODUCT, agent, multiply
+from tests.asked_agents import PRODUCT, agent, handbook, multiply
 from tests.served import answer_to, text_of
 from tests.simulated import simulated
 
@@ -32,6 +32,14 @@ async def test_a_conversation_with_an_agent_remembers() -> None:
     ]
     talk.clear()
     assert talk.history == []
+
+
+async def test_a_new_question_is_not_the_old_one_again() -> None:
+    """The simulated model calls tools for the new question only, if that has words of its own."""
+    talk = nbkit.Conversation(agent(FunctionAgent, handbook()))
+    await talk.turn("How do I return it?")
+    again = await talk.turn("Is there a discount?")
+    assert [step.arguments["input"] for step in again.steps] == ["Is there a discount"]
 
 
 async def test_a_memory_of_ones_own_is_used() -> None:

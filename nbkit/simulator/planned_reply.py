@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nbkit.simulator.answers import answer, answer_from, earlier_question
 from nbkit.simulator.passages import take_apart
 from nbkit.simulator.prompts import PromptMessage, read_prompt
-from nbkit.simulator.ranking import is_chinese
+from nbkit.simulator.ranking import is_chinese, words
 from nbkit.simulator.tokens import tokenize
 from nbkit.simulator.tools import Call, Offer, Tool, is_handed_over
 
@@ -76,9 +76,10 @@ def reply(
     results = _results(messages, react=bool(react))
     conversation = [m for m in messages if m.role != "tool" and not _is_observation(m)]
     prompt = read_prompt(conversation)
-    asked = f"{earlier_question(prompt)} {prompt.question}".strip()
+    together = f"{earlier_question(prompt)} {prompt.question}".strip()
+    asked = prompt.question if words(prompt.question) else together
     offer = Offer(react) if react else offer
-    calls = offer.calls(asked, prompt.context)
+    calls = offer.calls(asked, prompt.context) or offer.calls(together, prompt.context)
     # A ReAct agent runs one call after the other.
     left = calls[len(results) :] if react else [] if results else calls
     chosen = tuple(_spoilt(calls if fault == "same_call" else left, fault))

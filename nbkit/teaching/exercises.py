@@ -26,12 +26,12 @@ def _verdict(error: Exception, wanted: str) -> str:
     _, check, *frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if _is_a_cell(frame) and frame.filename != check.filename]
     line = f"\n  line {theirs[-1].lineno} of your code: {theirs[-1].line}\n " if theirs else ""
-    if re.search(r"'coroutine'|coroutine object", str(error)):
+    if re.search(r"\bcoroutine\b", str(error)):
         return (
             f"✗ Not quite: {said}.{line} A coroutine is not its result. Hint: is an `await` "
             f"missing, or `async def` where `def` is wanted? Please {wanted}."
         )
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) and not theirs:
         return f"✗ Too slow: the check has stopped it. Please {wanted}."
     if line:
         return f"✗ Your code raised {said}{line} Hint: {wanted}."

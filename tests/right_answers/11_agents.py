@@ -41,10 +41,3 @@ async def ask_within(agent, question, seconds):
     await asyncio.sleep(seconds)
     view.stop()
     return (await view).text
-
-# %% exercise 2 · the run is awaited with a limit, which cancels it
-async def ask_within(agent, question, seconds):
-    try:
-        return str(await asyncio.wait_for(agent.run(user_msg=question), seconds))
-    except TimeoutError:
-        return ""
