@@ -21,8 +21,9 @@ class PartialAnswer:
         self.sources: list[Any] = []
         self.on_progress: Callable[[str], None] = lambda _thought: None
         """Called on the event loop with each thought, and with "" when an agent has done a step."""
+        self.thoughts: list[str] = []
+        """What the model has thought, in the pieces in which it came."""
         self._parts: list[str] = []
-        self._thoughts: list[str] = []
         self._reader: Reader | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -34,7 +35,7 @@ class PartialAnswer:
     @property
     def thought(self) -> str:
         """What the model has thought so far, which is no part of `text`."""
-        return "".join(self._thoughts)
+        return "".join(self.thoughts)
 
     @property
     def steps(self) -> list[ToolStep]:
@@ -69,6 +70,6 @@ class PartialAnswer:
     def _think(self, thought: str) -> None:
         """Keep a thought, in whichever thread it was read."""
         self.trace.thoughts.append(time.perf_counter())
-        self._thoughts.append(thought)
+        self.thoughts.append(thought)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.on_progress, thought)

@@ -12,7 +12,7 @@ class Way:
     def __init__(self, stream: TokenStream) -> None:
         self._stream = stream
         self._sources: int | None = None
-        self._thought = 0
+        self._thoughts = 0
         self._states: list[str] = []
 
     def news(self) -> Iterator[tuple[str, Data]]:
@@ -21,10 +21,9 @@ class Way:
         if self._stream.opened.is_set() and self._sources != found:
             self._sources = found
             yield "sources", sources(self._stream.sources)
-        thought = self._stream.thought
-        if new := thought[self._thought :]:
-            self._thought = len(thought)
-            yield "thinking", {"text": new}
+        if new := self._stream.thoughts[self._thoughts :]:
+            self._thoughts += len(new)
+            yield "thinking", {"text": "".join(new)}
         for number, one in enumerate(self._stream.steps):
             if self._states[number : number + 1] != [one.state]:
                 self._states[number : number + 1] = [one.state]

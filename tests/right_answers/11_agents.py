@@ -34,10 +34,3 @@ async def ask_within(agent, question, seconds):
     except TimeoutError:
         await handler.cancel_run()
     return "".join(said)
-
-# %% exercise 2 · on the screen, stopped when the time is up
-async def ask_within(agent, question, seconds):
-    view = nbkit.show(lambda: agent.run(user_msg=question))
-    await asyncio.sleep(seconds)
-    view.stop()
-    return (await view).text
