@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,14 +23,20 @@ _REQUEST = TypeAdapter(Measurement)
 def write(
     path: Path, header: dict[str, Any], results: Sequence[Measurement], *, text: bool
 ) -> Path:
-    """Write the file: first a temporary file in the same folder, which is then renamed."""
+    """Write the file, and return its path."""
+    lines = ({_MARK: _FORMAT, **header}, *(_record(one, text) for one in results))
+    written = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines)
+    return write_text(path, (f"{line}\n" for line in written))
+
+
+def write_text(path: Path, parts: Iterable[str]) -> Path:
+    """Write a file: first a temporary one in the same folder, which is then renamed."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
-            for line in ({_MARK: _FORMAT, **header}, *(_record(one, text) for one in results)):
-                written = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
-                file.write(whole_characters(written) + "\n")
+            for part in parts:
+                file.write(whole_characters(part))
         draft.replace(path)
     except OSError as error:
         raise ExperimentError(
@@ -77,9 +83,13 @@ def _header(path: Path, line: str) -> dict[str, Any]:
     )
 
 
+def shown_error(error: str | None, *, text: bool) -> str | None:
+    """An error without keys; without `text` only its class: its message may quote documents."""
+    if error is None:
+        return None
+    return without_keys(error) if text else error.split(":", 1)[0]
+
+
 def _record(one: Measurement, text: bool) -> dict[str, Any]:
-    """One request; without text only the class of an error: its message may quote documents."""
-    error = one.error
-    if error is not None:
-        error = without_keys(error) if text else error.split(":", 1)[0]
+    error = shown_error(one.error, text=text)
     return asdict(replace(one, error=error, text=one.text if text else None))
