@@ -110,6 +110,7 @@ def test_the_figures_of_the_tables(no_figures: None, tmp_path: Path) -> None:
         [12, table.loc[("a", 1), "ttft_p50"], low, high, table.loc[("a", 1), "ttft_p90"]], rel=0.003
     )
     assert (rows[1][1], rows[1][5:]) == ("9", ["–", "–"])
+    assert _rows(html, "time between chunks")[0][1:] == ["n gaps", "p50", "p90", "p99"]
     assert _rows(html, "time between chunks")[1][1] == "48"
     assert "time to first output token" not in [tag["aria-label"] for tag in html.select(".wide")]
 

@@ -126,7 +126,8 @@ def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _words(value: Any) -> str:
     """A setting as text; settings within it are listed."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_words(each)}" for name, each in value.items())
+        given = {name: each for name, each in value.items() if each is not None}
+        return ", ".join(f"{name}: {_words(each)}" for name, each in given.items())
     if isinstance(value, list):
         return ", ".join(map(_words, value))
     return NOTHING if value is None else str(value)
