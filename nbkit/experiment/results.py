@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from nbkit.batch.file_path import file_path
+from nbkit.batch.file_path import file_path, write_text
 from nbkit.experiment.measurements import ExperimentError, Measurement
-from nbkit.experiment.saved import read, write, write_text
+from nbkit.experiment.saved import read, write
 from nbkit.experiment.table import (
     failures_of,
     listed,
@@ -195,7 +195,8 @@ class Experiment:
                 "pass what `nbkit.measure` or `Experiment.load` returned.",
             )
         file = file_path(path, ExperimentError)
-        return write_text(file, [html_report([self, *others], slo, text=text)])
+        report = html_report([self, *others], slo, text=text)
+        return write_text(file, [report], ExperimentError)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -1,18 +1,16 @@
 """An experiment as a file of JSON lines, and back."""
 
 import json
-import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nbkit.batch.file_path import write_text
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
-from nbkit.wording import whole_characters
 
 _MARK = "nbkit_experiment"
 _FORMAT = 3
@@ -26,27 +24,7 @@ def write(
     """Write the file, and return its path."""
     lines = ({_MARK: _FORMAT, **header}, *(_record(one, text) for one in results))
     written = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines)
-    return write_text(path, (f"{line}\n" for line in written))
-
-
-def write_text(path: Path, parts: Iterable[str]) -> Path:
-    """Write a file: first a temporary one in the same folder, which is then renamed."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as file:
-            for part in parts:
-                file.write(whole_characters(part))
-        draft.replace(path)
-    except OSError as error:
-        raise ExperimentError(
-            f"{path} could not be written ({error.strerror or error})",
-            "free space or give another name.",
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-    return path
+    return write_text(path, (f"{line}\n" for line in written), ExperimentError)
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
