@@ -180,6 +180,11 @@ def test_text_is_exported_only_if_asked(tmp_path: Path, monkeypatch: pytest.Monk
     assert json.loads(_attributes(tool)["gen_ai.tool.call.arguments"]) == {"q": "secret argument"}
     assert _attributes(tool)["gen_ai.tool.call.result"] == "secret result"
     assert broken.status.message == "secret reason"
+    alone = Answer("said", trace=Trace(1.0, [2.0], [4], model="m"))
+    ((whole, call),) = _exported(alone, tmp_path, content=True)
+    for span in (whole, call):
+        (message,) = json.loads(_attributes(span)["gen_ai.output.messages"])
+        assert message["parts"] == [{"type": "text", "content": "said"}]
 
 
 @pytest.mark.parametrize(

@@ -63,14 +63,17 @@ def spans_of(answer: Answer, question: str | None, *, content: bool) -> SpanFact
         },
         **_status(answer, content=content),
     )
-    if content:
-        whole.attributes |= _messages(answer, question)
+    messages = _messages(answer, question) if content else {}
+    whole.attributes |= messages
     if operation == "invoke_agent":
         whole.attributes |= _model_call(trace)
         whole.events = _first_chunks(trace)
         whole.children = [_tool_span(step, end, content=content) for step in answer.steps]
     elif trace.model is not None or trace.requested is not None:
-        whole.children = [_call_span(whole, trace)]
+        call = _call_span(whole, trace)
+        # What the model was sent is more than the question, and not known.
+        call.attributes["gen_ai.output.messages"] = messages.get("gen_ai.output.messages")
+        whole.children = [call]
     else:
         whole.events = _first_chunks(trace)
     return whole

@@ -15,7 +15,7 @@ from nbkit.errors import NbkitError
 from nbkit.streaming.answer import Answer
 from nbkit.wording import whole_characters
 
-Timed = tuple[Answer, str | None]
+_Asked = tuple[Answer, str | None]
 """An answer, and its question if it is known."""
 
 
@@ -28,8 +28,9 @@ def export_traces(answers: Any, path: str | PathLike[str], *, content: bool = Fa
 
     `answers` is an Answer, a list of Answers or outcomes of a batch, or a dict of these by label.
     Each line of the file is one answer: an OTLP/JSON export request, as the OpenTelemetry file
-    exporter writes it, which a collector reads, and which can be posted to `/v1/traces`. Spans and
-    attributes follow the semantic conventions for generative AI: see `nbkit.batch.spans`.
+    exporter writes it. A collector reads such files, and servers of traces that speak OTLP/JSON
+    take a line as it is, Langfuse for one; Phoenix takes it as protobuf only. Spans and attributes
+    follow the semantic conventions for generative AI: see `nbkit.batch.spans`.
 
     Without `content=True` no text is in it: no question, answer, thought, argument or result of a
     tool, or message of an error. API keys never are in the messages of errors. An existing file is
@@ -53,7 +54,7 @@ def export_traces(answers: Any, path: str | PathLike[str], *, content: bool = Fa
     return write_text(file, (encode(span, offset) for span in spans), TraceExportError)
 
 
-def _timed(answers: Any) -> Iterator[Timed]:
+def _timed(answers: Any) -> Iterator[_Asked]:
     """The answers in what the user passed."""
     if isinstance(answers, Answer):
         yield answers, None
