@@ -30,11 +30,11 @@ CUT_OFF = """() => [...document.querySelectorAll("main, main *")]
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs at two loads, with text that must do nothing."""
+    """Two runs of two labels, with text that must do nothing."""
     labels = ["a", HOSTILE]
     runs = [
         experiment(
-            [one for label in labels for load in (1, 4) for one in several(label, load=load)],
+            [one for label in labels for one in several(label)],
             environment={"started": HOSTILE},
             questions=[HOSTILE],
         )
