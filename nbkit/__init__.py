@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nbkit.batch import Journal as Journal
     from nbkit.batch import iter_batch as iter_batch
     from nbkit.batch import run_batch as run_batch
+    from nbkit.batch.trace_export import export_traces as export_traces
     from nbkit.corpus import load_index as load_index
     from nbkit.corpus import load_questions as load_questions
     from nbkit.displays import chat as chat
@@ -40,6 +41,7 @@ _HOME = {
     "chat": "nbkit.displays",
     "check": "nbkit.teaching.check",
     "connect": "nbkit.models",
+    "export_traces": "nbkit.batch.trace_export",
     "goodput": "nbkit.metrics.slo",
     "iter_batch": "nbkit.batch",
     "load_index": "nbkit.corpus",

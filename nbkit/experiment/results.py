@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from nbkit.batch.file_path import file_path
+from nbkit.batch.file_path import file_path, write_text
 from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.saved import read, write
 from nbkit.experiment.table import (
@@ -169,6 +169,34 @@ class Experiment:
         header = {name: getattr(self, name) for name in names}
         header["questions"] = self.questions if text else None
         return write(file_path(path, ExperimentError), header, self.results, text=text)
+
+    def report(
+        self,
+        path: str | Path,
+        *others: "Experiment",
+        slo: SLO | None = None,
+        text: bool = False,
+    ) -> Path:
+        """Write a report as one HTML file for people who have no notebook; returns its path.
+
+        It holds verdicts, tables, figures, notes, circumstances and definitions, runs no code and
+        loads nothing. With `others`, such as `Experiment.load("last_week.jsonl")`, each is a run in
+        the same report: what has the same label and load is compared across the runs. With an SLO
+        also goodput. No API key is written and, without `text=True`, no question or server message;
+        answers never. An existing file is replaced.
+
+        Raises `ExperimentError` for other objects, and if it cannot be written.
+        """
+        from nbkit.experiment.report import html_report
+
+        if wrong := [other for other in others if not isinstance(other, Experiment)]:
+            raise ExperimentError(
+                f"Got {type(wrong[0]).__name__} where an experiment was expected",
+                "pass what `nbkit.measure` or `Experiment.load` returned.",
+            )
+        file = file_path(path, ExperimentError)
+        report = html_report([self, *others], slo, text=text)
+        return write_text(file, [report], ExperimentError)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

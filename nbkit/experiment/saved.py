@@ -1,18 +1,16 @@
 """An experiment as a file of JSON lines, and back."""
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nbkit.batch.file_path import write_text
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
-from nbkit.wording import whole_characters
 
 _MARK = "nbkit_experiment"
 _FORMAT = 3
@@ -23,24 +21,10 @@ _REQUEST = TypeAdapter(Measurement)
 def write(
     path: Path, header: dict[str, Any], results: Sequence[Measurement], *, text: bool
 ) -> Path:
-    """Write the file: first a temporary file in the same folder, which is then renamed."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as file:
-            for line in ({_MARK: _FORMAT, **header}, *(_record(one, text) for one in results)):
-                written = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
-                file.write(whole_characters(written) + "\n")
-        draft.replace(path)
-    except OSError as error:
-        raise ExperimentError(
-            f"{path} could not be written ({error.strerror or error})",
-            "free space or give another name.",
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-    return path
+    """Write the file, and return its path."""
+    lines = ({_MARK: _FORMAT, **header}, *(_record(one, text) for one in results))
+    written = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines)
+    return write_text(path, (f"{line}\n" for line in written), ExperimentError)
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
@@ -77,9 +61,13 @@ def _header(path: Path, line: str) -> dict[str, Any]:
     )
 
 
+def shown_error(error: str | None, *, text: bool) -> str | None:
+    """An error without keys; without `text` only its class: its message may quote documents."""
+    if error is None:
+        return None
+    return without_keys(error) if text else error.split(":", 1)[0]
+
+
 def _record(one: Measurement, text: bool) -> dict[str, Any]:
-    """One request; without text only the class of an error: its message may quote documents."""
-    error = one.error
-    if error is not None:
-        error = without_keys(error) if text else error.split(":", 1)[0]
+    error = shown_error(one.error, text=text)
     return asdict(replace(one, error=error, text=one.text if text else None))

@@ -1,0 +1,140 @@
+"""A report of one or several experiments: an HTML file that runs no code and loads nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from nbkit.experiment.report_html import NOTHING, listing, paragraph, row, safe, section, table
+from nbkit.experiment.report_numbers import figures, latency, requests
+from nbkit.experiment.report_verdicts import Side, sides_of, verdicts
+from nbkit.experiment.saved import shown_error
+from nbkit.experiment.table import listed
+from nbkit.metrics.load_point import UNITS
+from nbkit.metrics.slo import SLO
+from nbkit.wording import count
+
+
+def html_report(experiments: Sequence[Any], slo: SLO | None, *, text: bool) -> str:
+    """The report as HTML; without `text`, no question and of errors only their class."""
+    runs = [_shareable(one, text=text) for one in experiments]
+    sides = list(sides_of(runs))
+    points = [side.point for side in sides]
+    labels = ", ".join(dict.fromkeys(side.label for side in sides)) or "nothing answered"
+    title = f"Latency of {labels}" + (f": {len(runs)} runs" if len(runs) > 1 else "")
+    body = [
+        f"<h1>{safe(title)}</h1>",
+        *map(paragraph, _opening(runs)),
+        *(f'<p class="caution">{safe(words)}</p>' for words in _cautions(runs, sides)),
+        section("Verdicts", verdicts(sides)),
+        section("Requests", requests(points, slo)),
+        section("Latency", latency(points)),
+        section("Figures", figures(points, slo)),
+        section("Notes", _notes(runs)),
+        section("Circumstances", _circumstances(runs)),
+        section("Questions", _questions(runs) if text else ()),
+    ]
+    here = files("nbkit.experiment") / "static"
+    template, style = (
+        (here / name).read_text("utf-8").strip() for name in ("report.html", "report.css")
+    )
+    return Template(template).substitute(title=safe(title), style=style, body="\n".join(body))
+
+
+def _shareable(experiment: Any, *, text: bool) -> Any:
+    """A copy without questions and servers' words, unless they are asked for."""
+    results = [replace(one, error=shown_error(one.error, text=text)) for one in experiment.results]
+    return replace(experiment, results=results)
+
+
+def _opening(runs: Sequence[Any]) -> Iterator[str]:
+    """When each run was made, and what was asked, in a sentence."""
+    for number, run in enumerate(runs, 1):
+        name = f"Run {number}, measured" if len(runs) > 1 else "Measured"
+        failed = sum(one.error is not None for one in run.results)
+        asked = count(run.parameters.get("questions", 0), "question")
+        when = str(run.environment.get("started", "")).replace("T", " ")
+        yield (
+            f"{name} {when}: {asked}, asked of "
+            f"{', '.join(run.labels)} with {listed(run.loads)} {UNITS[run.kind]}; "
+            f"{len(run.results)} of {count(run.planned, 'request')} ended, {failed} failed."
+        )
+
+
+def _cautions(runs: Sequence[Any], sides: Sequence[Side]) -> Iterator[str]:
+    """What a reader must not overlook."""
+    simulated = {
+        one.label
+        for run in runs
+        for one in run.results
+        if run.parameters["against"].get(one.label, {}).get("model") == "simulated"
+        or (one.trace.model or "").startswith("simulated-")
+    }
+    if simulated:
+        yield f"Simulated model, no vendor's: {', '.join(sorted(simulated))}."
+    if len(runs) > 1:
+        yield (
+            "These runs were made at different times. A difference between them may come from all "
+            "that has changed in between, the load of the server included: see Circumstances."
+        )
+        if len({side.point.rows[0].question[0] for side in sides}) > 1:
+            yield (
+                "Not all runs are known to have asked the same questions (a file keeps them only "
+                "if saved with text=True), so these are not compared question by question."
+            )
+
+
+def _notes(runs: Sequence[Any]) -> Iterator[str]:
+    for number, run in enumerate(runs, 1):
+        if run.notes:
+            yield (f"<h3>Run {number}</h3>" if len(runs) > 1 else "") + listing("ul", run.notes)
+
+
+def _circumstances(runs: Sequence[Any]) -> Iterator[str]:
+    """Versions, machine and settings; a column per run, and a mark where they differ."""
+    told = [
+        dict(_flat({**run.environment, **run.parameters}))
+        | {
+            "models that answered": sorted(
+                {one.trace.model for one in run.results if one.trace.model}
+            )
+        }
+        for run in runs
+    ]
+    rows = []
+    for name in dict.fromkeys(name for each in told for name in each):
+        values = [_words(each.get(name)) for each in told]
+        differ = len(set(values)) > 1
+        head = f"{name} (differs)" if differ else name
+        rows.append(row(head, values, ' class="differ"' if differ else ""))
+    numbered = [f"run {number}" for number in range(1, len(runs) + 1)]
+    yield table("Circumstances", numbered if len(runs) > 1 else ["value"], rows, "words")
+
+
+def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if name in ("versions", "machine", "against") and isinstance(value, Mapping):
+            yield from (
+                (f"asked: {key}" if name == "against" else str(key), each)
+                for key, each in value.items()
+            )
+        else:
+            yield name, value
+
+
+def _words(value: Any) -> str:
+    """A setting as text; settings within it are listed."""
+    if isinstance(value, Mapping):
+        given = {name: each for name, each in value.items() if each is not None}
+        return ", ".join(f"{name}: {_words(each)}" for name, each in given.items())
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return NOTHING if value is None else str(value)
+
+
+def _questions(runs: Sequence[Any]) -> Iterator[str]:
+    for number, run in enumerate(runs, 1):
+        if run.questions:
+            head = f"<h3>Run {number}</h3>" if len(runs) > 1 else ""
+            yield head + listing("ol", run.questions)

@@ -1,0 +1,89 @@
+"""The verdicts of a report: labels compared within a run, and across runs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from nbkit.batch.records import without_keys
+from nbkit.experiment.report_html import paragraph, safe
+from nbkit.experiment.verdicts import Comparison, compared
+from nbkit.metrics.load_point import UNITS, LoadPoint
+from nbkit.metrics.requests import NotMeasured
+from nbkit.plots.style import duration
+
+_COMPARED = ("ttft", "tpot", "end_to_end")
+_BY_CHANCE = 20
+"""With 95 % intervals, one in so many comparisons shows a difference where there is none."""
+
+
+class Side(NamedTuple):
+    """One label at one load of one run: what verdicts compare."""
+
+    run: int
+    label: str
+    point: LoadPoint
+    """Its label also names the run, if there are several."""
+
+
+def sides_of(runs: Sequence[Any]) -> Iterator[Side]:
+    """All labels and loads of all runs."""
+    lists = [run.questions for run in runs]
+    for number, run in enumerate(runs):
+        # Two runs are compared question by question only if it is known that both lists are equal.
+        own = number if run.questions is None else lists.index(run.questions)
+        for point in run.points:
+            rows = [replace(row, question=(own, row.question)) for row in point.rows]
+            label = without_keys(point.label)
+            name = f"{label} (run {number + 1})" if len(runs) > 1 else label
+            yield Side(number, label, replace(point, label=name, rows=rows))
+
+
+def verdicts(sides: Sequence[Side]) -> Iterator[str]:
+    """The comparisons by load, as HTML."""
+    found: dict[str, list[str]] = {}
+    told = 0
+    for first, second in _pairs(sides):
+        unit = UNITS[first.point.kind].capitalize()
+        lines = found.setdefault(f"{unit}: {first.point.load:g}", [])
+        for metric in _COMPARED:
+            try:
+                # The later one is judged by the earlier one.
+                names = (second.point.label, first.point.label)
+                made = compared(names, (second.point.rows, first.point.rows), metric)
+            except NotMeasured as missing:
+                lines.append(f"<li>{safe(missing.happened)}</li>")
+                continue
+            told += 1
+            lines.append(_verdict(made))
+    for load, lines in found.items():
+        yield f'<h3>{load}</h3><ul class="verdicts">{"".join(dict.fromkeys(lines))}</ul>'
+    if told >= _BY_CHANCE:
+        yield paragraph(
+            f"Of {told} comparisons without any true difference, about {told // _BY_CHANCE} would "
+            "still show one by chance."
+        )
+    if not found:
+        yield paragraph("Nothing to compare: it takes two labels or two runs at the same load.")
+
+
+def _pairs(sides: Sequence[Side]) -> Iterator[tuple[Side, Side]]:
+    """Labels of one run; and a label in two runs, or all labels if the two share none."""
+    labels: dict[int, set[str]] = {}
+    for side in sides:
+        labels.setdefault(side.run, set()).add(side.label)
+    for first, second in combinations(sorted(sides, key=lambda one: one.point.load), 2):
+        if (first.point.kind, first.point.load) != (second.point.kind, second.point.load):
+            continue
+        shared = labels[first.run] & labels[second.run]
+        if first.run == second.run or first.label == second.label or not shared:
+            yield first, second
+
+
+def _verdict(made: Comparison) -> str:
+    first, second = map(duration, made.medians)
+    size = f"median {first}, other median {second}; ratio {made.ratio:.2f}"
+    if made.interval is not None:
+        size += f", 95 % interval {made.interval.low:.2f}–{made.interval.high:.2f}"
+    state = ' class="differ"' if made.differ else ""
+    return f"<li{state}>{safe(made.verdict)} <small>{safe(size)}</small></li>"
