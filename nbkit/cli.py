@@ -95,7 +95,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_simulate)
     add = parser.add_argument
     add("--port", type=int, default=8000, help="the port; default 8000; 0: any free port")
-    add("--profile", default="default", help="a named profile, which is also the model's name")
+    add("--profile", default="default", help="a named profile, or a file of `profile.save`: *.json")
     add("--speed", type=float, help="divides every delay; 0: no waiting")
 
 

@@ -183,7 +183,9 @@ def in_words(profile: Profile) -> str:
         per_prompt = profile.ttft_per_1k_prompt_tokens
         prompt = f" + {per_prompt:g} s per 1,000 prompt tokens" if per_prompt else ""
         parts = [f"First token after {profile.ttft:g} s{prompt}"]
-        parts.append(f"then {profile.tokens_per_second:g} tokens/s")
+        total = profile.total_tokens_per_second
+        shared = f" ({total:g} for all answers together)" if total else ""
+        parts.append(f"then {profile.tokens_per_second:g} tokens/s{shared}")
         if profile.speed != 1:
             parts.append(f"all at {profile.speed:g} times that speed")
         limits = {"requests": profile.requests_per_minute, "tokens": profile.tokens_per_minute}

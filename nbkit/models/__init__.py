@@ -16,6 +16,8 @@ from nbkit.simulator.errors import ProfileError, SimulatorError
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
+    from nbkit.simulator import Profile
+
 __all__ = [
     "ConnectError",
     "MissingKeyError",
@@ -32,7 +34,7 @@ def connect(
     spec: str | None = None,
     *,
     model: str | None = None,
-    profile: str | None = None,
+    profile: "str | Profile | None" = None,
     speed: float | None = None,
     seed: int | None = None,
     **settings: Any,
@@ -45,7 +47,8 @@ def connect(
     environment alone does not select a server. `model` is the name of a model of OpenAI or of the
     server. If OPENAI_BASE_URL is set, "openai" means the server at that address.
 
-    The simulated model takes `profile` (a name in `nbkit.simulator.PROFILES`), `speed` (divides
+    The simulated model takes `profile` (a name in `nbkit.simulator.PROFILES`, a `Profile`, or a
+    file of `Profile.save`, as in "mine.json"), `speed` (divides
     every delay; 0: no waiting; default NBKIT_SPEED, or else 1), `seed` (equal seeds give equal
     delays), and single settings in seconds, tokens per second or counts:
     `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. `Profile` lists them all.
@@ -99,7 +102,10 @@ def connect(
 
 
 def _simulated(
-    profile: str | None, speed: float | None, seed: int | None, latency: dict[str, Any]
+    profile: "str | Profile | None",
+    speed: float | None,
+    seed: int | None,
+    latency: dict[str, Any],
 ) -> "LLM":
     from nbkit.simulator import named
 

@@ -3,6 +3,7 @@
 Taught in notebook 01: which model answered, and how fast it is set to be.
 """
 
+from nbkit.simulator.measured import profile_of
 from nbkit.simulator.pacing import PROFILES, SETTINGS, Profile, named
 from nbkit.simulator.process import Simulator, current
 from nbkit.simulator.sentence_vectors import encode, load_encoder
@@ -18,5 +19,6 @@ __all__ = [
     "encode",
     "load_encoder",
     "named",
+    "profile_of",
     "tokenize",
 ]

@@ -5,7 +5,8 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from nbkit.simulator.errors import ProfileError
@@ -26,9 +27,10 @@ class Profile:
 
     Delays are medians, in seconds, and are divided by `speed` (0: no waiting, no rate limits).
     `jitter` is the sigma of a lognormal factor on each delay. `slots` is how many answers are
-    generated at once; other requests wait in a queue. The two per-minute limits are token buckets
-    that hold one minute and start full. `None` means no limit. `failure_rate` is the share of
-    requests answered with 500 or 503. `fault` is one of FAULTS; `fault_after` counts tokens.
+    generated at once; other requests wait in a queue. `total_tokens_per_second` is what all answers
+    being written share, as where the processor is the limit. The two per-minute limits are token
+    buckets that hold one minute and start full. `None` means no limit. `failure_rate` is the share
+    of requests answered with 500 or 503. `fault` is one of FAULTS; `fault_after` counts tokens.
     `thinking_tokens` come before each answer. With `prefix_cache`, the tokens of messages that were
     sent before do not delay the first token. Raises ProfileError for an invalid value.
     """
@@ -38,6 +40,7 @@ class Profile:
     ttft: float = 0.7
     ttft_per_1k_prompt_tokens: float = 0.1
     tokens_per_second: float = 32.0
+    total_tokens_per_second: float | None = None
     jitter: float = 0.15
     slots: int | None = None
     requests_per_minute: float | None = None
@@ -67,14 +70,32 @@ class Profile:
             )
         return replace(self, **settings)
 
+    def save(self, path: str | Path) -> Path:
+        """Write it to a file for `connect(profile="mine.json")` and `nbkit simulate --profile`.
+
+        An existing file is replaced. Raises ProfileError if it cannot be written.
+        """
+        path = Path(path)
+        try:
+            path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        except OSError as error:
+            raise ProfileError(
+                f"{path} could not be written ({error.strerror or error})", "give another name."
+            ) from None
+        return path
+
     def first_token(self, prompt_tokens: int, draw: float) -> float:
         """Seconds before the first token; `draw` is a standard normal number."""
         median = self.ttft + self.ttft_per_1k_prompt_tokens * prompt_tokens / 1000
         return self._scaled(median, draw)
 
-    def gap(self, draw: float) -> float:
-        """Seconds between two tokens; `draw` is a standard normal number."""
-        return self._scaled(1 / self.tokens_per_second, draw)
+    def gap(self, draw: float, writing: int = 1) -> float:
+        """Seconds between two tokens while `writing` answers are being written.
+
+        `draw` is a standard normal number.
+        """
+        shared = writing / self.total_tokens_per_second if self.total_tokens_per_second else 0.0
+        return self._scaled(max(1 / self.tokens_per_second, shared), draw)
 
     def _scaled(self, median: float, draw: float) -> float:
         if self.speed == 0:
@@ -100,6 +121,7 @@ _RULES: dict[str, _Rule] = {
     "ttft": _AT_LEAST_0,
     "ttft_per_1k_prompt_tokens": _AT_LEAST_0,
     "tokens_per_second": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "total_tokens_per_second": _ABOVE_0_OR_NONE,
     "jitter": (lambda v: _number(v) and 0 <= v <= 2, "a number from 0 to 2"),
     "slots": (lambda v: v is None or (_whole(v) and v > 0), "a whole number above 0, or None"),
     "requests_per_minute": _ABOVE_0_OR_NONE,
@@ -161,13 +183,30 @@ PROFILES = {profile.name: profile for profile in _TABLE}
 """The named profiles: typical kinds of service, not the numbers of any vendor."""
 
 
-def named(name: str) -> Profile:
-    """The profile with this name; raises ProfileError, which lists all names."""
+def named(name: str | Profile) -> Profile:
+    """The profile with this name, or in this file of `Profile.save` (*.json).
+
+    Raises ProfileError, which lists all names, and for a file that is no profile.
+    """
+    if isinstance(name, Profile):
+        return name
+    if name.endswith(".json"):
+        return _loaded(Path(name))
     if name not in PROFILES:
         raise ProfileError(
             f"There is no simulated profile {name!r}", f"choose from: {', '.join(PROFILES)}."
         )
     return PROFILES[name]
+
+
+def _loaded(path: Path) -> Profile:
+    try:
+        return Profile(**json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        happened = f"{path} could not be read ({error.strerror or error})"
+    except (ValueError, TypeError):
+        happened = f"{path} is not a profile"
+    raise ProfileError(happened, "give a file that `profile.save(path)` wrote.")
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:

@@ -50,7 +50,8 @@ class TokenTimes:
         """Continue with the token after this one."""
         self._due += self._delay(self._model.profile)
         draw = self._random.gauss(0, 1)
-        self._delay = lambda p: p.gap(draw)
+        slots = self._model.slots
+        self._delay = lambda p: p.gap(draw, slots.taken)
 
 
 def hang_up(request: web.Request) -> web.StreamResponse:
