@@ -21,6 +21,7 @@ ALL = (
     "serve",
     "known_truth",
     "latency_lab",
+    "local",
 )
 
 
