@@ -155,6 +155,7 @@ def test_one_model_a_process(llm: LocalModel, monkeypatch: pytest.MonkeyPatch) -
     other: Any = connect(max_tokens=50)
     assert other is not llm
     assert other.server is llm.server
+    assert (other.max_tokens, llm.max_tokens) == (50, 512)
 
 
 @installed
@@ -212,16 +213,18 @@ def test_it_ends_with_its_kernel() -> None:
 
 
 @installed
-async def test_a_model_that_died_says_so() -> None:
-    """After the process is killed, the old LLM tells what to do, and connect starts another."""
-    old: Any = connect("local", context_window=512)
+async def test_a_file_of_your_own_that_died_says_so() -> None:
+    """A file given is run with its own words; killed, the old LLM says so, and connect starts it."""
+    chosen: dict[str, Any] = {"model": str(local.bundled_model()), "context_window": 512}
+    old: Any = connect("local", **chosen)
+    assert "English" not in repr(old)
+    assert (old.max_tokens, old.metadata.context_window) == (None, 512)
     os.kill(old.server.pid, signal.SIGTERM)
     wait_for(lambda: not old.server.alive)
     with pytest.raises(UnreachableError, match=r'connect\("local"\) again'):
         await old.acomplete("hello")
-    new: Any = connect("local", context_window=512)
+    new: Any = connect("local", **chosen)
     assert new.server.alive
-    assert new.metadata.context_window == 512
     new.server.stop()
     assert not new.server.alive
 
@@ -256,8 +259,10 @@ def test_a_file_cut_in_the_middle(tmp_path: Path) -> None:
         connect("local", model=str(file))
 
 
-def test_settings_of_the_simulated_model_are_refused() -> None:
-    """A real model takes no profile, speed, seed or delay."""
+def test_settings_that_have_no_effect_are_refused() -> None:
+    """A local model takes no profile, speed, seed or delay, and no headers."""
+    with pytest.raises(ProfileError, match="headers cannot be set for the local model"):
+        connect("local", default_headers={"X-Class": "1"})
     for name, value in {"profile": "busy", "speed": 0, "seed": 1, "ttft": 1}.items():
         with pytest.raises(ProfileError, match=f"{name} can only be set for the simulated model"):
             connect("local", **{name: value})  # type: ignore[arg-type]
@@ -293,7 +298,7 @@ def test_too_little_memory() -> None:
     small = local.memory_needed(98_000_000, 4096)
     assert small < local.memory_needed(98_000_000, 8192) < local.memory_needed(4_000_000_000, 4096)
     local.check_memory("small.gguf", small, small)
-    with pytest.raises(LocalModelError, match=r"needs about 6\.4 GB of memory, and 2\.0 GB are"):
+    with pytest.raises(LocalModelError, match=r"needs about 6\.5 GB of memory, and 2\.0 GB are"):
         local.check_memory("large", local.memory_needed(4_000_000_000, 4096), 2_000_000_000)
 
 

@@ -20,6 +20,7 @@ def parameters(settings: dict[str, Any]) -> xllamacpp.CommonParams:
     params.model.path = settings["file"]
     params.model_alias = {settings["name"]}
     params.chat_template = settings["template"]
+    params.sampling.penalty_repeat = settings["repeat_penalty"]
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [settings["key"]]

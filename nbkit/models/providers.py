@@ -23,11 +23,20 @@ from llama_index.llms.openai_like import OpenAILike
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.http import async_client, sync_client
 from nbkit.models.lean import lean_client
-from nbkit.models.local import TEMPLATE, WINDOW, LocalServer, bundled_model, model_file
+from nbkit.models.local import (
+    ANSWER_TIMEOUT,
+    BUNDLED,
+    TEMPLATE,
+    WINDOW,
+    LocalServer,
+    bundled_model,
+    model_file,
+)
 from nbkit.models.proxies import proxy_for
 from nbkit.models.server_facts import context_window, only_model
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
+from nbkit.simulator.errors import ProfileError
 from nbkit.wording import shown_address, shown_name
 
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
@@ -82,10 +91,7 @@ class SimulatedOpenAI(CompatibleServer):
 
 
 class LocalModel(CompatibleServer):
-    """LlamaIndex's OpenAI client, connected to a model on this machine's CPU.
-
-    Taught in notebook 00. `server` is the process of the model.
-    """
+    """LlamaIndex's OpenAI client, connected to a model on this machine's CPU: `server`."""
 
     languages: str | None = None
     _server: LocalServer
@@ -182,8 +188,10 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
 def local(model: str | None, **settings: Any) -> LocalModel:
     """The LLM for a GGUF file, or for SmolLM2; starts its process if it is not running.
 
-    `settings` are those of `server_settings`. Raises LocalModelError.
+    `settings` are those of `server_settings` but for headers. Raises LocalModelError, ProfileError.
     """
+    if "default_headers" in settings:
+        raise ProfileError("default_headers cannot be set for the local model", "leave them out.")
     file = bundled_model() if model is None else model_file(model)
     window = settings.pop("context_window", WINDOW)
     lock, made = _connections(os.getpid())
@@ -199,12 +207,12 @@ def local(model: str | None, **settings: Any) -> LocalModel:
         return sdk_clients(server.base_url, server.api_key, advice)
 
     def make() -> LocalModel:
+        own = {"is_function_calling_model": False, "timeout": ANSWER_TIMEOUT}
         return LocalModel(
             server,
-            languages=None if model else "English only",
             context_window=window,
             **_common(server.base_url, server.name, server.api_key),
-            **{"is_function_calling_model": False, **settings},
+            **{**own, **({} if model else BUNDLED), **settings},
             **_kept(("clients", server.base_url), connect_clients),
         )
 
