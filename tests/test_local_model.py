@@ -214,7 +214,7 @@ def test_it_ends_with_its_kernel() -> None:
 
 @installed
 async def test_a_file_of_your_own_that_died_says_so() -> None:
-    """A file given is run with its own words; killed, the old LLM says so, and connect starts it."""
+    """A file given runs as it is; killed, the old LLM says so, and connect starts another."""
     chosen: dict[str, Any] = {"model": str(local.bundled_model()), "context_window": 512}
     old: Any = connect("local", **chosen)
     assert "English" not in repr(old)
