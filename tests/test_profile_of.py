@@ -1,5 +1,6 @@
 """The profile of a measured model: what it finds, and that it gives the same timing."""
 
+import asyncio
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,9 +18,9 @@ LOADS = [1, 4]
 
 
 async def _measured(profile: Profile) -> nbkit.Experiment:
-    llm = nbkit.connect(profile=profile).model_copy(update={"max_tokens": 12})
+    llm = nbkit.connect(profile=profile).model_copy(update={"max_tokens": 8})
     return await nbkit.measure(
-        [SHORT, LONG], {"it": llm}, max_concurrency=LOADS, requests=14, warmup=False, progress=False
+        [SHORT, LONG], {"it": llm}, max_concurrency=LOADS, requests=10, warmup=False, progress=False
     )
 
 
@@ -28,29 +29,25 @@ def _medians(experiment: nbkit.Experiment, load: float) -> dict[str, float]:
     return {name: median(getattr(t, name) for t in traces) for name in ("ttft", "tpot")}
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"ttft_per_1k_prompt_tokens": 0.2},
-        {"total_tokens_per_second": 100.0},
-        {"slots": 2},
-    ],
-    ids=str,
-)
-async def test_a_measured_profile_has_the_same_timing(settings: dict[str, Any]) -> None:
+async def test_a_measured_profile_has_the_same_timing() -> None:
     """Simulated with its own profile, a model has the medians it was measured with."""
-    plain = {"ttft": 0.05, "ttft_per_1k_prompt_tokens": 0.0, "tokens_per_second": 60.0}
-    given = PROFILES["default"].change({**plain, "jitter": 0.05, **settings, "speed": 1})
-    experiment = await _measured(given)
-    found = profile_of(experiment)
-    assert found.slots == given.slots
-    slopes = [one.ttft_per_1k_prompt_tokens for one in (found, given)]
-    assert slopes[0] == pytest.approx(slopes[1], rel=0.15, abs=0.03)
-    totals = [one.total_tokens_per_second or 0 for one in (found, given)]
-    assert totals[0] == pytest.approx(totals[1], rel=0.1)
-    again = await _measured(found)
-    for load in LOADS:
-        assert _medians(again, load) == pytest.approx(_medians(experiment, load), rel=0.1, abs=0.01)
+    settings: list[dict[str, Any]] = [
+        {"ttft_per_1k_prompt_tokens": 0.2, "slots": 2},
+        {"ttft_per_1k_prompt_tokens": 0.0, "total_tokens_per_second": 100.0},
+    ]
+    plain = {"ttft": 0.05, "tokens_per_second": 60.0, "jitter": 0.05, "speed": 1}
+    profiles = [PROFILES["default"].change({**plain, **one}) for one in settings]
+    measured = await asyncio.gather(*map(_measured, profiles))
+    found = [profile_of(experiment) for experiment in measured]
+    again = await asyncio.gather(*map(_measured, found))
+    for given, made, first, second in zip(profiles, found, measured, again, strict=True):
+        assert made.slots == given.slots
+        slopes = [one.ttft_per_1k_prompt_tokens for one in (made, given)]
+        assert slopes[0] == pytest.approx(slopes[1], rel=0.15, abs=0.03)
+        totals = [one.total_tokens_per_second or 0 for one in (made, given)]
+        assert totals[0] == pytest.approx(totals[1], rel=0.1)
+        for load in LOADS:
+            assert _medians(second, load) == pytest.approx(_medians(first, load), rel=0.1, abs=0.01)
 
 
 async def test_a_profile_says_what_it_is_made_from(tmp_path: Path) -> None:

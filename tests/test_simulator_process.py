@@ -83,8 +83,8 @@ def test_one_server_a_process_and_again_after_death() -> None:
     """There is one server a kernel; a dead one is told apart and replaced."""
     first = current()
     assert current() is first
-    first._process.kill()
-    first._process.wait()
+    os.kill(first.pid, signal.SIGKILL)
+    wait_for(lambda: not first.alive)
     with pytest.raises(SimulatorError, match=r"connect\(\) again"):
         first.stats()
     second = current()

