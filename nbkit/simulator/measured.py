@@ -47,8 +47,9 @@ def profile_of(experiment: Any, label: str | None = None) -> Profile:
     waits = [(trace.prompt_tokens, trace.first_token_wait) for trace in calm]
     slope = _slope(waits)
     ttft = max(0.0, median(wait - slope * size for size, wait in waits))
-    scatter = [math.log(wait / max(ttft + slope * size, 1e-6)) for size, wait in waits if wait > 0]
-    jitter = min(2.0, _NORMAL * median(map(abs, scatter)))
+    # A cache of prompts scatters TTFT, and a busy network the gaps: neither is jitter of the other.
+    first = _scatter([wait / max(ttft + slope * size, 1e-6) for size, wait in waits])
+    jitter = min(2.0, first, median(_scatter(trace.gaps) for trace in calm))
     measured = str(experiment.environment.get("started", date.today().isoformat()))[:10]
     return Profile(
         name="".join(c if c.isalnum() else "_" for c in label)[:40] or "measured",
@@ -93,6 +94,13 @@ def _slope(waits: Sequence[tuple[int, float]]) -> float:
     return max(0.0, median(slopes)) if slopes else 0.0
 
 
+def _scatter(values: Sequence[float]) -> float:
+    """The sigma of a lognormal distribution, from the median deviation of its logarithms."""
+    logs = [math.log(value) for value in values if value > 0]
+    middle = median(logs) if logs else 0.0
+    return _NORMAL * median(abs(log - middle) for log in logs) if logs else 0.0
+
+
 def _under_load(rows: Sequence[Any], lowest: float, jitter: float) -> dict[str, Any]:
     """What more requests at once show: tokens that they share, or a queue."""
     by_load: dict[float, list[Any]] = {}
@@ -102,14 +110,16 @@ def _under_load(rows: Sequence[Any], lowest: float, jitter: float) -> dict[str, 
     first = {load: median(t.first_token_wait for t in found) for load, found in by_load.items()}
     writing = {load: median(t.streaming for t in found) for load, found in by_load.items()}
     slower = [load for load in tokens if tokens[load] > _SLOWER * tokens[lowest]]
-    queued = [load for load in first if first[load] > _QUEUED * first[lowest]]
+    slowed = {load: max(1.0, tokens[load] / tokens[lowest]) for load in tokens}
+    queued = [n for n in first if first[n] > _QUEUED * slowed[n] * first[lowest]]
     settings: dict[str, Any] = {}
     if slower:
         rates = [load * math.exp(jitter**2 / 2) / tokens[load] for load in slower]
         settings["total_tokens_per_second"] = _round(median(rates))
     if queued:
         # Little's law: of those in flight, the share that is served is that of its time in latency.
-        shares = [(first[lowest] + writing[n]) / (first[n] + writing[n]) for n in queued]
+        unqueued = {n: slowed[n] * first[lowest] + writing[n] for n in queued}
+        shares = [unqueued[n] / (first[n] + writing[n]) for n in queued]
         served = [load * share for load, share in zip(queued, shares, strict=True)]
         settings["slots"] = max(1, round(median(served)))
     return settings

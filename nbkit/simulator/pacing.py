@@ -27,12 +27,13 @@ class Profile:
 
     Delays are medians, in seconds, and are divided by `speed` (0: no waiting, no rate limits).
     `jitter` is the sigma of a lognormal factor on each delay. `slots` is how many answers are
-    generated at once; other requests wait in a queue. `total_tokens_per_second` is what all answers
-    being written share, as where the processor is the limit. The two per-minute limits are token
-    buckets that hold one minute and start full. `None` means no limit. `failure_rate` is the share
-    of requests answered with 500 or 503. `fault` is one of FAULTS; `fault_after` counts tokens.
-    `thinking_tokens` come before each answer. With `prefix_cache`, the tokens of messages that were
-    sent before do not delay the first token. Raises ProfileError for an invalid value.
+    generated at once; other requests wait in a queue. `total_tokens_per_second` is what two or more
+    answers share, as where the processor is the limit; their first tokens are as much later. The
+    two per-minute limits are token buckets that hold one minute and start full. `None` means no
+    limit. `failure_rate` is the share of requests answered with 500 or 503. `fault` is one of
+    FAULTS; `fault_after` counts tokens. `thinking_tokens` come before each answer. With
+    `prefix_cache`, the tokens of messages that were sent before do not delay the first token.
+    Raises ProfileError for an invalid value.
     """
 
     name: str
@@ -84,18 +85,23 @@ class Profile:
             ) from None
         return path
 
-    def first_token(self, prompt_tokens: int, draw: float) -> float:
-        """Seconds before the first token; `draw` is a standard normal number."""
-        median = self.ttft + self.ttft_per_1k_prompt_tokens * prompt_tokens / 1000
-        return self._scaled(median, draw)
-
-    def gap(self, draw: float, writing: int = 1) -> float:
-        """Seconds between two tokens while `writing` answers are being written.
+    def first_token(self, prompt_tokens: int, draw: float, answers: int = 1) -> float:
+        """Seconds before the first token, while `answers` are being written, this one included.
 
         `draw` is a standard normal number.
         """
-        shared = writing / self.total_tokens_per_second if self.total_tokens_per_second else 0.0
-        return self._scaled(max(1 / self.tokens_per_second, shared), draw)
+        median = self.ttft + self.ttft_per_1k_prompt_tokens * prompt_tokens / 1000
+        return self._scaled(median * self.slowed(answers), draw)
+
+    def gap(self, draw: float, answers: int = 1) -> float:
+        """Seconds between two tokens, likewise."""
+        return self._scaled(self.slowed(answers) / self.tokens_per_second, draw)
+
+    def slowed(self, answers: int) -> float:
+        """How many times as long everything takes because answers share a processor."""
+        if self.total_tokens_per_second is None or answers < 2:
+            return 1.0
+        return max(1.0, answers * self.tokens_per_second / self.total_tokens_per_second)
 
     def _scaled(self, median: float, draw: float) -> float:
         if self.speed == 0:

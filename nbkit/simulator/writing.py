@@ -28,7 +28,9 @@ class TokenTimes:
         self._due = start
         prompt_tokens = ask.record.prompt_tokens - ask.record.cached_tokens
         draw = self._random.gauss(0, 1)
-        self._delay: Callable[[Profile], float] = lambda p: p.first_token(prompt_tokens, draw)
+        self._delay: Callable[[Profile], float] = lambda p: p.first_token(
+            prompt_tokens, draw, self._model.slots.taken
+        )
 
     @property
     def due(self) -> bool:
@@ -50,8 +52,7 @@ class TokenTimes:
         """Continue with the token after this one."""
         self._due += self._delay(self._model.profile)
         draw = self._random.gauss(0, 1)
-        slots = self._model.slots
-        self._delay = lambda p: p.gap(draw, slots.taken)
+        self._delay = lambda p: p.gap(draw, self._model.slots.taken)
 
 
 def hang_up(request: web.Request) -> web.StreamResponse:
