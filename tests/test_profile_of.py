@@ -43,12 +43,12 @@ async def test_a_measured_profile_has_the_same_timing() -> None:
     for given, made, first, second in zip(profiles, found, measured, again, strict=True):
         assert made.slots == given.slots
         slopes = [one.ttft_per_1k_prompt_tokens for one in (made, given)]
-        assert slopes[0] == pytest.approx(slopes[1], rel=0.15, abs=0.03)
+        assert slopes[0] == pytest.approx(slopes[1], rel=0.2, abs=0.06)
         totals = [one.total_tokens_per_second or 0 for one in (made, given)]
-        assert totals[0] == pytest.approx(totals[1], rel=0.1)
+        assert totals[0] == pytest.approx(totals[1], rel=0.25)
         # In a queue, ten requests scatter more.
         for load, rel in zip(LOADS, (0.1, 0.3), strict=True):
-            assert _medians(second, load) == pytest.approx(_medians(first, load), rel=rel, abs=0.01)
+            assert _medians(second, load) == pytest.approx(_medians(first, load), rel=rel, abs=0.03)
 
 
 async def test_a_profile_says_what_it_is_made_from(tmp_path: Path) -> None:
