@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nbkit.batch.budget import Budget, budget_of
 from nbkit.displays.progress import Hear, Progress, shown
 from nbkit.experiment.environment import environment
-from nbkit.experiment.measurements import Measurement
+from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.plan import (
     Run,
     check_counts,
@@ -24,7 +26,8 @@ from nbkit.experiment.targets import Target, Timed, targets_of
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError
-from nbkit.streaming.stream import stream
+from nbkit.streaming.stream import TokenStream, stream
+from nbkit.streaming.trace import Trace
 
 _MOST_THREADS = 256
 _WARMING = 8
@@ -41,6 +44,7 @@ async def measure(
     repeat: int = 1,
     warmup: bool | int = True,
     timeout: float | None = None,
+    max_cost: float | None = None,
     seed: int = 0,
     progress: Progress = True,
 ) -> Experiment:
@@ -62,14 +66,16 @@ async def measure(
     - `warmup`: ask every target every question once before measuring, because servers are faster
       with a prompt they have seen; or a number of questions per target; or False.
     - `timeout`: seconds for one answer; then it is stopped and counts as an error.
+    - `max_cost`: the most that may be spent, warm-up included, as in `run_batch`. Without it, and
+      if your file of prices has one for the model, you are asked after the warm-up at the latest.
     - `progress`: a bar, warm-up included; or a function of (done, total, question); or False.
 
     Each repetition measures every label at every load once, in random order; `seed` determines
     questions, order and arrivals. A failed request is a result: it is counted, but not in latency.
     If it is stopped, `nbkit.Experiment.latest()` has the requests that ended.
 
-    Raises `ExperimentError` before anything is asked; `StreamMisused` if a target returns no
-    answer. Taught in notebook 09.
+    Raises `ExperimentError` or `PriceError` before anything is asked; `StreamMisused` if a target
+    returns no answer; `CostTooHigh`. Taught in notebook 09.
     """
     asked = read_questions(questions)
     targets = targets_of(against)
@@ -77,6 +83,7 @@ async def measure(
     check_counts(requests, repeat, warmup, timeout, kind, loads)
     runs = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
     warming = warm_up_of(runs, asked, warmup)
+    budget, charging = _budget_of(targets, max_cost, warms_up=bool(warming))
     experiment = Experiment(
         kind=kind,
         planned=sum(len(run.order) for run in runs),
@@ -101,8 +108,14 @@ async def measure(
             keep_waking(asyncio.get_running_loop()),
             shown(progress, len(warming) + experiment.planned) as hear,
         ):
-            runner = _Runner(asked, threads, timeout, experiment, hear)
+            runner = _Runner(asked, threads, timeout, experiment, hear, budget, charging)
+            if budget is not None:
+                asks = [target for target, _ in warming]
+                asks += [run.target for run in runs for _ in run.order]
+                budget.begin(sum(target in charging for target in asks))
             await _at_most(min(width, _WARMING), (runner.warm_up(*each) for each in warming))
+            if budget is not None:
+                budget.learned()
             for run in runs:
                 await runner.measure(run)
     except BaseException as error:
@@ -123,13 +136,22 @@ class _Runner:
     timeout: float | None
     experiment: Experiment
     hear: Hear
+    budget: Budget | None
+    charging: set[Target]
+    """The targets whose requests are in the budget."""
 
     async def warm_up(self, target: Target, question: str) -> None:
         """Ask without keeping the result; raises `StreamMisused` if there is no answer."""
+        await self._turn(target)
+        tokens = stream(target.ask(question, self.threads))
         # An error here will happen again in the measurement, where it is counted.
         with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
             async with asyncio.timeout(self.timeout):
-                await stream(target.ask(question, self.threads))
+                await tokens
+        answer = _answer_of(tokens)
+        assert self.experiment.warmed is not None
+        self.experiment.warmed.append(answer.trace.usage)
+        self._ended(target, answer.trace, answered=answer.state == "done")
         self.hear(question, failed=False, retried=False)
 
     async def measure(self, run: Run) -> None:
@@ -140,14 +162,23 @@ class _Runner:
             await _at_most(int(run.load), asking)
             return
         begin = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
+        async with _first_error(), asyncio.TaskGroup() as group:
             for question, arrival in zip(run.order, run.arrivals, strict=True):
                 await asyncio.sleep(begin + arrival - time.perf_counter())
                 group.create_task(self._ask(run, question, planned=begin + arrival))
 
+    async def _turn(self, target: Target) -> None:
+        if self.budget is not None and target in self.charging:
+            await self.budget.turn()
+
+    def _ended(self, target: Target, trace: Trace, *, answered: bool) -> None:
+        if self.budget is not None and target in self.charging:
+            self.budget.ended(trace.usage, answered=answered)
+
     async def _ask(
         self, run: Run, place: int, *, ramp: bool = False, planned: float | None = None
     ) -> None:
+        await self._turn(run.target)
         tokens = stream(run.target.ask(self.questions[place], self.threads))
         error: Exception | None = None
         try:
@@ -159,12 +190,11 @@ class _Runner:
             )
         except StreamError as raised:
             error = raised
-        answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
-        if isinstance(answer.response, Timed):
-            answer = answer.response.answer
+        answer = _answer_of(tokens)
         if error is None:
             error = _missing(answer)
         trace, sent = answer.trace, tokens.trace.start
+        self._ended(run.target, trace, answered=error is None)
         self.experiment.results.append(
             Measurement(
                 label=run.target.label,
@@ -189,12 +219,39 @@ async def _at_most(together: int, asking: Iterator[Coroutine[Any, Any, None]]) -
         for each in asking:
             await each
 
+    async with _first_error(), asyncio.TaskGroup() as group:
+        for _ in range(together):
+            group.create_task(one_after_the_other())
+
+
+@contextlib.asynccontextmanager
+async def _first_error() -> AsyncIterator[None]:
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(together):
-                group.create_task(one_after_the_other())
+        yield
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
+
+
+def _budget_of(
+    targets: list[Target], max_cost: Any, *, warms_up: bool
+) -> tuple[Budget | None, set[Target]]:
+    """The budget of all targets that may charge, and which these are."""
+    if max_cost is not None and not (isinstance(max_cost, int | float) and 0 < max_cost < math.inf):
+        raise ExperimentError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
+    found = {target: budget_of(target.llm, max_cost) for target in targets}
+    budgets = {target: budget for target, budget in found.items() if budget is not None}
+    charging = any(budget.charges for budget in budgets.values())
+    if charging and max_cost is None and not warms_up:
+        raise ExperimentError(
+            "Without a warm-up nothing tells what this will cost",
+            "leave warmup on, or pass max_cost=.",
+        )
+    return next(iter(budgets.values()), None), set(budgets)
+
+
+def _answer_of(tokens: TokenStream) -> Answer:
+    answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
+    return answer.response.answer if isinstance(answer.response, Timed) else answer
 
 
 def _missing(answer: Answer) -> StreamBroken | None:

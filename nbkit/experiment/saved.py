@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from nbkit.batch.file_path import write_text
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
+from nbkit.streaming.trace import Usage
 
 _MARK = "nbkit_experiment"
 _FORMAT = 3
@@ -50,7 +51,7 @@ def _header(path: Path, line: str) -> dict[str, Any]:
         header = json.loads(line)
         written = int(header[_MARK])
         if written == _FORMAT:
-            return {name: header[name] for name in _HEADER}
+            return {name: header[name] for name in _HEADER} | {"warmed": _warmed(header)}
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
             f"{path} is not an experiment that nbkit saved", "check the name."
@@ -59,6 +60,12 @@ def _header(path: Path, line: str) -> dict[str, Any]:
         f"{path} was saved by another nbkit version (format {written}, this reads {_FORMAT})",
         "load it with that version, or measure again.",
     )
+
+
+def _warmed(header: dict[str, Any]) -> list[list[Usage]] | None:
+    if (requests := header.get("warmed")) is None:
+        return None
+    return [[Usage(*call) for call in request] for request in requests]
 
 
 def shown_error(error: str | None, *, text: bool) -> str | None:

@@ -39,6 +39,8 @@ class Target:
         self._call = _call_of(label, what)
         self._blocks = not _is_async(self._call) and run_of(what) is None
         conversation = _is_conversation(what)
+        self.llm = llm_of(self._call)
+        """The model behind it, if it can be found."""
         self.parameters = _parameters(what.astream_chat if conversation else self._call)
         if conversation:
             self._call = _in_new_conversation(what)

@@ -1,0 +1,151 @@
+"""What a batch or an experiment may cost: estimated from its first answers, then asked or held."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nbkit.errors import NbkitError
+from nbkit.streaming.cost import PriceError, Prices
+from nbkit.streaming.trace import Usage
+from nbkit.wording import count, shown_name
+
+_FIRST = 5
+"""Answers from which the cost of the rest is estimated; it waits for them."""
+
+
+class CostTooHigh(NbkitError):
+    """It would cost more than it may; nothing more is asked. Taught in notebook 06."""
+
+
+class Budget:
+    """Lets requests through until they cost too much, then raises `CostTooHigh`.
+
+    With `max_cost`, what is spent and what is in flight (each as much as the dearest so far) stay
+    below it. Without, you are asked once if the whole will cost more than the `ask_above` of the
+    file of prices. Requests in flight always end first.
+    """
+
+    def __init__(self, prices: Prices, max_cost: float | None, *, charges: bool) -> None:
+        self._prices = prices
+        self._max_cost = max_cost
+        self.charges = charges
+        """Whether the model is known, and has a price."""
+        self._costs: list[float] = []
+        self._unknown = 0
+        """Requests that were answered, but whose cost is unknown."""
+        self.begin(None)
+
+    def begin(self, left: int | None) -> None:
+        """Begin to ask `left` items; `None` if their number is unknown."""
+        self._left = left
+        self._in_flight = self._answered = 0
+        self._learning = True
+        self._agreed = self._declined = self._stopping = False
+        self._order, self._ended = asyncio.Lock(), asyncio.Event()
+
+    async def turn(self) -> None:
+        """Wait until the next request may be sent; raises `CostTooHigh` if it may not."""
+        async with self._order:
+            while self._must_wait():
+                self._ended.clear()
+                await self._ended.wait()
+            self._in_flight += 1
+
+    def ended(self, usage: Sequence[Usage], *, answered: bool) -> None:
+        """Record the end of a request, and what it used."""
+        self._in_flight -= 1
+        self._answered += answered
+        if (cost := self._prices.cost(usage)) is not None:
+            self._costs.append(cost)
+        else:
+            self._unknown += answered
+        self._ended.set()
+
+    def learned(self) -> None:
+        """Decide about the rest now, when nothing is in flight; later only `max_cost` is held."""
+        self._learning = False
+        self._must_wait()
+        self._agreed = True
+
+    def _must_wait(self) -> bool:
+        self._stopping = self._stopping or self._is_too_much()
+        if self._stopping:
+            if self._in_flight:  # they are paid for, and a question would hold them up
+                return True
+            self._decide()
+        return self._learns and self._in_flight + self._answered >= _FIRST
+
+    @property
+    def _learns(self) -> bool:
+        return self._learning and self._answered < _FIRST
+
+    @property
+    def _spent(self) -> float:
+        """An answer whose cost is unknown counts as the mean of the others."""
+        known = math.fsum(self._costs)
+        return known + self._unknown * known / max(len(self._costs), 1)
+
+    @property
+    def _left_to_ask(self) -> int:
+        return 1 if self._left is None else max(self._left - self._answered, 1)
+
+    def _is_too_much(self) -> bool:
+        if self._max_cost is None and (self._agreed or self._learns):
+            return False
+        if not self._costs:
+            return self._unknown > 0 and (self.charges or self._max_cost is not None)
+        if self._max_cost is not None:
+            return self._spent + max(self._costs) * (self._in_flight + 1) > self._max_cost
+        mean = math.fsum(self._costs) / len(self._costs)
+        return self._spent + mean * self._left_to_ask > self._prices.ask_above
+
+    def _decide(self) -> None:
+        """Ask whether to go on; raises `CostTooHigh` if not, or if nobody is to be asked."""
+        shown, more = self._prices.shown, self._left_to_ask
+        if not self._costs:
+            happened = "What this costs is unknown: the answers do not say what tokens they used"
+        elif self._max_cost is not None:
+            happened = (
+                f"{shown(self._spent)} are spent, and the next request may pass max_cost "
+                f"({shown(self._max_cost)})"
+            )
+        else:
+            mean = math.fsum(self._costs) / len(self._costs)
+            each = (mean, min(self._costs), max(self._costs))
+            likely, least, most = (shown(self._spent + cost * more) for cost in each)
+            happened = (
+                f"{count(more, 'more request')} would make it about {likely} ({least} to {most}, "
+                f"as {len(self._costs)} so far cost), more than ask_above in {self._prices.path}"
+            )
+        if self._max_cost is not None:
+            raise CostTooHigh(happened, "give a higher one, or none; what was answered is kept.")
+        self._declined = self._declined or not _agrees(f"{happened}. Go on? [y/N] ")
+        if self._declined:
+            raise CostTooHigh(happened, "to allow it, pass max_cost=; what was answered is kept.")
+        self._agreed, self._stopping = True, False
+
+
+def budget_of(llm: Any, max_cost: float | None) -> Budget | None:
+    """The budget for requests to an LLM (`None` if unknown); `None` if there is none to keep.
+
+    Raises `PriceError` for a bad file of prices, and if it has no price to hold `max_cost` with.
+    """
+    prices = Prices.read()
+    name = None if llm is None else shown_name(llm.metadata.model_name)
+    charges = name in prices.models
+    if charges or (name is None and prices.models):
+        return Budget(prices, max_cost, charges=charges)
+    if max_cost is not None and not getattr(llm, "simulated", False):
+        raise PriceError(
+            f"max_cost cannot be held: {prices.path} has no price of {name or 'any model'}",
+            "write it there, or leave max_cost out.",
+        )
+    return None
+
+
+def _agrees(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except (KeyboardInterrupt, EOFError, OSError, RuntimeError):  # or nobody is there to answer
+        return False
