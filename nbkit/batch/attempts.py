@@ -48,7 +48,7 @@ class Asker:
     timeout: float | None
     pace: Pace
     seats: Seats
-    budget: Budget | None = None
+    budget: Budget
 
     async def ask(self, outcome: Outcome) -> None:
         """Fill in value or error; raises only an error of the batch as a whole.
@@ -82,7 +82,8 @@ class Asker:
         return can_succeed_later(error)
 
     async def _attempt(self, outcome: Outcome) -> Any:
-        began = await self._turn()
+        await self.budget.turn()
+        began = await self.pace.turn()
         round_ = self.seats.began()
         start = time.perf_counter()
         outcome.attempts += 1
@@ -132,13 +133,7 @@ class Asker:
             trace.end = trace.end or time.perf_counter()
             trace.usage = trace.usage or record.usage
             self.seats.ended(round_, trace, how)
-            if self.budget is not None:
-                self.budget.ended(trace.usage, answered=how == "answered")
-
-    async def _turn(self) -> float:
-        if self.budget is not None:
-            await self.budget.turn()
-        return await self.pace.turn()
+            self.budget.ended(trace, answered=how == "answered")
 
     async def _call(self, item: Any, start: float, record: events.EventRecord) -> Any:
         try:

@@ -2,12 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
 from typing import Any
 
+from nbkit.batch.asking import llm_of
 from nbkit.errors import NbkitError
-from nbkit.streaming.cost import PriceError, Prices
-from nbkit.streaming.trace import Usage
+from nbkit.streaming.cost import PriceError, Prices, is_amount
+from nbkit.streaming.trace import Trace
 from nbkit.wording import count, shown_name
 
 _FIRST = 5
@@ -26,14 +26,18 @@ class Budget:
     file of prices. Requests in flight always end first.
     """
 
-    def __init__(self, prices: Prices, max_cost: float | None, *, charges: bool) -> None:
+    def __init__(
+        self, prices: Prices, max_cost: float | None, *, is_needed: bool, charges: bool
+    ) -> None:
         self._prices = prices
         self._max_cost = max_cost
+        self.is_needed = is_needed
+        """If not, it lets everything through."""
         self.charges = charges
         """Whether the model is known, and has a price."""
         self._costs: list[float] = []
         self._unknown = 0
-        """Requests that were answered, but whose cost is unknown."""
+        """Requests that were answered, at least in part, but whose cost is unknown."""
         self.begin(None)
 
     def begin(self, left: int | None) -> None:
@@ -46,20 +50,24 @@ class Budget:
 
     async def turn(self) -> None:
         """Wait until the next request may be sent; raises `CostTooHigh` if it may not."""
+        if not self.is_needed:
+            return
         async with self._order:
             while self._must_wait():
                 self._ended.clear()
                 await self._ended.wait()
             self._in_flight += 1
 
-    def ended(self, usage: Sequence[Usage], *, answered: bool) -> None:
+    def ended(self, trace: Trace, *, answered: bool) -> None:
         """Record the end of a request, and what it used."""
+        if not self.is_needed:
+            return
         self._in_flight -= 1
         self._answered += answered
-        if (cost := self._prices.cost(usage)) is not None:
+        if (cost := self._prices.cost(trace.usage)) is not None:
             self._costs.append(cost)
         else:
-            self._unknown += answered
+            self._unknown += answered or trace.ttft is not None
         self._ended.set()
 
     def learned(self) -> None:
@@ -126,22 +134,23 @@ class Budget:
         self._agreed, self._stopping = True, False
 
 
-def budget_of(llm: Any, max_cost: float | None) -> Budget | None:
-    """The budget for requests to an LLM (`None` if unknown); `None` if there is none to keep.
+def budget_of(fn: Any, max_cost: Any) -> Budget:
+    """The budget for calls of a function; it is not needed if its model is free or has no price.
 
-    Raises `PriceError` for a bad file of prices, and if it has no price to hold `max_cost` with.
+    Raises `PriceError` for a bad file of prices, and for a `max_cost` that cannot be held.
     """
-    prices = Prices.read()
+    if max_cost is not None and not (is_amount(max_cost) and max_cost > 0):
+        raise PriceError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
+    prices, llm = Prices.read(), llm_of(fn)
     name = None if llm is None else shown_name(llm.metadata.model_name)
     charges = name in prices.models
-    if charges or (name is None and prices.models):
-        return Budget(prices, max_cost, charges=charges)
-    if max_cost is not None and not getattr(llm, "simulated", False):
+    is_needed = charges or (name is None and bool(prices.models))
+    if max_cost is not None and not is_needed and not getattr(llm, "simulated", False):
         raise PriceError(
             f"max_cost cannot be held: {prices.path} has no price of {name or 'any model'}",
             "write it there, or leave max_cost out.",
         )
-    return None
+    return Budget(prices, max_cost, is_needed=is_needed, charges=charges)
 
 
 def _agrees(question: str) -> bool:

@@ -1,7 +1,6 @@
 """Many questions: with limited concurrency and rate, retries, and a journal."""
 
 import asyncio
-import functools
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sized
 from contextlib import aclosing, nullcontext
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nbkit.batch.asking import check_async, llm_of, parameters_of, warn_of_client_retries
+from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
 from nbkit.batch.budget import Budget, budget_of
 from nbkit.batch.concurrency import AutoSeats, Seats, Step
@@ -135,7 +134,7 @@ class BatchRun:
     """By index; used only by `run_batch`."""
     _seats: Seats = field(default_factory=lambda: Seats(1), init=False)
     _running: bool = field(default=False, init=False)
-    _budget: Budget | None = field(default=None, init=False)
+    _budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
         self.fn = fn = run_of(self.fn) or self.fn
@@ -147,15 +146,14 @@ class BatchRun:
         check_async(fn)
         self._check("max_concurrency", _is_count, '1 or more, or "auto"', "auto")
         self._check("attempts", _is_count, "1 or more")
-        for name in ("timeout", "requests_per_minute", "tokens_per_minute", "max_cost"):
+        for name in ("timeout", "requests_per_minute", "tokens_per_minute"):
             self._check(name, _is_above_0, "a number above 0", None)
         self._check("on_error", lambda value: value == "stop", '"collect" or "stop"', "collect")
         if self.journal is not None and not isinstance(self.journal, Journal):
             self.journal = Journal(self.journal)
         if self.attempts > 1:
             warn_of_client_retries(fn)
-        inner = fn.func if isinstance(fn, functools.partial) else fn
-        self._budget = budget_of(llm_of(inner), self.max_cost)
+        self._budget = budget_of(fn, self.max_cost)
 
     def _check(self, name: str, fits: Callable[[Any], bool], wanted: str, *others: Any) -> None:
         value = getattr(self, name)
@@ -223,10 +221,9 @@ class BatchRun:
                 retried = outcome.attempts > 1 and not outcome.resumed
                 show(outcome.item, failed=outcome.error is not None, retried=retried)
 
-            if self._budget is not None:
-                if journal is not None and isinstance(items, list):
-                    total = journal.missing(items)
-                self._budget.begin(total)
+            if self._budget.is_needed and journal is not None and isinstance(items, list):
+                total = journal.missing(items)
+            self._budget.begin(total)
             under_way = InFlight(asker, self._seats, journal, ended)
             async with aclosing(under_way.outcomes(items, dict(self._ended))) as outcomes:
                 async for outcome in outcomes:

@@ -49,9 +49,8 @@ class Experiment:
     """What was asked; `None` if it was loaded from a file without text."""
     results: list[Measurement] = field(default_factory=list, repr=False)
     """Every request that ended, in that order, failed ones included."""
-
-    warmed: list[list[Usage]] | None = field(default_factory=list, repr=False)
-    """The calls of models of each warm-up request; `None` if it was loaded from an older file."""
+    warmed: list[list[Usage]] = field(default_factory=list, repr=False)
+    """The calls of models of each warm-up request."""
 
     _latest: ClassVar["Experiment | None"] = None
 
@@ -145,9 +144,7 @@ class Experiment:
 
     def cost(self) -> Cost:
         """What all requests cost, the warm-up's too, at the prices in your file (`Prices`) now."""
-        older = self.warmed is None and bool(self.parameters.get("warmup"))
-        asked = [*(self.warmed or ()), *(one.trace.usage for one in self.results)]
-        return total_cost(asked, {"the warm-up, which this file does not hold": int(older)})
+        return total_cost([*self.warmed, *(one.trace.usage for one in self.results)])
 
     def plot(
         self, *, metric: str | None = None, slo: SLO | None = None, ax: "Axes | None" = None

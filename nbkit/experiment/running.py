@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nbkit.batch.budget import Budget, budget_of
+from nbkit.batch.budget import Budget
 from nbkit.displays.progress import Hear, Progress, shown
 from nbkit.experiment.environment import environment
 from nbkit.experiment.measurements import ExperimentError, Measurement
@@ -27,7 +27,6 @@ from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError
 from nbkit.streaming.stream import TokenStream, stream
-from nbkit.streaming.trace import Trace
 
 _MOST_THREADS = 256
 _WARMING = 8
@@ -78,12 +77,12 @@ async def measure(
     returns no answer; `CostTooHigh`. Taught in notebook 09.
     """
     asked = read_questions(questions)
-    targets = targets_of(against)
+    targets = targets_of(against, max_cost)
     kind, loads = read_loads(max_concurrency, requests_per_second)
     check_counts(requests, repeat, warmup, timeout, kind, loads)
     runs = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
     warming = warm_up_of(runs, asked, warmup)
-    budget, charging = _budget_of(targets, max_cost, warms_up=bool(warming))
+    budgets = _begin_budgets(warming, runs, max_cost)
     experiment = Experiment(
         kind=kind,
         planned=sum(len(run.order) for run in runs),
@@ -108,13 +107,9 @@ async def measure(
             keep_waking(asyncio.get_running_loop()),
             shown(progress, len(warming) + experiment.planned) as hear,
         ):
-            runner = _Runner(asked, threads, timeout, experiment, hear, budget, charging)
-            if budget is not None:
-                asks = [target for target, _ in warming]
-                asks += [run.target for run in runs for _ in run.order]
-                budget.begin(sum(target in charging for target in asks))
+            runner = _Runner(asked, threads, timeout, experiment, hear)
             await _at_most(min(width, _WARMING), (runner.warm_up(*each) for each in warming))
-            if budget is not None:
+            for budget in budgets:
                 budget.learned()
             for run in runs:
                 await runner.measure(run)
@@ -136,22 +131,18 @@ class _Runner:
     timeout: float | None
     experiment: Experiment
     hear: Hear
-    budget: Budget | None
-    charging: set[Target]
-    """The targets whose requests are in the budget."""
 
     async def warm_up(self, target: Target, question: str) -> None:
         """Ask without keeping the result; raises `StreamMisused` if there is no answer."""
-        await self._turn(target)
+        await target.budget.turn()
         tokens = stream(target.ask(question, self.threads))
         # An error here will happen again in the measurement, where it is counted.
         with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
             async with asyncio.timeout(self.timeout):
                 await tokens
         answer = _answer_of(tokens)
-        assert self.experiment.warmed is not None
         self.experiment.warmed.append(answer.trace.usage)
-        self._ended(target, answer.trace, answered=answer.state == "done")
+        target.budget.ended(answer.trace, answered=answer.state == "done")
         self.hear(question, failed=False, retried=False)
 
     async def measure(self, run: Run) -> None:
@@ -167,18 +158,10 @@ class _Runner:
                 await asyncio.sleep(begin + arrival - time.perf_counter())
                 group.create_task(self._ask(run, question, planned=begin + arrival))
 
-    async def _turn(self, target: Target) -> None:
-        if self.budget is not None and target in self.charging:
-            await self.budget.turn()
-
-    def _ended(self, target: Target, trace: Trace, *, answered: bool) -> None:
-        if self.budget is not None and target in self.charging:
-            self.budget.ended(trace.usage, answered=answered)
-
     async def _ask(
         self, run: Run, place: int, *, ramp: bool = False, planned: float | None = None
     ) -> None:
-        await self._turn(run.target)
+        await run.target.budget.turn()
         tokens = stream(run.target.ask(self.questions[place], self.threads))
         error: Exception | None = None
         try:
@@ -194,7 +177,7 @@ class _Runner:
         if error is None:
             error = _missing(answer)
         trace, sent = answer.trace, tokens.trace.start
-        self._ended(run.target, trace, answered=error is None)
+        run.target.budget.ended(trace, answered=error is None)
         self.experiment.results.append(
             Measurement(
                 label=run.target.label,
@@ -232,21 +215,20 @@ async def _first_error() -> AsyncIterator[None]:
         raise several.exceptions[0] from None
 
 
-def _budget_of(
-    targets: list[Target], max_cost: Any, *, warms_up: bool
-) -> tuple[Budget | None, set[Target]]:
-    """The budget of all targets that may charge, and which these are."""
-    if max_cost is not None and not (isinstance(max_cost, int | float) and 0 < max_cost < math.inf):
-        raise ExperimentError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
-    found = {target: budget_of(target.llm, max_cost) for target in targets}
-    budgets = {target: budget for target, budget in found.items() if budget is not None}
-    charging = any(budget.charges for budget in budgets.values())
-    if charging and max_cost is None and not warms_up:
-        raise ExperimentError(
-            "Without a warm-up nothing tells what this will cost",
-            "leave warmup on, or pass max_cost=.",
-        )
-    return next(iter(budgets.values()), None), set(budgets)
+def _begin_budgets(
+    warming: list[tuple[Target, str]], runs: list[Run], max_cost: float | None
+) -> list[Budget]:
+    """Tell the budgets of the targets how many requests there will be."""
+    asks = [target for target, _ in warming] + [run.target for run in runs for _ in run.order]
+    requests = Counter(target.budget for target in asks)
+    for budget, number in requests.items():
+        budget.begin(number)
+        if budget.charges and max_cost is None and not warming:
+            raise ExperimentError(
+                "Without a warm-up nothing tells what this will cost",
+                "leave warmup on, or pass max_cost=.",
+            )
+    return list(requests)
 
 
 def _answer_of(tokens: TokenStream) -> Answer:

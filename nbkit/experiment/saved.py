@@ -51,7 +51,8 @@ def _header(path: Path, line: str) -> dict[str, Any]:
         header = json.loads(line)
         written = int(header[_MARK])
         if written == _FORMAT:
-            return {name: header[name] for name in _HEADER} | {"warmed": _warmed(header)}
+            warmed = [[Usage(*call) for call in each] for each in header.get("warmed", ())]
+            return {name: header[name] for name in _HEADER} | {"warmed": warmed}
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
             f"{path} is not an experiment that nbkit saved", "check the name."
@@ -60,12 +61,6 @@ def _header(path: Path, line: str) -> dict[str, Any]:
         f"{path} was saved by another nbkit version (format {written}, this reads {_FORMAT})",
         "load it with that version, or measure again.",
     )
-
-
-def _warmed(header: dict[str, Any]) -> list[list[Usage]] | None:
-    if (requests := header.get("warmed")) is None:
-        return None
-    return [[Usage(*call) for call in request] for request in requests]
 
 
 def shown_error(error: str | None, *, text: bool) -> str | None:

@@ -58,7 +58,7 @@ class Prices:
         except ValueError as error:
             raise PriceError(f"{path} is not TOML ({error})", "correct that line.") from None
         currency, above = written.pop("currency", None), written.pop("ask_above", None)
-        if not isinstance(currency, str) or not currency.strip() or not _is_amount(above):
+        if not isinstance(currency, str) or not currency.strip() or not is_amount(above):
             raise PriceError(
                 f"{path} needs a currency and an amount above which to ask",
                 'begin it with two lines such as: currency = "USD" and: ask_above = 1.0',
@@ -108,7 +108,7 @@ def _tables(path: Path, name: str, table: Mapping[str, Any]) -> Iterator[tuple[s
             # TOML reads [gpt-4.1] without quotes as table "1" in table "gpt-4".
             yield from _tables(path, f"{name}.{key}" if name else key, value)
     for key, value in prices.items():
-        if not name or key not in _KINDS or not _is_amount(value):
+        if not name or key not in _KINDS or not is_amount(value):
             where = f"{key} = {value!r} of {name or 'no model'}"
             raise PriceError(
                 f"{where} in {path} is not a price",
@@ -120,7 +120,8 @@ def _tables(path: Path, name: str, table: Mapping[str, Any]) -> Iterator[tuple[s
         yield name, prices
 
 
-def _is_amount(value: Any) -> bool:
+def is_amount(value: Any) -> bool:
+    """Whether this can be an amount of money."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
@@ -142,7 +143,9 @@ class Cost:
         return f"<Cost {self._sentence}>"
 
 
-def total_cost(requests: Iterable[Sequence[Usage]], unknown: Mapping[str, int]) -> Cost:
+def total_cost(
+    requests: Iterable[Sequence[Usage]], unknown: Mapping[str, int] | None = None
+) -> Cost:
     """The cost of requests, each some calls, at the prices now; `unknown` are others by reason."""
     prices = Prices.read()
     why: Counter[str] = Counter(unknown)
