@@ -131,17 +131,26 @@ async def test_a_source_of_unknown_length_is_held_too(wire: Wire, asked: Asked) 
     assert len(got) == 10
 
 
-async def test_max_cost_needs_a_price(wire: Wire, prices: Path) -> None:
+async def test_max_cost_needs_a_price(wire: Wire) -> None:
     """Without one it is refused before anything is asked; the simulated model needs none."""
     with pytest.raises(PriceError, match="no price of other — write it there, or leave max_cost"):
         run_batch(QUESTIONS, ask_of(wire, "other"), max_cost=1)
     with pytest.raises(PriceError, match="max_cost=0 is not possible — give an amount above 0"):
         run_batch(QUESTIONS, ask_of(wire), max_cost=0)
-    prices.unlink()
-    with pytest.raises(PriceError, match=r"nbkit_prices.toml has no price of m — "):
-        run_batch(QUESTIONS, ask_of(wire), max_cost=1)
     run_batch(QUESTIONS, simulated(speed=0).astream_complete, max_cost=1)
     assert wire.bodies == []
+
+
+def test_max_cost_needs_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any prices it is refused also for a function whose model nobody knows."""
+    monkeypatch.chdir(tmp_path)
+
+    async def ask(question: str) -> str:
+        return question
+
+    run_batch(QUESTIONS, ask)
+    with pytest.raises(PriceError, match=r"nbkit_prices.toml has no price of any model — write it"):
+        run_batch(QUESTIONS, ask, max_cost=1)
 
 
 def measure(wire: Wire, items: list[str] = QUESTIONS, **options: Any) -> Any:
