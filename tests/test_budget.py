@@ -66,7 +66,9 @@ async def test_asks_once_after_the_first_five(wire: Wire, asked: Asked) -> None:
     outcomes = await batch(wire)
     assert [outcome.state for outcome in outcomes] == ["done"] * 12
     (question,) = asked
-    assert question.startswith("5: 7 more requests would make it about 1.20 EUR (1.20 EUR to 1.20")
+    assert question.startswith(
+        "5: 5 requests cost 0.5 EUR, and the whole will cost about 1.20 EUR (1.20"
+    )
     assert len(wire.bodies) == 12
 
 
@@ -104,7 +106,9 @@ async def test_a_priced_model_that_counts_nothing_is_asked_about(wire: Wire, ask
     """Its cost is unknown, which is not nothing."""
     del wire.chunks[-1]
     await batch(wire)
-    assert asked[0].startswith("5: What this costs is unknown: the answers do not say")
+    assert asked[0].startswith(
+        "5: What this costs is unknown (the server did not count the tokens)"
+    )
     with pytest.raises(CostTooHigh, match="What this costs is unknown"):
         await batch(wire, max_cost=5)
 
@@ -125,7 +129,10 @@ async def test_a_source_of_unknown_length_is_held_too(wire: Wire, asked: Asked) 
     """Of a generator only what is spent and the next one are compared."""
     asked.answer = "n"
     got: list[Any] = []
-    with pytest.raises(CostTooHigh, match=r"1 more request would make it about 1\.10 EUR"):
+    with pytest.raises(
+        CostTooHigh,
+        match=r"10 requests cost 1\.00 EUR, and with the next one it will cost about 1\.10",
+    ):
         async for outcome in iter_batch(iter(QUESTIONS), ask_of(wire), max_concurrency=1):
             got += [outcome]
     assert len(got) == 10
@@ -160,9 +167,9 @@ def measure(wire: Wire, items: list[str] = QUESTIONS, **options: Any) -> Any:
 async def test_an_experiment_asks_after_its_warm_up_at_the_latest(wire: Wire, asked: Asked) -> None:
     """The estimate has warm-up and all requests; nothing holds up the measurement itself."""
     await measure(wire, QUESTIONS[:3], requests=9)
-    assert asked[0].startswith("3: 9 more requests would make it about 1.20 EUR")
+    assert asked[0].startswith("3: 3 requests cost 0.3 EUR, and the whole will cost about 1.20")
     await measure(wire)
-    assert asked[1].startswith("17: 19 more requests would make it about 2.40 EUR")
+    assert asked[1].startswith("17: 5 requests cost 0.5 EUR, and the whole will cost about 2.40")
     assert len(asked) == 2
 
 

@@ -35,8 +35,8 @@ class Budget:
         """If not, it lets everything through."""
         self.charges = charges
         """Whether the model is known, and has a price."""
-        self._costs: list[float] = []
-        self._unknown = 0
+        self._total, self._least, self._dearest, self._counted = 0.0, math.inf, 0.0, 0
+        self._unknown, self._why = 0, ""
         """Requests that were answered, at least in part, but whose cost is unknown."""
         self.begin(None)
 
@@ -65,9 +65,12 @@ class Budget:
         self._in_flight -= 1
         self._answered += answered
         if (cost := self._prices.cost(trace.usage)) is not None:
-            self._costs.append(cost)
-        else:
-            self._unknown += answered or trace.ttft is not None
+            self._counted += 1
+            self._total += cost
+            self._least, self._dearest = min(self._least, cost), max(self._dearest, cost)
+        elif answered or trace.ttft is not None:
+            self._unknown += 1
+            self._why = self._prices.why_unknown(trace.usage) or ""
         self._ended.set()
 
     def learned(self) -> None:
@@ -88,43 +91,46 @@ class Budget:
     def _learns(self) -> bool:
         return self._learning and self._answered < _FIRST
 
-    @property
-    def _spent(self) -> float:
-        """An answer whose cost is unknown counts as the mean of the others."""
-        known = math.fsum(self._costs)
-        return known + self._unknown * known / max(len(self._costs), 1)
+    def _whole(self, each: float) -> float:
+        """What it costs if each request still to ask costs that much, in the end."""
+        more = 1 if self._left is None else max(self._left - self._answered, 1)
+        return self._spent + each * more
 
     @property
-    def _left_to_ask(self) -> int:
-        return 1 if self._left is None else max(self._left - self._answered, 1)
+    def _mean(self) -> float:
+        return self._total / max(self._counted, 1)
+
+    @property
+    def _spent(self) -> float:
+        return self._total + self._mean * self._unknown
 
     def _is_too_much(self) -> bool:
         if self._max_cost is None and (self._agreed or self._learns):
             return False
-        if not self._costs:
+        if not self._counted:
             return self._unknown > 0 and (self.charges or self._max_cost is not None)
         if self._max_cost is not None:
-            return self._spent + max(self._costs) * (self._in_flight + 1) > self._max_cost
-        mean = math.fsum(self._costs) / len(self._costs)
-        return self._spent + mean * self._left_to_ask > self._prices.ask_above
+            return self._spent + self._dearest * (self._in_flight + 1) > self._max_cost
+        return self._whole(self._mean) > self._prices.ask_above
 
     def _decide(self) -> None:
         """Ask whether to go on; raises `CostTooHigh` if not, or if nobody is to be asked."""
-        shown, more = self._prices.shown, self._left_to_ask
-        if not self._costs:
-            happened = "What this costs is unknown: the answers do not say what tokens they used"
+        shown = self._prices.shown
+        if not self._counted:
+            happened = f"What this costs is unknown ({self._why})"
         elif self._max_cost is not None:
             happened = (
                 f"{shown(self._spent)} are spent, and the next request may pass max_cost "
                 f"({shown(self._max_cost)})"
             )
         else:
-            mean = math.fsum(self._costs) / len(self._costs)
-            each = (mean, min(self._costs), max(self._costs))
-            likely, least, most = (shown(self._spent + cost * more) for cost in each)
+            costs = (self._mean, self._least, self._dearest)
+            likely, least, most = (shown(self._whole(cost)) for cost in costs)
+            whole = "with the next one it" if self._left is None else "the whole"
             happened = (
-                f"{count(more, 'more request')} would make it about {likely} ({least} to {most}, "
-                f"as {len(self._costs)} so far cost), more than ask_above in {self._prices.path}"
+                f"{count(self._answered, 'request')} cost {shown(self._spent)}, and {whole} will "
+                f"cost about {likely} ({least} to {most}, if each costs as little or as much as "
+                f"one so far), more than ask_above in {self._prices.path}"
             )
         if self._max_cost is not None:
             raise CostTooHigh(happened, "give a higher one, or none; what was answered is kept.")

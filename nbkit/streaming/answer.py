@@ -57,8 +57,6 @@ class Answer:
         `None` if that is unknown: no price, no count of tokens, or calls that were not seen.
         Raises `PriceError` for a file that cannot be used.
         """
-        if self.nothing_found and not self.trace.usage:
-            return 0.0
         return Prices.read().cost(self.trace.usage)
 
     def __repr__(self) -> str:

@@ -97,7 +97,7 @@ class Prices:
 
     def shown(self, amount: float) -> str:
         """An amount with its currency, as people read it."""
-        number = f"{amount:,.2f}" if amount >= 1 else f"{Decimal(f'{amount:.3g}'):f}"
+        number = f"{amount:,.2f}" if round(amount, 6) >= 1 else f"{Decimal(f'{amount:.3g}'):f}"
         return f"{number} {self.currency}".strip()
 
 
