@@ -80,8 +80,12 @@ async def test_no_loses_nothing(wire: Wire, asked: Asked) -> None:
         await run
     assert len(run.outcomes) == len(wire.bodies) == 5
     assert len(asked) == 1
+    with pytest.raises(CostTooHigh):
+        await run
+    assert len(wire.bodies) == 5
     asked.answer = "yes"
     assert len(await run) == len(wire.bodies) == 12
+    assert len(asked) == 3
 
 
 async def test_where_nobody_can_be_asked(wire: Wire) -> None:
@@ -94,12 +98,12 @@ async def test_where_nobody_can_be_asked(wire: Wire) -> None:
 async def test_what_is_cheap_is_not_asked(wire: Wire, asked: Asked) -> None:
     """Nor what a journal has already, nor a model without a price, nor with max_cost."""
     await batch(wire, QUESTIONS[:10])
-    await batch(wire, QUESTIONS[:9], journal="run.jsonl")
+    await batch(wire, QUESTIONS[:6], journal="run.jsonl")
     await batch(wire, journal="run.jsonl")
     await run_batch(QUESTIONS, ask_of(wire, "unpriced"), progress=False)
     await batch(wire, max_cost=5)
     assert asked == []
-    assert len(wire.bodies) == 10 + 9 + 3 + 12 + 12
+    assert len(wire.bodies) == 10 + 6 + 6 + 12 + 12
 
 
 async def test_a_priced_model_that_counts_nothing_is_asked_about(wire: Wire, asked: Asked) -> None:

@@ -85,11 +85,16 @@ class Budget:
             if self._in_flight:  # they are paid for, and a question would hold them up
                 return True
             self._decide()
-        return self._learns and self._in_flight + self._answered >= _FIRST
+        return self._learns and self._in_flight + self._paid >= _FIRST
+
+    @property
+    def _paid(self) -> int:
+        """How many requests have cost something."""
+        return self._counted + self._unknown
 
     @property
     def _learns(self) -> bool:
-        return self._learning and self._answered < _FIRST
+        return self._learning and self._paid < _FIRST
 
     def _whole(self, each: float) -> float:
         """What it costs if each request still to ask costs that much, in the end."""
@@ -128,7 +133,7 @@ class Budget:
             likely, least, most = (shown(self._whole(cost)) for cost in costs)
             whole = "with the next one it" if self._left is None else "the whole"
             happened = (
-                f"{count(self._answered, 'request')} cost {shown(self._spent)}, and {whole} will "
+                f"{count(self._paid, 'request')} cost {shown(self._spent)}, and {whole} will "
                 f"cost about {likely} ({least} to {most}, if each costs as little or as much as "
                 f"one so far), more than ask_above in {self._prices.path}"
             )
