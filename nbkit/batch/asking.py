@@ -33,8 +33,7 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
 
 def warn_of_client_retries(fn: Callable[..., Any]) -> None:
     """Warn if the model's client retries too, because then one attempt is several requests."""
-    inner = fn.func if isinstance(fn, functools.partial) else fn
-    if retries := getattr(llm_of(inner), "max_retries", 0):
+    if retries := getattr(llm_of(fn), "max_retries", 0):
         warnings.warn(
             f"This model's client retries by itself (max_retries={retries}), so one attempt can "
             f"be {retries * (retries + 1)} requests — make it with max_retries=0; the batch "
@@ -71,6 +70,7 @@ def llm_of(fn: Any) -> Any:
     """The LLM behind a method or function, if it can be found, otherwise `None`."""
     from llama_index.core.llms import LLM
 
+    fn = fn.func if isinstance(fn, functools.partial) else fn
     owner = getattr(fn, "__self__", None)
     synthesizer = getattr(owner, "_response_synthesizer", None)
     places = (owner, getattr(owner, "_llm", None), getattr(synthesizer, "_llm", None))

@@ -13,6 +13,7 @@ from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.chat_engine.types import AGENT_CHAT_RESPONSE_TYPE
 
 from nbkit.batch.asking import not_async
+from nbkit.batch.budget import Budget, CostTooHigh
 from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
@@ -47,6 +48,7 @@ class Asker:
     timeout: float | None
     pace: Pace
     seats: Seats
+    budget: Budget
 
     async def ask(self, outcome: Outcome) -> None:
         """Fill in value or error; raises only an error of the batch as a whole.
@@ -57,7 +59,7 @@ class Asker:
         while True:
             try:
                 outcome.value = await self._attempt(outcome)
-            except BatchMisused:
+            except (BatchMisused, CostTooHigh):
                 raise
             except Exception as error:  # noqa: BLE001 - the outcome carries it
                 if not self._is_worth_another(outcome, error):
@@ -80,6 +82,7 @@ class Asker:
         return can_succeed_later(error)
 
     async def _attempt(self, outcome: Outcome) -> Any:
+        await self.budget.turn()
         began = await self.pace.turn()
         round_ = self.seats.began()
         start = time.perf_counter()
@@ -88,10 +91,10 @@ class Asker:
         outcome.trace = Trace(start)
         tokens: TokenStream | None = None
         how: How = "failed"
+        record = events.begin()
         try:
             async with asyncio.timeout(self.timeout) as scope:
                 # No stream around the call: it costs 0.1 ms, and only an answer needs it.
-                record = events.begin()
                 value = await self._call(outcome.item, start, record)
                 if _is_answer(value):
                     tokens = TokenStream.of_call(value, start, record)
@@ -126,8 +129,11 @@ class Asker:
                 self.pace.spent(used)
             return value
         finally:
-            outcome.trace.end = outcome.trace.end or time.perf_counter()
-            self.seats.ended(round_, outcome.trace, how)
+            trace = outcome.trace
+            trace.end = trace.end or time.perf_counter()
+            trace.usage = trace.usage or record.usage
+            self.seats.ended(round_, trace, how)
+            self.budget.ended(trace, answered=how == "answered")
 
     async def _call(self, item: Any, start: float, record: events.EventRecord) -> Any:
         try:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -122,6 +123,12 @@ class OpenJournal:
         nth = self._seen[content]
         self._seen[content] += 1
         return hashlib.sha256(content + str(nth).encode()).hexdigest()[:32]
+
+    def missing(self, items: Iterable[Any]) -> int:
+        """How many of all items have no recorded value; to be asked before the first `key`."""
+        missing = sum(self.key(item) not in self._done for item in items)
+        self._seen.clear()
+        return missing
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a recorded value for this key."""

@@ -8,7 +8,7 @@ from typing import Any
 from nbkit.batch.outcome import Outcome
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.steps import ToolStep
-from nbkit.streaming.trace import Trace
+from nbkit.streaming.trace import Trace, Usage
 
 _KEYS = re.compile(r"(?i)\b(sk-|bearer\s+)[\w.-]{6,}")
 _NUMBERS = (
@@ -45,6 +45,7 @@ def record_of(outcome: Outcome) -> dict[str, Any]:
         ],
         "ttft": trace.ttft,
         **{name: getattr(trace, name) for name in _NUMBERS},
+        "usage": trace.usage,
         "asked": round(now - (clock - trace.start), 3),
         "arrivals": [round(arrival - trace.start, 4) for arrival in trace.arrivals],
         "sizes": trace.sizes,
@@ -74,6 +75,7 @@ def answer_of(record: dict[str, Any]) -> Answer:
     trace = Trace(start, [start + arrival for arrival in record["arrivals"]], record["sizes"])
     for name in _NUMBERS:
         setattr(trace, name, record.get(name, getattr(trace, name)))
+    trace.usage = [Usage(*call) for call in record.get("usage", ())]
     trace.thoughts = [start + moment for moment in record.get("thoughts", ())]
     steps = []
     for kept in record.get("steps", ()):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from nbkit.batch.asking import check_async, parameters_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
+from nbkit.batch.budget import Budget, budget_of
 from nbkit.batch.concurrency import AutoSeats, Seats, Step
 from nbkit.batch.in_flight import InFlight, Items
 from nbkit.batch.journal import Journal, OpenJournal, check_item
@@ -18,6 +19,7 @@ from nbkit.batch.pace import Pace
 from nbkit.displays.progress import Progress, shown
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.agents import is_of_agent, run_of
+from nbkit.streaming.cost import Cost, total_cost
 from nbkit.wording import count
 
 Ask = Callable[[Any], Any]
@@ -39,6 +41,7 @@ def run_batch(
     on_error: Literal["collect", "stop"] = "collect",
     progress: Progress = True,
     journal: Journal | str | Path | None = None,
+    max_cost: float | None = None,
 ) -> "BatchRun":
     """Ask `fn` for every item; `await` it for a list of `Outcome`, in the order of the items.
 
@@ -58,13 +61,18 @@ def run_batch(
     - `on_error`: "collect", or "stop" to cancel the rest at the first item that fails.
     - `progress`: a bar; or a function of (done, total, item); or False.
     - `journal`: a file name, or a `Journal`. A second run with it asks only the missing items.
+    - `max_cost`: the most that may be spent, in the currency of your file of prices
+      (`nbkit.streaming.cost.Prices`). Without it, and if the file has a price for the model, you
+      are asked before the whole costs more than its `ask_above`, as estimated from the first five.
 
     An interrupt cancels the requests in flight; finished items are in the run's `.outcomes` and in
-    the journal. Raises `BatchMisused` or `JournalError` before anything is asked, and
-    `BatchStopped`. Taught in notebook 06.
+    the journal. Raises `BatchMisused`, `JournalError` or `PriceError` before anything is asked, and
+    `BatchStopped` or `CostTooHigh`. Taught in notebook 06.
     """
     limits = (requests_per_minute, tokens_per_minute)
-    run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    run = BatchRun(
+        fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal, max_cost
+    )
     if not isinstance(items, Iterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     run.items = list(items)
@@ -85,6 +93,7 @@ def iter_batch(
     on_error: Literal["collect", "stop"] = "collect",
     progress: Progress = False,
     journal: Journal | str | Path | None = None,
+    max_cost: float | None = None,
 ) -> AsyncGenerator[Outcome, None]:
     """Ask `fn` for every item of a source of any length; yields each `Outcome` as it ends.
 
@@ -97,7 +106,9 @@ def iter_batch(
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     limits = (requests_per_minute, tokens_per_minute)
-    run = BatchRun(fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal)
+    run = BatchRun(
+        fn, max_concurrency, attempts, timeout, *limits, on_error, progress, journal, max_cost
+    )
     return run.iterate(items)
 
 
@@ -117,11 +128,13 @@ class BatchRun:
     on_error: str
     progress: Progress
     journal: Journal | str | Path | None
+    max_cost: float | None = None
     items: list[Any] = field(default_factory=list)
     _ended: dict[int, Outcome] = field(default_factory=dict, init=False)
     """By index; used only by `run_batch`."""
     _seats: Seats = field(default_factory=lambda: Seats(1), init=False)
     _running: bool = field(default=False, init=False)
+    _budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
         self.fn = fn = run_of(self.fn) or self.fn
@@ -140,6 +153,7 @@ class BatchRun:
             self.journal = Journal(self.journal)
         if self.attempts > 1:
             warn_of_client_retries(fn)
+        self._budget = budget_of(fn, self.max_cost)
 
     def _check(self, name: str, fits: Callable[[Any], bool], wanted: str, *others: Any) -> None:
         value = getattr(self, name)
@@ -155,6 +169,14 @@ class BatchRun:
     def steps(self) -> list[Step]:
         """What the automatic concurrency did: (time, limit, in_flight, latency)."""
         return list(self._seats.steps)
+
+    def cost(self) -> Cost:
+        """What the items have cost that have ended, also those from the journal, at your prices."""
+        asked = [one for one in self._ended.values() if one.attempts > one.refused]
+        retried = sum(one.attempts - one.refused - 1 for one in asked)
+        traces = (one.trace or getattr(one.value, "trace", None) for one in asked)
+        usage = [trace.usage if trace else [] for trace in traces]
+        return total_cost(usage, {"the attempt failed": retried})
 
     def __repr__(self) -> str:
         failed = sum(outcome.error is not None for outcome in self._ended.values())
@@ -185,7 +207,7 @@ class BatchRun:
         limit = self.max_concurrency
         self._seats = AutoSeats() if limit == "auto" else Seats(int(limit))
         pace = Pace(self.requests_per_minute, self.tokens_per_minute)
-        asker = Asker(self.fn, self.attempts, self.timeout, pace, self._seats)
+        asker = Asker(self.fn, self.attempts, self.timeout, pace, self._seats, self._budget)
         total = len(items) - len(self._ended) if isinstance(items, Sized) else None
         opened: OpenJournal | nullcontext[None] = nullcontext()
         if isinstance(self.journal, Journal):
@@ -199,6 +221,9 @@ class BatchRun:
                 retried = outcome.attempts > 1 and not outcome.resumed
                 show(outcome.item, failed=outcome.error is not None, retried=retried)
 
+            if self._budget.is_needed and journal is not None and isinstance(items, list):
+                total = journal.missing(items)
+            self._budget.begin(total)
             under_way = InFlight(asker, self._seats, journal, ended)
             async with aclosing(under_way.outcomes(items, dict(self._ended))) as outcomes:
                 async for outcome in outcomes:

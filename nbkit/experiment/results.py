@@ -19,6 +19,8 @@ from nbkit.metrics.html_table import html_table
 from nbkit.metrics.load_point import Kind, LoadPoint
 from nbkit.metrics.requests import read_rows
 from nbkit.metrics.slo import SLO
+from nbkit.streaming.cost import Cost, total_cost
+from nbkit.streaming.trace import Usage
 from nbkit.wording import count
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Experiment:
     """What was asked; `None` if it was loaded from a file without text."""
     results: list[Measurement] = field(default_factory=list, repr=False)
     """Every request that ended, in that order, failed ones included."""
+    warmed: list[list[Usage]] = field(default_factory=list, repr=False)
+    """The calls of models of each warm-up request."""
 
     _latest: ClassVar["Experiment | None"] = None
 
@@ -138,6 +142,10 @@ class Experiment:
         names = [a, b] if loads[0] == loads[1] else [f"{a} at {loads[0]:g}", f"{b} at {loads[1]:g}"]
         return compared(names, [read_rows(side) if side else [] for side in sides], metric)
 
+    def cost(self) -> Cost:
+        """What all requests cost, the warm-up's too, at the prices in your file (`Prices`) now."""
+        return total_cost([*self.warmed, *(one.trace.usage for one in self.results)])
+
     def plot(
         self, *, metric: str | None = None, slo: SLO | None = None, ax: "Axes | None" = None
     ) -> "Axes":
@@ -167,6 +175,7 @@ class Experiment:
         """
         names = ("kind", "planned", "parameters", "environment")
         header = {name: getattr(self, name) for name in names}
+        header["warmed"] = self.warmed
         header["questions"] = self.questions if text else None
         return write(file_path(path, ExperimentError), header, self.results, text=text)
 

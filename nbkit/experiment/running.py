@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nbkit.batch.budget import Budget
 from nbkit.displays.progress import Hear, Progress, shown
 from nbkit.experiment.environment import environment
-from nbkit.experiment.measurements import Measurement
+from nbkit.experiment.measurements import ExperimentError, Measurement
 from nbkit.experiment.plan import (
     Run,
     check_counts,
@@ -24,7 +26,7 @@ from nbkit.experiment.targets import Target, Timed, targets_of
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError
-from nbkit.streaming.stream import stream
+from nbkit.streaming.stream import TokenStream, stream
 
 _MOST_THREADS = 256
 _WARMING = 8
@@ -41,6 +43,7 @@ async def measure(
     repeat: int = 1,
     warmup: bool | int = True,
     timeout: float | None = None,
+    max_cost: float | None = None,
     seed: int = 0,
     progress: Progress = True,
 ) -> Experiment:
@@ -62,21 +65,24 @@ async def measure(
     - `warmup`: ask every target every question once before measuring, because servers are faster
       with a prompt they have seen; or a number of questions per target; or False.
     - `timeout`: seconds for one answer; then it is stopped and counts as an error.
+    - `max_cost`: the most that may be spent, warm-up included, as in `run_batch`. Without it, and
+      if your file of prices has one for the model, you are asked after the warm-up at the latest.
     - `progress`: a bar, warm-up included; or a function of (done, total, question); or False.
 
     Each repetition measures every label at every load once, in random order; `seed` determines
     questions, order and arrivals. A failed request is a result: it is counted, but not in latency.
     If it is stopped, `nbkit.Experiment.latest()` has the requests that ended.
 
-    Raises `ExperimentError` before anything is asked; `StreamMisused` if a target returns no
-    answer. Taught in notebook 09.
+    Raises `ExperimentError` or `PriceError` before anything is asked; `StreamMisused` if a target
+    returns no answer; `CostTooHigh`. Taught in notebook 09.
     """
     asked = read_questions(questions)
-    targets = targets_of(against)
+    targets = targets_of(against, max_cost)
     kind, loads = read_loads(max_concurrency, requests_per_second)
     check_counts(requests, repeat, warmup, timeout, kind, loads)
     runs = plan_of(targets, kind, loads, len(asked), requests, repeat, seed)
     warming = warm_up_of(runs, asked, warmup)
+    budgets = _begin_budgets(warming, runs, max_cost)
     experiment = Experiment(
         kind=kind,
         planned=sum(len(run.order) for run in runs),
@@ -103,6 +109,8 @@ async def measure(
         ):
             runner = _Runner(asked, threads, timeout, experiment, hear)
             await _at_most(min(width, _WARMING), (runner.warm_up(*each) for each in warming))
+            for budget in budgets:
+                budget.learned()
             for run in runs:
                 await runner.measure(run)
     except BaseException as error:
@@ -126,10 +134,15 @@ class _Runner:
 
     async def warm_up(self, target: Target, question: str) -> None:
         """Ask without keeping the result; raises `StreamMisused` if there is no answer."""
+        await target.budget.turn()
+        tokens = stream(target.ask(question, self.threads))
         # An error here will happen again in the measurement, where it is counted.
         with contextlib.suppress(StreamBroken, AnswerTruncated, TimeoutError):
             async with asyncio.timeout(self.timeout):
-                await stream(target.ask(question, self.threads))
+                await tokens
+        answer = _answer_of(tokens)
+        self.experiment.warmed.append(answer.trace.usage)
+        target.budget.ended(answer.trace, answered=answer.state == "done")
         self.hear(question, failed=False, retried=False)
 
     async def measure(self, run: Run) -> None:
@@ -140,7 +153,7 @@ class _Runner:
             await _at_most(int(run.load), asking)
             return
         begin = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
+        async with _first_error(), asyncio.TaskGroup() as group:
             for question, arrival in zip(run.order, run.arrivals, strict=True):
                 await asyncio.sleep(begin + arrival - time.perf_counter())
                 group.create_task(self._ask(run, question, planned=begin + arrival))
@@ -148,6 +161,7 @@ class _Runner:
     async def _ask(
         self, run: Run, place: int, *, ramp: bool = False, planned: float | None = None
     ) -> None:
+        await run.target.budget.turn()
         tokens = stream(run.target.ask(self.questions[place], self.threads))
         error: Exception | None = None
         try:
@@ -159,12 +173,11 @@ class _Runner:
             )
         except StreamError as raised:
             error = raised
-        answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
-        if isinstance(answer.response, Timed):
-            answer = answer.response.answer
+        answer = _answer_of(tokens)
         if error is None:
             error = _missing(answer)
         trace, sent = answer.trace, tokens.trace.start
+        run.target.budget.ended(trace, answered=error is None)
         self.experiment.results.append(
             Measurement(
                 label=run.target.label,
@@ -189,12 +202,38 @@ async def _at_most(together: int, asking: Iterator[Coroutine[Any, Any, None]]) -
         for each in asking:
             await each
 
+    async with _first_error(), asyncio.TaskGroup() as group:
+        for _ in range(together):
+            group.create_task(one_after_the_other())
+
+
+@contextlib.asynccontextmanager
+async def _first_error() -> AsyncIterator[None]:
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(together):
-                group.create_task(one_after_the_other())
+        yield
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
+
+
+def _begin_budgets(
+    warming: list[tuple[Target, str]], runs: list[Run], max_cost: float | None
+) -> list[Budget]:
+    """Tell the budgets of the targets how many requests there will be."""
+    asks = [target for target, _ in warming] + [run.target for run in runs for _ in run.order]
+    requests = Counter(target.budget for target in asks)
+    for budget, number in requests.items():
+        budget.begin(number)
+        if budget.charges and max_cost is None and not warming:
+            raise ExperimentError(
+                "Without a warm-up nothing tells what this will cost",
+                "leave warmup on, or pass max_cost=.",
+            )
+    return list(requests)
+
+
+def _answer_of(tokens: TokenStream) -> Answer:
+    answer = tokens.answer or Answer(tokens.text, trace=tokens.trace)
+    return answer.response.answer if isinstance(answer.response, Timed) else answer
 
 
 def _missing(answer: Answer) -> StreamBroken | None:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from nbkit.batch.file_path import write_text
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
+from nbkit.streaming.trace import Usage
 
 _MARK = "nbkit_experiment"
 _FORMAT = 3
@@ -50,7 +51,8 @@ def _header(path: Path, line: str) -> dict[str, Any]:
         header = json.loads(line)
         written = int(header[_MARK])
         if written == _FORMAT:
-            return {name: header[name] for name in _HEADER}
+            warmed = [[Usage(*call) for call in each] for each in header.get("warmed", ())]
+            return {name: header[name] for name in _HEADER} | {"warmed": warmed}
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
             f"{path} is not an experiment that nbkit saved", "check the name."

@@ -13,6 +13,7 @@ from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.memory import ChatMemoryBuffer
 
 from nbkit.batch.asking import llm_of, parameters_of
+from nbkit.batch.budget import budget_of
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.streaming.agents import is_of_agent, is_run, refuse, run_of
 from nbkit.streaming.answer import Answer
@@ -34,9 +35,10 @@ class Timed:
 class Target:
     """One label of an experiment: its call, and its parameters."""
 
-    def __init__(self, label: str, what: Any) -> None:
+    def __init__(self, label: str, what: Any, max_cost: float | None = None) -> None:
         self.label = label
         self._call = _call_of(label, what)
+        self.budget = budget_of(self._call, max_cost)
         self._blocks = not _is_async(self._call) and run_of(what) is None
         conversation = _is_conversation(what)
         self.parameters = _parameters(what.astream_chat if conversation else self._call)
@@ -62,8 +64,11 @@ class Target:
         return self._call(question)
 
 
-def targets_of(against: Any) -> list[Target]:
-    """The targets of `measure`; raises `ExperimentError` for what cannot be asked."""
+def targets_of(against: Any, max_cost: float | None = None) -> list[Target]:
+    """The targets of `measure`, those that charge with one budget.
+
+    Raises `ExperimentError` for what cannot be asked, and `PriceError` as `budget_of`.
+    """
     if not isinstance(against, Mapping):
         against = {_name(against): against}
     if not against:
@@ -71,7 +76,11 @@ def targets_of(against: Any) -> list[Target]:
     labels = [str(label) for label in against]
     if len(set(labels)) < len(labels):
         raise ExperimentError(f"Two labels are equal: {labels}", "give each its own label.")
-    return [Target(label, what) for label, what in zip(labels, against.values(), strict=True)]
+    targets = [Target(*pair, max_cost) for pair in zip(labels, against.values(), strict=True)]
+    charging = [target for target in targets if target.budget.is_needed]
+    for target in charging:
+        target.budget = max((one.budget for one in charging), key=lambda one: one.charges)
+    return targets
 
 
 def _name(what: Any) -> str:

@@ -118,6 +118,9 @@ class AgentReader(Reader):
         self.calls[-1].copy_to(trace)
         trace.requested = self.calls[0].requested
         trace.requests = len(self.calls)
+        # Of a run that began before events were recorded, the calls of its tools are not known.
+        if not trace.usage and not self.sources:
+            trace.usage = [call.usage for call in self.calls]
         for name in ("tokens", "prompt_tokens", "reasoning_tokens", "cached_tokens"):
             counts = [getattr(call, name) for call in self.calls]
             setattr(trace, name, None if None in counts else sum(counts))

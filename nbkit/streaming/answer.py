@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nbkit.streaming.cost import Prices
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 from nbkit.wording import whole_characters
@@ -48,6 +49,15 @@ class Answer:
         if self.error is not None:
             return "failed"
         return "stopped" if self.stopped else "done"
+
+    @property
+    def cost(self) -> float | None:
+        """What all its calls of models cost, at the prices in your file (`Prices`) now.
+
+        `None` if that is unknown: no price, no count of tokens, or calls that were not seen.
+        Raises `PriceError` for a file that cannot be used.
+        """
+        return Prices.read().cost(self.trace.usage)
 
     def __repr__(self) -> str:
         opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"

@@ -20,6 +20,7 @@ from llama_index.core.memory import BaseMemory
 
 from nbkit.streaming.history import ChatTurn, watch_answer
 from nbkit.streaming.model_call import ModelCall
+from nbkit.streaming.trace import Usage
 from nbkit.wording import shown_name
 
 _STARTS = (llm.LLMChatStartEvent, llm.LLMCompletionStartEvent)
@@ -33,6 +34,8 @@ class EventRecord:
 
     call: ModelCall = field(default_factory=ModelCall)
     """The latest model call: only its answer is streamed."""
+    calls: dict[str, ModelCall] = field(default_factory=dict)
+    """Every model call, by the id of its span."""
     turn: ChatTurn | None = None
     """The turn of a chat that this answer belongs to."""
     has_writer: bool = False
@@ -43,6 +46,13 @@ class EventRecord:
     """A model was asked after the last retrieval."""
     on_thought: Callable[[str], None] = lambda _: None
     """Called with each delta of what a model thinks, from whichever thread reads it."""
+
+    @property
+    def usage(self) -> list[Usage]:
+        """What each model call used."""
+        # Some of LlamaIndex's clients report one call twice, as a completion and as a chat.
+        different = {id(call.last_raw or call): call for call in self.calls.values()}
+        return [call.usage for call in different.values()]
 
     def found_nothing(self, response: Any, text: str) -> bool:
         """Whether no document matched, so that LlamaIndex answered without a model."""
@@ -66,7 +76,8 @@ class _Events(BaseEventHandler):
             return
         if isinstance(event, _RESPONSES):
             if event.response is not None:
-                thought = record.call.on_raw(event.response.raw)
+                call = record.calls.get(event.span_id or "", record.call)
+                thought = call.on_raw(event.response.raw)
                 if thought and isinstance(event, _IN_PROGRESS):
                     record.on_thought(thought)
         elif isinstance(event, _STARTS):
@@ -74,6 +85,10 @@ class _Events(BaseEventHandler):
             model = payload.get("model_name") or payload.get("model")
             name = shown_name(model) if isinstance(model, str) else None
             record.call, record.asked_since = ModelCall(time.perf_counter(), name), True
+            span = event.span_id or event.id_
+            if span in record.calls:
+                record.calls[event.id_] = record.calls[span]
+            record.calls[span] = record.call
         elif isinstance(event, RetrievalEndEvent):
             record.retrieved = (record.retrieved or 0) + len(event.nodes)
             record.asked_since = False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbkit.streaming.trace import Trace
+from nbkit.streaming.trace import Trace, Usage
 
 _TRACED = (
     *("requested", "model", "finish_reason"),
@@ -38,7 +38,8 @@ class ModelCall:
     """Names of the tools that the model called."""
     arguments: str = ""
     """The JSON that the model wrote for the first of them."""
-    _last: Any = None
+    last_raw: Any = None
+    """The last chunk, completion or event that was noted."""
 
     def on_raw(self, raw: Any) -> str:
         """Note finish reason and usage from a raw OpenAI chunk or completion; returns a thought.
@@ -51,9 +52,9 @@ class ModelCall:
         self.speaks_openai = True
         thought = ""
         # LlamaIndex reports the last chunk again when its call ends.
-        if choices and raw is not self._last:
+        if choices and raw is not self.last_raw:
             thought = self._on_choice(choices[0])
-        self._last = raw
+        self.last_raw = raw
         usage = _field(raw, "usage")
         if usage is not None:
             self.counted = self.counted or not choices
@@ -92,9 +93,9 @@ class ModelCall:
         """Note an event of the Responses protocol, or a whole response; returns a thought."""
         whole = _field(raw, "object") == "response"
         kind = f"response.{_field(raw, 'status')}" if whole else _field(raw, "type")
-        if not (isinstance(kind, str) and kind.startswith("response.")) or raw is self._last:
+        if not (isinstance(kind, str) and kind.startswith("response.")) or raw is self.last_raw:
             return ""
-        self.speaks_openai, self._last = True, raw
+        self.speaks_openai, self.last_raw = True, raw
         if kind in _ENDS:
             self._on_end(kind, raw if whole else _field(raw, "response"))
         delta = _field(raw, "delta")
@@ -119,6 +120,11 @@ class ModelCall:
         self.wrote = self.wrote or bool(_field(response, "output_text"))
         if (usage := _field(response, "usage")) is not None:
             self._on_usage(usage, "input", "output")
+
+    @property
+    def usage(self) -> Usage:
+        """Its model and its tokens."""
+        return Usage(self.model, self.prompt_tokens, self.cached_tokens, self.tokens)
 
     def copy_to(self, trace: Trace) -> None:
         """Copy to a trace the fields that both have."""

@@ -226,6 +226,7 @@ class TokenStream(PartialAnswer, AsCoroutine[Answer]):
     async def _settle(self, error: BaseException | None) -> None:
         record, stopped, reader = self._record, self._stopping, self._reader
         record.call.copy_to(self.trace)
+        self.trace.usage = record.usage
         if reader is not None:
             reader.copy_to(self.trace)
         complaint = None if stopped else self._complaint(error)

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from nbkit.wording import count
 
@@ -19,6 +20,15 @@ _ENOUGH_SECONDS = 0.1
 def clock_offset() -> float:
     """Wall clock − perf_counter, in seconds; it changes when the machine is suspended."""
     return time.time() - time.perf_counter()
+
+
+class Usage(NamedTuple):
+    """What one call of a model used, as its server counted it; `None` where it did not."""
+
+    model: str | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    tokens: int | None
 
 
 @dataclass(slots=True)
@@ -60,6 +70,8 @@ class Trace:
     """The model that answered, by the name its client uses."""
     finish_reason: str | None = None
     """Why the model stopped, in the server's words: "stop", "length", ..."""
+    usage: list[Usage] = field(default_factory=list)
+    """Every call of a model for this answer; `tokens` and the like are of the last one only."""
     clock_jump: float = 0.0
     """Seconds that the wall clock gained on perf_counter between start and end."""
 

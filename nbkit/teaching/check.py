@@ -18,7 +18,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 NOT_STREAMING = ("0.14.22", "0.14.23", "0.14.24")
 """Releases of llama-index-core that collect a stream before passing it on: see notebook 10."""
 
-SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_SPEED")
+SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_PRICES", "NBKIT_SPEED")
 """All environment variables that nbkit reads for its settings."""
 
 

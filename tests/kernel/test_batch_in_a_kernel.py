@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +75,25 @@ def test_an_interrupt_is_felt_while_everybody_waits(kernel: Kernel) -> None:
     kernel.manager.interrupt_kernel()
     assert kernel.follow(request).reply["status"] == "error"
     assert time.monotonic() - pressed < 10
+
+
+def test_asks_in_the_notebook_before_it_costs_too_much(kernel: Kernel, tmp_path: Path) -> None:
+    """The question is the notebook's own input; a program that runs it is told what to pass."""
+    prices = tmp_path / "prices.toml"
+    text = 'currency = "EUR"\nask_above = 0.5\n[{model}]\ninput = 0\noutput = 10000\n'
+    kernel.run(f"""
+import os, nbkit
+llm = nbkit.connect(speed=0)
+open({str(prices)!r}, "w").write({text!r}.format(model=llm.model))
+os.environ["NBKIT_PRICES"] = {str(prices)!r}
+run = nbkit.run_batch(["Hi"] * 9, llm.astream_complete, progress=False)
+del os.environ["NBKIT_PRICES"]
+""")
+    (error,) = kernel.follow(kernel.start("await run")).of("error")
+    assert error["ename"] == "CostTooHigh"
+    assert "pass max_cost=" in error["evalue"]
+    request = kernel.client.execute("print(len(await run))", allow_stdin=True)
+    asked = kernel.client.get_stdin_msg(timeout=20)
+    assert "5 requests cost" in asked["content"]["prompt"]
+    kernel.client.input("y")
+    assert kernel.follow(request).text == "9\n"

@@ -1,0 +1,171 @@
+"""What a batch or an experiment may cost: estimated from its first answers, then asked or held."""
+
+import asyncio
+import math
+from typing import Any
+
+from nbkit.batch.asking import llm_of
+from nbkit.errors import NbkitError
+from nbkit.streaming.cost import PriceError, Prices, is_amount
+from nbkit.streaming.trace import Trace
+from nbkit.wording import count, shown_name
+
+_FIRST = 5
+"""Answers from which the cost of the rest is estimated; it waits for them."""
+
+
+class CostTooHigh(NbkitError):
+    """It would cost more than it may; nothing more is asked. Taught in notebook 06."""
+
+
+class Budget:
+    """Lets requests through until they cost too much, then raises `CostTooHigh`.
+
+    With `max_cost`, what is spent and what is in flight (each as much as the dearest so far) stay
+    below it. Without, you are asked once if the whole will cost more than the `ask_above` of the
+    file of prices. Requests in flight always end first.
+    """
+
+    def __init__(
+        self, prices: Prices, max_cost: float | None, *, is_needed: bool, charges: bool
+    ) -> None:
+        self._prices = prices
+        self._max_cost = max_cost
+        self.is_needed = is_needed
+        """If not, it lets everything through."""
+        self.charges = charges
+        """Whether the model is known, and has a price."""
+        self._total, self._least, self._dearest, self._counted = 0.0, math.inf, 0.0, 0
+        self._unknown, self._why = 0, ""
+        """Requests that were answered, at least in part, but whose cost is unknown."""
+        self.begin(None)
+
+    def begin(self, left: int | None) -> None:
+        """Begin to ask `left` items; `None` if their number is unknown."""
+        self._left = left
+        self._in_flight = self._answered = 0
+        self._learning = True
+        self._agreed = self._declined = self._stopping = False
+        self._order, self._ended = asyncio.Lock(), asyncio.Event()
+
+    async def turn(self) -> None:
+        """Wait until the next request may be sent; raises `CostTooHigh` if it may not."""
+        if not self.is_needed:
+            return
+        async with self._order:
+            while self._must_wait():
+                self._ended.clear()
+                await self._ended.wait()
+            self._in_flight += 1
+
+    def ended(self, trace: Trace, *, answered: bool) -> None:
+        """Record the end of a request, and what it used."""
+        if not self.is_needed:
+            return
+        self._in_flight -= 1
+        self._answered += answered
+        if (cost := self._prices.cost(trace.usage)) is not None:
+            self._counted += 1
+            self._total += cost
+            self._least, self._dearest = min(self._least, cost), max(self._dearest, cost)
+        elif answered or trace.ttft is not None:
+            self._unknown += 1
+            self._why = self._prices.why_unknown(trace.usage) or ""
+        self._ended.set()
+
+    def learned(self) -> None:
+        """Decide about the rest now, when nothing is in flight; later only `max_cost` is held."""
+        self._learning = False
+        self._must_wait()
+        self._agreed = True
+
+    def _must_wait(self) -> bool:
+        self._stopping = self._stopping or self._is_too_much()
+        if self._stopping:
+            if self._in_flight:  # they are paid for, and a question would hold them up
+                return True
+            self._decide()
+        return self._learns and self._in_flight + self._paid >= _FIRST
+
+    @property
+    def _paid(self) -> int:
+        """How many requests have cost something."""
+        return self._counted + self._unknown
+
+    @property
+    def _learns(self) -> bool:
+        return self._learning and self._paid < _FIRST
+
+    def _whole(self, each: float) -> float:
+        """What it costs if each request still to ask costs that much, in the end."""
+        more = 1 if self._left is None else max(self._left - self._answered, 1)
+        return self._spent + each * more
+
+    @property
+    def _mean(self) -> float:
+        return self._total / max(self._counted, 1)
+
+    @property
+    def _spent(self) -> float:
+        return self._total + self._mean * self._unknown
+
+    def _is_too_much(self) -> bool:
+        if self._max_cost is None and (self._agreed or self._learns):
+            return False
+        if not self._counted:
+            return self._unknown > 0 and (self.charges or self._max_cost is not None)
+        if self._max_cost is not None:
+            return self._spent + self._dearest * (self._in_flight + 1) > self._max_cost
+        return self._whole(self._mean) > self._prices.ask_above
+
+    def _decide(self) -> None:
+        """Ask whether to go on; raises `CostTooHigh` if not, or if nobody is to be asked."""
+        shown = self._prices.shown
+        if not self._counted:
+            happened = f"What this costs is unknown ({self._why})"
+        elif self._max_cost is not None:
+            happened = (
+                f"{shown(self._spent)} are spent, and the next request may pass max_cost "
+                f"({shown(self._max_cost)})"
+            )
+        else:
+            costs = (self._mean, self._least, self._dearest)
+            likely, least, most = (shown(self._whole(cost)) for cost in costs)
+            whole = "with the next one it" if self._left is None else "the whole"
+            happened = (
+                f"{count(self._paid, 'request')} cost {shown(self._spent)}, and {whole} will "
+                f"cost about {likely} ({least} to {most}, if each costs as little or as much as "
+                f"one so far), more than ask_above in {self._prices.path}"
+            )
+        if self._max_cost is not None:
+            raise CostTooHigh(happened, "give a higher one, or none; what was answered is kept.")
+        self._declined = self._declined or not _agrees(f"{happened}. Go on? [y/N] ")
+        if self._declined:
+            raise CostTooHigh(happened, "to allow it, pass max_cost=; what was answered is kept.")
+        self._agreed, self._stopping = True, False
+
+
+def budget_of(fn: Any, max_cost: Any) -> Budget:
+    """The budget for calls of a function; it is not needed if its model is free or has no price.
+
+    Raises `PriceError` for a bad file of prices, and for a `max_cost` that cannot be held.
+    """
+    if max_cost is not None and not (is_amount(max_cost) and max_cost > 0):
+        raise PriceError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
+    prices, llm = Prices.read(), llm_of(fn)
+    name = None if llm is None else shown_name(llm.metadata.model_name)
+    charges = name in prices.models
+    is_needed = charges or (name is None and bool(prices.models))
+    if max_cost is not None and not is_needed and not getattr(llm, "simulated", False):
+        raise PriceError(
+            f"max_cost cannot be held: {prices.path} has no price of {name or 'any model'}",
+            "write it there, or leave max_cost out.",
+        )
+    return Budget(prices, max_cost, is_needed=is_needed, charges=charges)
+
+
+def _agrees(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except (KeyboardInterrupt, EOFError, OSError, RuntimeError):  # or nobody is there to answer
+        return False
