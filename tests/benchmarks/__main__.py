@@ -23,6 +23,7 @@ ALL = (
     "known_truth",
     "latency_lab",
     "local",
+    "profiles",
 )
 
 
