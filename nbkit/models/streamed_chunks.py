@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 from openai.types.chat import ChatCompletionChunk
 
+from nbkit.models.first_stream import FirstStream
 from nbkit.models.http import httpx
 from nbkit.models.replies import ReplyReader
 
@@ -19,13 +20,19 @@ class AsyncChunks:
     Raises the errors of `ReplyReader`.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(
+        self, response: httpx.Response, first: FirstStream | None = None, started: float = 0.0
+    ) -> None:
         self.response = response
+        self._first, self._started = first, started
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
         pieces = self.response.aiter_bytes()
         until = None
+        loop = asyncio.get_running_loop()
+        seen = self._first.watch(self._started, loop) if self._first else None
+        timed = seen.timed if seen else iter
         try:
             while not reader.done:
                 try:
@@ -37,13 +44,15 @@ class AsyncChunks:
                     piece = b""
                 if not piece:
                     break
-                for chunk in reader.feed(piece):
+                for chunk in timed(reader.feed(piece)):
                     yield chunk
                 if reader.finished and until is None:
-                    until = asyncio.get_running_loop().time() + GRACE
-            for chunk in reader.end():
+                    until = loop.time() + GRACE
+            for chunk in timed(reader.end()):
                 yield chunk
         finally:
+            if seen:
+                seen.end(whole=reader.finished, is_document=reader.is_document)
             await self.response.aclose()
 
     async def close(self) -> None:
@@ -54,22 +63,29 @@ class AsyncChunks:
 class Chunks:
     """`AsyncChunks` for blocking callers; waits for the end until the read times out."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(
+        self, response: httpx.Response, first: FirstStream | None = None, started: float = 0.0
+    ) -> None:
         self.response = response
+        self._first, self._started = first, started
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
+        seen = self._first.watch(self._started) if self._first else None
+        timed = seen.timed if seen else iter
         try:
             for piece in self.response.iter_bytes():
-                yield from reader.feed(piece)
+                yield from timed(reader.feed(piece))
                 if reader.done:
                     break
         except httpx.TransportError:
             if not reader.finished:
                 raise
         else:
-            yield from reader.end()
+            yield from timed(reader.end())
         finally:
+            if seen:
+                seen.end(whole=reader.finished, is_document=reader.is_document)
             self.response.close()
 
     def close(self) -> None:

@@ -1,0 +1,121 @@
+"""Whether a server really streams, seen in the first answers that it streams."""
+
+import time
+import warnings
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Iterator
+
+from openai.types.chat import ChatCompletionChunk
+
+from nbkit.streaming.trace import Trace
+
+_ENOUGH_CHUNKS = 8
+"""Fewer chunks prove nothing, unless they have this much text:"""
+_ENOUGH_TEXT = 1_000
+_PER_READ = 4
+"""A burst has at least this many chunks in each piece that the network gives."""
+_OUR_DELAY = 0.1
+"""Seconds for which this process may be busy; then the times say nothing about the server."""
+_BEAT = 0.05
+
+
+class FirstStream:
+    """Watches the answers of one server, one at a time, until one of them has streamed.
+
+    Costs no request. Warns at the first answer that came at once.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._busy = False
+        self.streams: bool | None = None
+        """`None` before an answer was long and slow enough to tell."""
+
+    def __str__(self) -> str:
+        if self.streams is None:
+            return "not checked yet"
+        return "yes" if self.streams else "no, the whole answer came at once"
+
+    def watch(self, started: float, loop: AbstractEventLoop | None = None) -> "Watched | None":
+        """For an answer that was asked for at this perf_counter reading; `None` if not needed."""
+        if self.streams or self._busy:
+            return None
+        self._busy = True
+        return Watched(self, started, loop)
+
+    def saw(self, streams: bool | None, *, is_document: bool) -> None:
+        """The verdict on the answer that was watched."""
+        self._busy = False
+        if streams is False and self.streams is None:
+            why = (
+                "it ignores `stream`"
+                if is_document
+                else "is there a proxy that buffers? In nginx: proxy_buffering off"
+            )
+            warnings.warn(
+                f"{self._address} does not stream: the whole answer came at once — {why}.",
+                stacklevel=3,
+            )
+        self.streams = self.streams if streams is None else streams
+
+
+class Watched:
+    """When the text of one answer came from the network."""
+
+    def __init__(self, server: FirstStream, started: float, loop: AbstractEventLoop | None) -> None:
+        self._server = server
+        self._trace = Trace(started)
+        self._delay = 0.0
+        self._loop = loop
+        self._last_beat = time.perf_counter()
+        self._timer: TimerHandle | None = None
+        self._beat()
+
+    def timed(self, chunks: Iterator[ChatCompletionChunk]) -> Iterator[ChatCompletionChunk]:
+        """The same chunks, which came together, now."""
+        now = time.perf_counter()
+        for chunk in chunks:
+            if size := _size(chunk):
+                self._trace.add(now, size)
+            yielded = time.perf_counter()
+            yield chunk
+            self._delay += time.perf_counter() - yielded
+
+    def end(self, *, whole: bool, is_document: bool) -> None:
+        """Give the verdict; on an answer that is not `whole` there is none."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._server.saw(self._verdict(is_document) if whole else None, is_document=is_document)
+
+    def _verdict(self, is_document: bool) -> bool | None:
+        if is_document:
+            return False
+        trace = self._trace
+        enough = trace.chunks >= _ENOUGH_CHUNKS or sum(trace.sizes) >= _ENOUGH_TEXT
+        if not enough or self._delay > _OUR_DELAY or trace.looks_buffered is None:
+            return None
+        if not trace.looks_buffered:
+            return True if trace.chunks >= _ENOUGH_CHUNKS else None
+        reads = len(set(trace.arrivals))
+        # A fast model sends its chunks one by one.
+        return False if reads == 1 or reads * _PER_READ <= trace.chunks else None
+
+    def _beat(self) -> None:
+        """Add for how long the event loop was blocked: what came meanwhile is read at once."""
+        now = time.perf_counter()
+        self._delay += max(0.0, now - self._last_beat - 2 * _BEAT)
+        self._last_beat = now
+        if self._loop is not None:
+            self._timer = self._loop.call_later(_BEAT, self._beat)
+
+
+def _size(chunk: ChatCompletionChunk) -> int:
+    """Characters in a chunk, of the answer or of a thought."""
+    if not chunk.choices:
+        return 0
+    delta = chunk.choices[0].delta
+    parts = (delta.content, *(getattr(delta, name, None) for name in _THOUGHTS))
+    return sum(len(part) for part in parts if isinstance(part, str))
+
+
+_THOUGHTS = ("reasoning_content", "reasoning")
