@@ -12,8 +12,12 @@ from nbkit.streaming.trace import Trace
 _ENOUGH_CHUNKS = 8
 """Fewer chunks prove nothing, unless they have this much text:"""
 _ENOUGH_TEXT = 1_000
-_PER_READ = 4
-"""A burst has at least this many chunks in each piece that the network gives."""
+_TOGETHER = 0.0005
+"""Chunks that come within this many seconds were sent together: no model is so fast."""
+_PER_PIECE = 4
+"""A burst has at least this many chunks that came together."""
+_LONG_WAIT = 0.5
+"""Seconds: a fast server may take less, to wake up, and then send a short answer at once."""
 _OUR_DELAY = 0.1
 """Seconds for which this process may be busy; then the times say nothing about the server."""
 _BEAT = 0.05
@@ -96,9 +100,9 @@ class Watched:
             return None
         if not trace.looks_buffered:
             return True if trace.chunks >= _ENOUGH_CHUNKS else None
-        reads = len(set(trace.arrivals))
-        # A fast model sends its chunks one by one.
-        return False if reads == 1 or reads * _PER_READ <= trace.chunks else None
+        pieces = 1 + sum(gap > _TOGETHER for gap in trace.gaps)
+        is_burst = pieces == 1 or pieces * _PER_PIECE <= trace.chunks
+        return False if is_burst and trace.arrivals[0] - trace.start > _LONG_WAIT else None
 
     def _beat(self) -> None:
         """Add for how long the event loop was blocked: what came meanwhile is read at once."""

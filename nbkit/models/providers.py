@@ -199,12 +199,11 @@ def compatible_llm(
             with sync_client(base_url, "start the server, or check host and port.") as asking:
                 asking.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
                 sure = check_key or not (key or headers)
-                served = (
-                    named_model(asking, base_url, name, key_is_sure=sure)
-                    if name
-                    else only_model(asking, base_url)
-                )
-                name = name or served.name
+                if name:
+                    served = named_model(asking, base_url, name, key_is_sure=sure)
+                else:
+                    served = only_model(asking, base_url)
+                    name = served.name
                 if is_openais:
                     window = window or _known_window(name)
                 elif served:
