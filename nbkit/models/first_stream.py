@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from openai.types.chat import ChatCompletionChunk
 
+from nbkit.models.http import SENT, httpx
 from nbkit.streaming.trace import Trace
 
 _ENOUGH_CHUNKS = 8
@@ -21,46 +22,57 @@ _LONG_WAIT = 0.5
 _OUR_DELAY = 0.1
 """Seconds for which this process may be busy; then the times say nothing about the server."""
 _BEAT = 0.05
+_PROXY = "is there a proxy that buffers? In nginx: proxy_buffering off"
 
 
 class FirstStream:
     """Watches the answers of one server, one at a time, until one of them has streamed.
 
-    Costs no request. Warns at the first answer that came at once.
+    Costs no request. Warns once, when a server ignores `stream`, or at the second answer that came
+    at once after a long wait: for the first one the server may have had to wake up.
     """
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._busy = False
+        self._bursts = 0
         self.streams: bool | None = None
         """`None` before an answer was long and slow enough to tell."""
+        self.last_use = 0.0
+        """When a request was last sent or an answer last ended, as a perf_counter reading."""
 
     def __str__(self) -> str:
         if self.streams is None:
-            return "not checked yet"
+            return "not sure: an answer came at once" if self._bursts else "not checked yet"
         return "yes" if self.streams else "no, the whole answer came at once"
 
-    def watch(self, started: float, loop: AbstractEventLoop | None = None) -> "Watched | None":
-        """For an answer that was asked for at this perf_counter reading; `None` if not needed."""
-        if self.streams or self._busy:
+    def watch(
+        self, request: httpx.Request, loop: AbstractEventLoop | None = None
+    ) -> "Watched | None":
+        """For the answer to a request, read in this event loop; `None` if it is not needed."""
+        if self.streams or self._busy or SENT not in request.extensions:
             return None
         self._busy = True
-        return Watched(self, started, loop)
+        return Watched(self, request.extensions[SENT], loop)
+
+    def used(self) -> None:
+        """A request is sent now, or an answer has ended."""
+        self.last_use = time.perf_counter()
 
     def saw(self, streams: bool | None, *, is_document: bool) -> None:
         """The verdict on the answer that was watched."""
         self._busy = False
-        if streams is False and self.streams is None:
-            why = (
-                "it ignores `stream`"
-                if is_document
-                else "is there a proxy that buffers? In nginx: proxy_buffering off"
-            )
-            warnings.warn(
-                f"{self._address} does not stream: the whole answer came at once — {why}.",
-                stacklevel=3,
-            )
-        self.streams = self.streams if streams is None else streams
+        if streams:
+            self.streams = True
+        elif streams is False and self.streams is None:
+            self._bursts += 1
+            if is_document or self._bursts > 1:
+                self.streams = False
+                why = "it ignores `stream`" if is_document else _PROXY
+                warnings.warn(
+                    f"{self._address} does not stream: the whole answer came at once — {why}.",
+                    stacklevel=3,
+                )
 
 
 class Watched:
@@ -96,13 +108,16 @@ class Watched:
             return False
         trace = self._trace
         enough = trace.chunks >= _ENOUGH_CHUNKS or sum(trace.sizes) >= _ENOUGH_TEXT
+        # Among other requests, the wait may be for its turn.
+        is_alone = self._server.last_use <= trace.start
         if not enough or self._delay > _OUR_DELAY or trace.looks_buffered is None:
             return None
         if not trace.looks_buffered:
             return True if trace.chunks >= _ENOUGH_CHUNKS else None
         pieces = 1 + sum(gap > _TOGETHER for gap in trace.gaps)
         is_burst = pieces == 1 or pieces * _PER_PIECE <= trace.chunks
-        return False if is_burst and trace.arrivals[0] - trace.start > _LONG_WAIT else None
+        is_late = trace.arrivals[0] - trace.start > _LONG_WAIT
+        return False if is_burst and is_late and is_alone else None
 
     def _beat(self) -> None:
         """Add for how long the event loop was blocked: what came meanwhile is read at once."""

@@ -9,7 +9,6 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from time import perf_counter
 from typing import Any, TypeVar
 
 import openai
@@ -117,13 +116,14 @@ def _create(raw: Callable[..., Any], first: FirstStream | None) -> Callable[...,
 
     def create(**request: Any) -> Any:
         request = usage.fitted(_plain_request(request))
-        started = perf_counter()
+        if first:
+            first.used()
         try:
             reply = raw(**request)
         except openai.APIStatusError as error:
             reply = raw(**usage.without(request, error))
             usage.refused = True
-        return _read(reply, Chunks if request.get("stream") else None, first, started)
+        return _read(reply, Chunks if request.get("stream") else None, first)
 
     return create
 
@@ -133,13 +133,14 @@ def _async_create(raw: Callable[..., Any], first: FirstStream | None) -> Callabl
 
     async def create(**request: Any) -> Any:
         request = usage.fitted(_plain_request(request))
-        started = perf_counter()
+        if first:
+            first.used()
         try:
             reply = await raw(**request)
         except openai.APIStatusError as error:
             reply = await raw(**usage.without(request, error))
             usage.refused = True
-        return _read(reply, AsyncChunks if request.get("stream") else None, first, started)
+        return _read(reply, AsyncChunks if request.get("stream") else None, first)
 
     return create
 
@@ -184,15 +185,11 @@ _UNKNOWN_FIELD = re.compile(
 )
 
 
-def _read(
-    reply: Any, chunks: type[Chunks | AsyncChunks] | None, first: FirstStream | None, started: float
-) -> Any:
+def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None, first: FirstStream | None) -> Any:
     response = getattr(reply, "http_response", None)
     if response is None:
         return reply.parse()
-    return (
-        chunks(response, first, started) if chunks else whole_reply(response.text, response.request)
-    )
+    return chunks(response, first) if chunks else whole_reply(response.text, response.request)
 
 
 def _plain_request(request: dict[str, Any]) -> dict[str, Any]:

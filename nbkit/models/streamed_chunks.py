@@ -20,18 +20,16 @@ class AsyncChunks:
     Raises the errors of `ReplyReader`.
     """
 
-    def __init__(
-        self, response: httpx.Response, first: FirstStream | None = None, started: float = 0.0
-    ) -> None:
+    def __init__(self, response: httpx.Response, first: FirstStream | None = None) -> None:
         self.response = response
-        self._first, self._started = first, started
+        self._first = first
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
         pieces = self.response.aiter_bytes()
         until = None
         loop = asyncio.get_running_loop()
-        seen = self._first.watch(self._started, loop) if self._first else None
+        seen = self._first.watch(self.response.request, loop) if self._first else None
         timed = seen.timed if seen else iter
         try:
             while not reader.done:
@@ -53,6 +51,8 @@ class AsyncChunks:
         finally:
             if seen:
                 seen.end(whole=reader.finished, is_document=reader.is_document)
+            if self._first:
+                self._first.used()
             await self.response.aclose()
 
     async def close(self) -> None:
@@ -63,15 +63,13 @@ class AsyncChunks:
 class Chunks:
     """`AsyncChunks` for blocking callers; waits for the end until the read times out."""
 
-    def __init__(
-        self, response: httpx.Response, first: FirstStream | None = None, started: float = 0.0
-    ) -> None:
+    def __init__(self, response: httpx.Response, first: FirstStream | None = None) -> None:
         self.response = response
-        self._first, self._started = first, started
+        self._first = first
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
-        seen = self._first.watch(self._started) if self._first else None
+        seen = self._first.watch(self.response.request) if self._first else None
         timed = seen.timed if seen else iter
         try:
             for piece in self.response.iter_bytes():
@@ -86,6 +84,8 @@ class Chunks:
         finally:
             if seen:
                 seen.end(whole=reader.finished, is_document=reader.is_document)
+            if self._first:
+                self._first.used()
             self.response.close()
 
     def close(self) -> None:
