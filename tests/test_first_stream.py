@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nbkit import connect
+from nbkit.models import first_stream
 from tests.model_servers import Serve, asay, say
 from tests.simulated import simulated
 from tests.wire import WORDS, Scripted, Wire, answer, beside, chunk, serving
@@ -22,7 +23,7 @@ TEXT = "".join(WORDS)
 class Buffering(Wire):
     """Waits, as a proxy that collects, then sends all: in one write, or each `gap` apart."""
 
-    def __init__(self, *, in_one: bool, gap: float = 0.0, wait: float = 0.52) -> None:
+    def __init__(self, *, in_one: bool, gap: float = 0.0, wait: float = 0.15) -> None:
         super().__init__(gap)
         self.in_one, self.wait = in_one, wait
 
@@ -52,6 +53,12 @@ def no_alarm() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a burst count after a shorter wait, so that the tests are short."""
+    monkeypatch.setattr(first_stream, "_LONG_WAIT", 0.1)
+
+
 both = pytest.mark.parametrize("kind", ["blocking", "async"])
 
 
@@ -67,6 +74,7 @@ async def test_a_server_that_streams(kind: str) -> None:
         assert len(wire.bodies) == 1
 
 
+@pytest.mark.usefixtures("short_wait")
 @both
 @pytest.mark.parametrize("in_one", [True, False])
 async def test_a_proxy_that_buffers(kind: str, *, in_one: bool) -> None:
@@ -95,6 +103,7 @@ async def test_a_server_that_ignores_stream(kind: str) -> None:
         assert NO in repr(llm)
 
 
+@pytest.mark.usefixtures("short_wait")
 async def test_a_long_answer_in_one_event() -> None:
     """One event with a whole page is no stream; one with a line proves nothing."""
     for text, told in ((TEXT * 5, NO), (TEXT, OPEN)):
@@ -110,6 +119,7 @@ async def test_a_long_answer_in_one_event() -> None:
             assert len(caught) == (told == NO)
 
 
+@pytest.mark.usefixtures("short_wait")
 @both
 async def test_a_later_answer_that_streams_counts(kind: str) -> None:
     """When the proxy no longer buffers, the repr says so."""
