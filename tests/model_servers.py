@@ -31,13 +31,13 @@ class ModelServer:
     """Serves `routes` as JSON and streams "Hello" to every chat.
 
     `refusal` is the status and body for a chat that asks for `stream_options`. A chat waits for
-    `answering`. If `key` is set, a request without it is refused; `headers` go with every reply.
+    `answering`. If `key` is set, a request without it is refused; `header` goes with every reply.
     """
 
     def __init__(self, routes: Mapping[str, Any], refusal: tuple[int, str] | None) -> None:
         self.asked: list[Asked] = []
         self.key: str | None = None
-        self.headers: dict[str, str] = {}
+        self.header = ("x-served-by", "tests")
         self.answering = threading.Event()
         self.answering.set()
         ours = self
@@ -75,8 +75,7 @@ class ModelServer:
                 body = text.encode()
                 self.send_response(status)
                 self.send_header("content-type", kind)
-                for name, value in ours.headers.items():
-                    self.send_header(name, value)
+                self.send_header(*ours.header)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

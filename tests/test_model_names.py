@@ -26,9 +26,9 @@ def test_a_wrong_name_is_told_with_the_right_ones(serve: Serve) -> None:
 def test_many_names_are_cut(serve: Serve) -> None:
     """Ten of thirty are listed, with the number of the others."""
     server = serve({"/v1/models": {"data": [{"id": f"model-{n}"} for n in range(30)]}})
-    with pytest.raises(ModelChoiceError, match="offers model-29, .* and 20 more — choose"):
+    with pytest.raises(ModelChoiceError, match=r"offers model-29, .* and 20 more — choose"):
         connect(server.base_url, model="model29")
-    with pytest.raises(ModelChoiceError, match="offers model-0, .* and 20 more — say which"):
+    with pytest.raises(ModelChoiceError, match=r"offers model-0, .* and 20 more — say which"):
         connect(server.base_url)
 
 
@@ -90,7 +90,7 @@ def test_a_list_that_is_not_complete_refuses_nothing(serve: Serve, routes: dict[
 def test_litellm_may_hide_aliases(serve: Serve) -> None:
     """LiteLLM, known by its header, may have names that it does not list."""
     server = serve(LISTED)
-    server.headers["x-litellm-version"] = "1.80.0"
+    server.header = ("x-litellm-version", "1.80.0")
     assert say(connect(server.base_url, model="mine")) == "Hello"
 
 
