@@ -195,7 +195,7 @@ def compatible_llm(
         name, window = model, settings.get("context_window")
         if name and is_openais and not check_key:
             window = window or _known_window(name)
-        elif not (name and window):
+        elif check_key or not (name and window):
             with sync_client(base_url, "start the server, or check host and port.") as asking:
                 asking.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
                 sure = check_key or not (key or headers)
