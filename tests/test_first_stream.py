@@ -151,7 +151,16 @@ async def test_fast_servers_are_not_accused(kind: str) -> None:
         async with serving(wire):
             llm = client(wire.base_url)
             assert await ask(llm, kind) == TEXT
-            assert NO not in repr(llm)
+            assert "not sure" not in repr(llm)
+
+
+@pytest.mark.usefixtures("no_alarm")
+async def test_a_queue_is_not_a_buffer() -> None:
+    """Among other requests a long wait proves nothing: a server may answer them in turn."""
+    async with serving(Buffering(in_one=True, wait=0.6)) as wire:
+        llm = client(wire.base_url)
+        assert await asyncio.gather(*[asay(llm) for _ in range(5)]) == [TEXT] * 5
+        assert OPEN in repr(llm)
 
 
 @both
@@ -173,15 +182,15 @@ async def test_the_simulated_model_without_delay(
 async def test_our_own_delay_is_not_the_servers() -> None:
     """What arrives while this process is busy is read at once; that is not the server's fault."""
     with beside(gap=0.005) as base_url:
-        blocked = client(base_url)
-        asking = asyncio.create_task(asay(blocked))
-        await asyncio.sleep(0.05)
-        time.sleep(0.5)  # noqa: ASYNC251 - a cell that computes
-        assert await asking == TEXT
-        slow = connect(base_url, model="slow", context_window=9_000)
-        for number, _ in enumerate(slow.stream_complete("Hi")):
-            time.sleep(0.4 if number == 0 else 0)  # noqa: ASYNC251 - a reader that is slow
-    assert NO not in repr(blocked) + repr(slow)
+        llms = [connect(base_url, model=f"m{n}", context_window=9_000) for n in range(3)]
+        for llm, turns in zip(llms, (0.05, 0.0), strict=False):
+            asking = asyncio.create_task(asay(llm))
+            await asyncio.sleep(turns)
+            time.sleep(0.8)  # noqa: ASYNC251 - a cell that computes
+            assert await asking == TEXT
+        for number, _ in enumerate(llms[2].stream_complete("Hi")):
+            time.sleep(0.6 if number == 0 else 0)  # noqa: ASYNC251 - a reader that is slow
+    assert [OPEN in repr(llm) for llm in llms] == [True] * 3
 
 
 async def test_a_stopped_answer_decides_nothing() -> None:

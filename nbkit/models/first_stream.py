@@ -2,12 +2,12 @@
 
 import time
 import warnings
-from asyncio import AbstractEventLoop, TimerHandle
+from asyncio import AbstractEventLoop
 from collections.abc import Iterator
+from weakref import ref
 
 from openai.types.chat import ChatCompletionChunk
 
-from nbkit.models.http import SENT, httpx
 from nbkit.streaming.trace import Trace
 
 _ENOUGH_CHUNKS = 8
@@ -26,15 +26,14 @@ _PROXY = "is there a proxy that buffers? In nginx: proxy_buffering off"
 
 
 class FirstStream:
-    """Watches the answers of one server, one at a time, until one of them has streamed.
+    """Watches the answers of one server until one of them has streamed; costs no request.
 
-    Costs no request. Warns once, when a server ignores `stream`, or at the second answer that came
-    at once after a long wait: for the first one the server may have had to wake up.
+    Warns once, when a server ignores `stream`, or at the second answer that came at once after a
+    long wait: for the first one the server may have had to wake up.
     """
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._busy = False
         self._bursts = 0
         self.streams: bool | None = None
         """`None` before an answer was long and slow enough to tell."""
@@ -46,22 +45,14 @@ class FirstStream:
             return "not sure: an answer came at once" if self._bursts else "not checked yet"
         return "yes" if self.streams else "no, the whole answer came at once"
 
-    def watch(
-        self, request: httpx.Request, loop: AbstractEventLoop | None = None
-    ) -> "Watched | None":
-        """For the answer to a request, read in this event loop; `None` if it is not needed."""
-        if self.streams or self._busy or SENT not in request.extensions:
-            return None
-        self._busy = True
-        return Watched(self, request.extensions[SENT], loop)
-
-    def used(self) -> None:
-        """A request is sent now, or an answer has ended."""
+    def watch(self, loop: AbstractEventLoop | None = None) -> "Watched | None":
+        """For a request that is sent now, from this event loop; `None` if all is known."""
         self.last_use = time.perf_counter()
+        return None if self.streams else Watched(self, self.last_use, loop)
 
     def saw(self, streams: bool | None, *, is_document: bool) -> None:
-        """The verdict on the answer that was watched."""
-        self._busy = False
+        """The verdict on an answer that has ended now."""
+        self.last_use = time.perf_counter()
         if streams:
             self.streams = True
         elif streams is False and self.streams is None:
@@ -82,10 +73,17 @@ class Watched:
         self._server = server
         self._trace = Trace(started)
         self._delay = 0.0
-        self._loop = loop
-        self._last_beat = time.perf_counter()
-        self._timer: TimerHandle | None = None
-        self._beat()
+        if loop is not None:
+            _beat(ref(self), loop, started)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else was asked meanwhile; if not, the wait may be for its turn."""
+        return self._server.last_use <= self._trace.start
+
+    def delay(self, seconds: float) -> None:
+        """For these seconds our process was busy; what came meanwhile is read at once."""
+        self._delay += seconds
 
     def timed(self, chunks: Iterator[ChatCompletionChunk]) -> Iterator[ChatCompletionChunk]:
         """The same chunks, which came together, now."""
@@ -95,21 +93,17 @@ class Watched:
                 self._trace.add(now, size)
             yielded = time.perf_counter()
             yield chunk
-            self._delay += time.perf_counter() - yielded
+            self.delay(time.perf_counter() - yielded)
 
-    def end(self, *, whole: bool, is_document: bool) -> None:
-        """Give the verdict; on an answer that is not `whole` there is none."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._server.saw(self._verdict(is_document) if whole else None, is_document=is_document)
+    def end(self, *, is_whole: bool, is_document: bool) -> None:
+        """Give the verdict; on a part of an answer there is none."""
+        self._server.saw(self._verdict(is_document) if is_whole else None, is_document=is_document)
 
     def _verdict(self, is_document: bool) -> bool | None:
         if is_document:
             return False
         trace = self._trace
         enough = trace.chunks >= _ENOUGH_CHUNKS or sum(trace.sizes) >= _ENOUGH_TEXT
-        # Among other requests, the wait may be for its turn.
-        is_alone = self._server.last_use <= trace.start
         if not enough or self._delay > _OUR_DELAY or trace.looks_buffered is None:
             return None
         if not trace.looks_buffered:
@@ -117,15 +111,16 @@ class Watched:
         pieces = 1 + sum(gap > _TOGETHER for gap in trace.gaps)
         is_burst = pieces == 1 or pieces * _PER_PIECE <= trace.chunks
         is_late = trace.arrivals[0] - trace.start > _LONG_WAIT
-        return False if is_burst and is_late and is_alone else None
+        return False if is_burst and is_late and self.is_alone else None
 
-    def _beat(self) -> None:
-        """Add for how long the event loop was blocked: what came meanwhile is read at once."""
+
+def _beat(watched: "ref[Watched]", loop: AbstractEventLoop, expected: float) -> None:
+    """Tell the watched answer, as long as there is one, when the event loop was blocked."""
+    answer = watched()
+    if answer is not None and answer.is_alone:
         now = time.perf_counter()
-        self._delay += max(0.0, now - self._last_beat - 2 * _BEAT)
-        self._last_beat = now
-        if self._loop is not None:
-            self._timer = self._loop.call_later(_BEAT, self._beat)
+        answer.delay(max(0.0, now - expected - _BEAT))
+        loop.call_later(_BEAT, _beat, watched, loop, now + _BEAT)
 
 
 def _size(chunk: ChatCompletionChunk) -> int:
@@ -133,8 +128,5 @@ def _size(chunk: ChatCompletionChunk) -> int:
     if not chunk.choices:
         return 0
     delta = chunk.choices[0].delta
-    parts = (delta.content, *(getattr(delta, name, None) for name in _THOUGHTS))
-    return sum(len(part) for part in parts if isinstance(part, str))
-
-
-_THOUGHTS = ("reasoning_content", "reasoning")
+    names = ("content", "reasoning_content", "reasoning")
+    return sum(len(part) for name in names if isinstance(part := getattr(delta, name, None), str))

@@ -5,7 +5,6 @@ The only module that imports httpx for the openai client; others take it from he
 
 import asyncio
 import atexit
-import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
@@ -16,9 +15,6 @@ from httpx_aiohttp import AiohttpTransport
 
 from nbkit.models.errors import NoServerError
 from nbkit.models.proxies import proxy_for
-
-SENT = "nbkit_sent"
-"""The extension of a request that says when it was sent, as a perf_counter reading."""
 
 
 class UnreachableError(NoServerError, openai.APIConnectionError):
@@ -50,7 +46,6 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send with the pool of the running loop."""
         pool = await self._pool()
-        request.extensions[SENT] = time.perf_counter()
         try:
             return await pool.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -100,7 +95,6 @@ class PlainTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send; raises UnreachableError if nobody answers."""
-        request.extensions[SENT] = time.perf_counter()
         try:
             return super().handle_request(request)
         except httpx.ConnectError:

@@ -5,6 +5,7 @@ has the private parts it needs; otherwise the library's own code runs.
 `python -m tests.benchmarks.aquery_cpu` prints what each one saves.
 """
 
+import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 
-from nbkit.models.first_stream import FirstStream
+from nbkit.models.first_stream import FirstStream, Watched
 from nbkit.models.replies import whole_reply
 from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
@@ -116,14 +117,13 @@ def _create(raw: Callable[..., Any], first: FirstStream | None) -> Callable[...,
 
     def create(**request: Any) -> Any:
         request = usage.fitted(_plain_request(request))
-        if first:
-            first.used()
+        seen = first.watch() if first else None
         try:
             reply = raw(**request)
         except openai.APIStatusError as error:
             reply = raw(**usage.without(request, error))
             usage.refused = True
-        return _read(reply, Chunks if request.get("stream") else None, first)
+        return _read(reply, Chunks if request.get("stream") else None, seen)
 
     return create
 
@@ -133,14 +133,13 @@ def _async_create(raw: Callable[..., Any], first: FirstStream | None) -> Callabl
 
     async def create(**request: Any) -> Any:
         request = usage.fitted(_plain_request(request))
-        if first:
-            first.used()
+        seen = first.watch(asyncio.get_running_loop()) if first else None
         try:
             reply = await raw(**request)
         except openai.APIStatusError as error:
             reply = await raw(**usage.without(request, error))
             usage.refused = True
-        return _read(reply, AsyncChunks if request.get("stream") else None, first)
+        return _read(reply, AsyncChunks if request.get("stream") else None, seen)
 
     return create
 
@@ -185,11 +184,11 @@ _UNKNOWN_FIELD = re.compile(
 )
 
 
-def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None, first: FirstStream | None) -> Any:
+def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None, seen: Watched | None) -> Any:
     response = getattr(reply, "http_response", None)
     if response is None:
         return reply.parse()
-    return chunks(response, first) if chunks else whole_reply(response.text, response.request)
+    return chunks(response, seen) if chunks else whole_reply(response.text, response.request)
 
 
 def _plain_request(request: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 from openai.types.chat import ChatCompletionChunk
 
-from nbkit.models.first_stream import FirstStream
+from nbkit.models.first_stream import Watched
 from nbkit.models.http import httpx
 from nbkit.models.replies import ReplyReader
 
@@ -20,17 +20,15 @@ class AsyncChunks:
     Raises the errors of `ReplyReader`.
     """
 
-    def __init__(self, response: httpx.Response, first: FirstStream | None = None) -> None:
+    def __init__(self, response: httpx.Response, seen: Watched | None = None) -> None:
         self.response = response
-        self._first = first
+        self._seen = seen
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
         pieces = self.response.aiter_bytes()
         until = None
-        loop = asyncio.get_running_loop()
-        seen = self._first.watch(self.response.request, loop) if self._first else None
-        timed = seen.timed if seen else iter
+        timed = self._seen.timed if self._seen else iter
         try:
             while not reader.done:
                 try:
@@ -45,14 +43,12 @@ class AsyncChunks:
                 for chunk in timed(reader.feed(piece)):
                     yield chunk
                 if reader.finished and until is None:
-                    until = loop.time() + GRACE
+                    until = asyncio.get_running_loop().time() + GRACE
             for chunk in timed(reader.end()):
                 yield chunk
         finally:
-            if seen:
-                seen.end(whole=reader.finished, is_document=reader.is_document)
-            if self._first:
-                self._first.used()
+            if self._seen:
+                self._seen.end(is_whole=reader.finished, is_document=reader.is_document)
             await self.response.aclose()
 
     async def close(self) -> None:
@@ -63,14 +59,13 @@ class AsyncChunks:
 class Chunks:
     """`AsyncChunks` for blocking callers; waits for the end until the read times out."""
 
-    def __init__(self, response: httpx.Response, first: FirstStream | None = None) -> None:
+    def __init__(self, response: httpx.Response, seen: Watched | None = None) -> None:
         self.response = response
-        self._first = first
+        self._seen = seen
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
         reader = ReplyReader(self.response.request)
-        seen = self._first.watch(self.response.request) if self._first else None
-        timed = seen.timed if seen else iter
+        timed = self._seen.timed if self._seen else iter
         try:
             for piece in self.response.iter_bytes():
                 yield from timed(reader.feed(piece))
@@ -82,10 +77,8 @@ class Chunks:
         else:
             yield from timed(reader.end())
         finally:
-            if seen:
-                seen.end(whole=reader.finished, is_document=reader.is_document)
-            if self._first:
-                self._first.used()
+            if self._seen:
+                self._seen.end(is_whole=reader.finished, is_document=reader.is_document)
             self.response.close()
 
     def close(self) -> None:
