@@ -146,8 +146,8 @@ async def test_a_short_answer_proves_nothing(serve: Serve, kind: str) -> None:
 @both
 @pytest.mark.usefixtures("no_alarm")
 async def test_fast_servers_are_not_accused(kind: str) -> None:
-    """One with no delay at all, and one that thinks long and then writes 800 chunks a second."""
-    for wire in (Wire(0), Buffering(in_one=False, gap=0.0012, wait=1.0)):
+    """One with no delay at all, and one that thinks long and then writes 1,000 chunks a second."""
+    for wire in (Wire(0), Buffering(in_one=False, gap=0.0008, wait=1.2)):
         async with serving(wire):
             llm = client(wire.base_url)
             assert await ask(llm, kind) == TEXT

@@ -182,6 +182,14 @@ def test_nobody_is_asked_without_a_person(
     assert (len(found), person.prompts) == (1, [])
 
 
+def test_the_check_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nbkit.check()` tells that a key is missing, with no prompt."""
+    monkeypatch.setenv("NBKIT_LLM", "openai")
+    person = seat(monkeypatch, KEY)
+    assert "OPENAI_API_KEY is not set" in repr(nbkit.check())
+    assert person.prompts == []
+
+
 async def test_a_typed_key_is_nowhere(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, own_folder: Path
 ) -> None:

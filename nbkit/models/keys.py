@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from nbkit.models.server_settings import check_key
 _Made = TypeVar("_Made")
 _typed: dict[str, str] = {}
 """The keys that were typed in this process and accepted, by the server's address."""
+_may_ask = ContextVar("may_ask", default=True)
 
 
 def with_key(variable: str, base_url: str, make: Callable[[str | None, bool], _Made]) -> _Made:
@@ -40,6 +42,16 @@ def with_key(variable: str, base_url: str, make: Callable[[str | None, bool], _M
     made = make(typed, True)
     _typed[base_url] = typed
     return made
+
+
+@contextmanager
+def without_asking() -> Iterator[None]:
+    """Inside this block nobody is asked for a key."""
+    token = _may_ask.set(False)
+    try:
+        yield
+    finally:
+        _may_ask.reset(token)
 
 
 def ways_to_give(variable: str) -> str:
@@ -84,7 +96,7 @@ def _warn_if_git_takes(file: Path) -> None:
 
 def _ask(prompt: str) -> str | None:
     """What a person types; `None` without a person, or if they type nothing."""
-    if threading.current_thread() is not threading.main_thread():
+    if not _may_ask.get() or threading.current_thread() is not threading.main_thread():
         return None
     if kernel_shell() is not None:
         # Only while a cell runs does the kernel replace it; the original would ask in the terminal
