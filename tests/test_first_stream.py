@@ -66,7 +66,7 @@ both = pytest.mark.parametrize("kind", ["blocking", "async"])
 @pytest.mark.usefixtures("no_alarm")
 async def test_a_server_that_streams(kind: str) -> None:
     """After the first answer the repr says that the server streams."""
-    async with serving(Wire(0.01)) as wire:
+    async with serving(Wire(0.004)) as wire:
         llm = client(wire.base_url)
         assert OPEN in repr(llm)
         assert await ask(llm, kind) == TEXT
@@ -126,7 +126,7 @@ async def test_a_later_answer_that_streams_counts(kind: str) -> None:
     async with serving(Buffering(in_one=True)) as wire:
         llm = client(wire.base_url)
         await ask(llm, kind)
-        wire.in_one, wire.gap = False, 0.01
+        wire.in_one, wire.gap = False, 0.004
         await ask(llm, kind)
         assert YES in repr(llm)
 
@@ -143,21 +143,20 @@ async def test_a_short_answer_proves_nothing(serve: Serve, kind: str) -> None:
     assert OPEN in repr(llm)
 
 
-@both
 @pytest.mark.usefixtures("no_alarm")
-async def test_fast_servers_are_not_accused(kind: str) -> None:
+async def test_fast_servers_are_not_accused() -> None:
     """One with no delay at all, and one that thinks long and then writes 1,000 chunks a second."""
     for wire in (Wire(0), Buffering(in_one=False, gap=0.0008, wait=1.2)):
         async with serving(wire):
             llm = client(wire.base_url)
-            assert await ask(llm, kind) == TEXT
+            assert await asay(llm) == TEXT
             assert "not sure" not in repr(llm)
 
 
-@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.usefixtures("no_alarm", "short_wait")
 async def test_a_queue_is_not_a_buffer() -> None:
     """Among other requests a long wait proves nothing: a server may answer them in turn."""
-    async with serving(Buffering(in_one=True, wait=0.6)) as wire:
+    async with serving(Buffering(in_one=True)) as wire:
         llm = client(wire.base_url)
         assert await asyncio.gather(*[asay(llm) for _ in range(5)]) == [TEXT] * 5
         assert OPEN in repr(llm)
@@ -178,7 +177,7 @@ async def test_the_simulated_model_without_delay(
 
 
 @pytest.mark.process
-@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.usefixtures("no_alarm", "short_wait")
 async def test_our_own_delay_is_not_the_servers() -> None:
     """What arrives while this process is busy is read at once; that is not the server's fault."""
     with beside(gap=0.005) as base_url:
@@ -186,16 +185,16 @@ async def test_our_own_delay_is_not_the_servers() -> None:
         for llm, turns in zip(llms, (0.05, 0.0), strict=False):
             asking = asyncio.create_task(asay(llm))
             await asyncio.sleep(turns)
-            time.sleep(0.8)  # noqa: ASYNC251 - a cell that computes
+            time.sleep(0.4)  # noqa: ASYNC251 - a cell that computes
             assert await asking == TEXT
         for number, _ in enumerate(llms[2].stream_complete("Hi")):
-            time.sleep(0.6 if number == 0 else 0)  # noqa: ASYNC251 - a reader that is slow
+            time.sleep(0.4 if number == 0 else 0)  # noqa: ASYNC251 - a reader that is slow
     assert [OPEN in repr(llm) for llm in llms] == [True] * 3
 
 
 async def test_a_stopped_answer_decides_nothing() -> None:
     """Breaking off the first answer leaves the question open, and the next one is watched."""
-    async with serving(Wire(0.01)) as wire:
+    async with serving(Wire(0.004)) as wire:
         llm = client(wire.base_url)
         answering = await llm.astream_complete("Hi")
         await anext(answering)

@@ -19,6 +19,7 @@ import nbkit
 from nbkit import connect
 from nbkit.batch.run import run_batch
 from nbkit.models import MissingKeyError, RefusedKeyError, keys
+from nbkit.teaching import check
 from tests.model_servers import Serve, asay, say
 
 KEY = "sk-typed123456"
@@ -186,6 +187,7 @@ def test_the_check_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """`nbkit.check()` tells that a key is missing, with no prompt."""
     monkeypatch.setenv("NBKIT_LLM", "openai")
     person = seat(monkeypatch, KEY)
+    monkeypatch.setattr(check, "_LOOKS", {"model": check._LOOKS["model"]})
     assert "OPENAI_API_KEY is not set" in repr(nbkit.check())
     assert person.prompts == []
 
