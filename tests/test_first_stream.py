@@ -74,22 +74,38 @@ async def test_a_server_that_streams(kind: str) -> None:
         assert len(wire.bodies) == 1
 
 
-@pytest.mark.usefixtures("short_wait")
 @both
-@pytest.mark.parametrize("in_one", [True, False])
-async def test_a_proxy_that_buffers(kind: str, *, in_one: bool) -> None:
-    """At the second answer it is told in a warning with the address, and in the repr; once."""
-    async with serving(Buffering(in_one=in_one)) as wire:
+@pytest.mark.usefixtures("short_wait")
+async def test_a_proxy_that_buffers(kind: str) -> None:
+    """It is told in a warning with the address, and in the repr; once, however many answers."""
+    async with serving(Buffering(in_one=True, wait=0.3)) as wire:
         llm = client(wire.base_url)
-        assert await ask(llm, kind) == TEXT
-        assert "streams='not sure" in repr(llm)
-        with pytest.warns(UserWarning, match="came at once — is there a proxy that buf") as told:
-            assert await ask(llm, kind) == TEXT
-        assert wire.base_url in str(told[0].message)
-        assert NO in repr(llm)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            # On a busy machine an answer may be too slow to be judged.
+            for _ in range(20):
+                assert await ask(llm, kind) == TEXT
+                if NO in repr(llm):
+                    break
             await ask(llm, kind)
+        assert NO in repr(llm)
+        (told,) = [str(each.message) for each in caught]
+        assert f"{wire.base_url} does not stream" in told
+        assert "proxy that buffers" in told
+
+
+@pytest.mark.usefixtures("no_alarm", "short_wait")
+async def test_a_slow_reader_does_not_make_it_stream() -> None:
+    """A burst that is read slowly is not taken for a stream."""
+    async with serving(Buffering(in_one=True)) as wire:
+        llm = client(wire.base_url)
+
+        def read() -> None:
+            for _ in llm.stream_complete("Hi"):
+                time.sleep(0.005)
+
+        await asyncio.to_thread(read)
+        assert YES not in repr(llm)
 
 
 @both

@@ -20,8 +20,9 @@ _PER_PIECE = 4
 _LONG_WAIT = 0.5
 """Seconds: a fast server may take less, to wake up, and then send a short answer at once."""
 _OUR_DELAY = 0.1
-"""Seconds for which this process may be busy; then the times say nothing about the server."""
+"""Seconds for which this process may be busy; beyond, the times say nothing about the server."""
 _BEAT = 0.05
+"""How often, in seconds, the event loop is tested; a delay that is shorter does not count."""
 _PROXY = "is there a proxy that buffers? In nginx: proxy_buffering off"
 
 
@@ -72,7 +73,7 @@ class Watched:
     def __init__(self, server: FirstStream, started: float, loop: AbstractEventLoop | None) -> None:
         self._server = server
         self._trace = Trace(started)
-        self._delay = 0.0
+        self._delay = self._reader = 0.0
         if loop is not None:
             _beat(ref(self), loop, started)
 
@@ -82,8 +83,8 @@ class Watched:
         return self._server.last_use <= self._trace.start
 
     def delay(self, seconds: float) -> None:
-        """For these seconds our process was busy; what came meanwhile is read at once."""
-        self._delay += seconds
+        """For these seconds our process was busy; if long, what came meanwhile is read at once."""
+        self._delay += max(0.0, seconds - _BEAT)
 
     def timed(self, chunks: Iterator[ChatCompletionChunk]) -> Iterator[ChatCompletionChunk]:
         """The same chunks, which came together, now."""
@@ -93,7 +94,8 @@ class Watched:
                 self._trace.add(now, size)
             yielded = time.perf_counter()
             yield chunk
-            self.delay(time.perf_counter() - yielded)
+            self._reader += (busy := time.perf_counter() - yielded)
+            self.delay(busy)
 
     def end(self, *, is_whole: bool, is_document: bool) -> None:
         """Give the verdict; on a part of an answer there is none."""
@@ -107,7 +109,9 @@ class Watched:
         if not enough or self._delay > _OUR_DELAY or trace.looks_buffered is None:
             return None
         if not trace.looks_buffered:
-            return True if trace.chunks >= _ENOUGH_CHUNKS else None
+            # A slow reader takes the chunks of a burst one by one, too.
+            is_theirs = self._reader < (trace.arrivals[-1] - trace.arrivals[0]) / 2
+            return True if trace.chunks >= _ENOUGH_CHUNKS and is_theirs else None
         pieces = 1 + sum(gap > _TOGETHER for gap in trace.gaps)
         is_burst = pieces == 1 or pieces * _PER_PIECE <= trace.chunks
         is_late = trace.arrivals[0] - trace.start > _LONG_WAIT
@@ -119,7 +123,7 @@ def _beat(watched: "ref[Watched]", loop: AbstractEventLoop, expected: float) -> 
     answer = watched()
     if answer is not None and answer.is_alone:
         now = time.perf_counter()
-        answer.delay(max(0.0, now - expected - _BEAT))
+        answer.delay(now - expected)
         loop.call_later(_BEAT, _beat, watched, loop, now + _BEAT)
 
 
