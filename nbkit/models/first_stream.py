@@ -106,7 +106,7 @@ class Watched:
             return False
         trace = self._trace
         enough = trace.chunks >= _ENOUGH_CHUNKS or sum(trace.sizes) >= _ENOUGH_TEXT
-        if not enough or self._delay > _OUR_DELAY or trace.looks_buffered is None:
+        if not enough or trace.looks_buffered is None:
             return None
         if not trace.looks_buffered:
             # A slow reader takes the chunks of a burst one by one, too.
@@ -115,7 +115,8 @@ class Watched:
         pieces = 1 + sum(gap > _TOGETHER for gap in trace.gaps)
         is_burst = pieces == 1 or pieces * _PER_PIECE <= trace.chunks
         is_late = trace.arrivals[0] - trace.start > _LONG_WAIT
-        return False if is_burst and is_late and self.is_alone else None
+        is_sure = self.is_alone and self._delay <= _OUR_DELAY
+        return False if is_burst and is_late and is_sure else None
 
 
 def _beat(watched: "ref[Watched]", loop: AbstractEventLoop, expected: float) -> None:
