@@ -80,3 +80,5 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings out of the tests."""
     for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("nbkit.models.keys.find_dotenv", lambda **_: "")
+    monkeypatch.setattr("nbkit.models.keys._ask", lambda _: None)

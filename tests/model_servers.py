@@ -31,11 +31,13 @@ class ModelServer:
     """Serves `routes` as JSON and streams "Hello" to every chat.
 
     `refusal` is the status and body for a chat that asks for `stream_options`. A chat waits for
-    `answering`.
+    `answering`. If `key` is set, a request without it is refused; `header` goes with every reply.
     """
 
     def __init__(self, routes: Mapping[str, Any], refusal: tuple[int, str] | None) -> None:
         self.asked: list[Asked] = []
+        self.key: str | None = None
+        self.header = ("x-served-by", "tests")
         self.answering = threading.Event()
         self.answering.set()
         ours = self
@@ -54,7 +56,9 @@ class ModelServer:
                 path = urlsplit(self.path).path
                 headers = {name.lower(): text for name, text in self.headers.items()}
                 ours.asked.append(Asked(path, headers, body))
-                if path == "/v1/chat/completions":
+                if ours.key and headers.get("authorization") != f"Bearer {ours.key}":
+                    self.send(401, "application/json", '{"error": "Unauthorized"}')
+                elif path == "/v1/chat/completions":
                     ours.answering.wait(10)
                     if refusal and "stream_options" in body:
                         self.send(refusal[0], "application/json", refusal[1])
@@ -71,6 +75,7 @@ class ModelServer:
                 body = text.encode()
                 self.send_response(status)
                 self.send_header("content-type", kind)
+                self.send_header(*ours.header)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

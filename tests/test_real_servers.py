@@ -58,7 +58,7 @@ def test_the_server_tells_the_context_window(
     """The window is what the server says it runs with, else what the model was made for."""
     llm: Any = connect(serve(routes).base_url, model=model)
     assert llm.metadata.context_window == window
-    assert f"context_window={window})" in repr(llm)
+    assert f"context_window={window}," in repr(llm)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from nbkit.models.errors import (
     MissingKeyError,
     ModelChoiceError,
     NoServerError,
+    RefusedKeyError,
     UnknownProviderError,
 )
 from nbkit.simulator.errors import ProfileError, SimulatorError
@@ -26,6 +27,7 @@ __all__ = [
     "ModelChoiceError",
     "NoServerError",
     "ProfileError",
+    "RefusedKeyError",
     "SimulatorError",
     "UnknownProviderError",
     "connect",
@@ -46,9 +48,11 @@ def connect(
     Taught in notebook 00. `spec` is `"simulated"`, `"local"` (a real small model on this machine's
     CPU), `"openai"` (needs OPENAI_API_KEY) or the address of an OpenAI-compatible server such as
     `"http://localhost:8000/v1"` (with its key, if it needs one, in NBKIT_API_KEY). The default is
-    the value of NBKIT_LLM. A key in the environment alone does not select a server. `model` is the
-    name of a model of OpenAI or of the server. If OPENAI_BASE_URL is set, "openai" means the
-    server at that address.
+    the value of NBKIT_LLM. A key in the environment alone does not select a server. A key may also
+    be in a `.env` file in this folder or above it; if it is missing or refused, you are asked for
+    it, where there is a terminal or a front end. A typed key stays in the memory of this process.
+    `model` is the name of a model of OpenAI or of the server. If OPENAI_BASE_URL is set, "openai"
+    means the server at that address.
 
     The simulated model takes `profile` (a name in `nbkit.simulator.PROFILES`, a `Profile`, or a
     file of `Profile.save`, as in "mine.json"), `speed` (divides
@@ -64,14 +68,15 @@ def connect(
     Real servers take LlamaIndex's settings: `timeout` (seconds to wait for a connection and for
     each chunk; 60), `context_window` and `max_tokens` (tokens), `temperature`, `default_headers`
     and `is_function_calling_model` (whether an agent may give it tools). Without `context_window`
-    the server is asked; if it does not say, 32,768 is assumed, and the repr says so.
+    the server is asked; if it does not say, 32,768 is assumed, and the repr says so. It also says
+    whether answers stream: the first ones are watched, and one that comes at once gives a warning.
 
     In one process, equal arguments give the same LLM, whose HTTP client is never closed: closing
     it could block other requests. Clients do not retry, so that only one layer does.
 
-    Raises UnknownProviderError, MissingKeyError, ProfileError, ModelChoiceError, NoServerError,
-    LocalModelError or SimulatorError, all of them ConnectErrors, and ConnectError for an unusable
-    key, address or proxy.
+    Raises UnknownProviderError, MissingKeyError, RefusedKeyError, ProfileError, ModelChoiceError
+    (with the names the server offers), NoServerError, LocalModelError or SimulatorError, all of
+    them ConnectErrors, and ConnectError for an unusable key, address or proxy.
     """
     spec = (spec or os.environ.get("NBKIT_LLM") or "simulated").strip()
     if spec == "simulated":
@@ -89,7 +94,8 @@ def connect(
             '"local", "openai", or the address of a server such as "http://localhost:8000/v1".',
         )
     from nbkit.models import providers
-    from nbkit.models.server_settings import check_address, check_key, check_settings
+    from nbkit.models.keys import ways_to_give, with_key
+    from nbkit.models.server_settings import check_address, check_settings
     from nbkit.wording import shown_address
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
@@ -97,19 +103,22 @@ def connect(
     settings = check_settings(given, shown)
     if spec == "local":
         return providers.local(model, **settings)
+    variable = "NBKIT_API_KEY"
+    address, named = spec, "This"
     if spec == "openai":
-        if "OPENAI_API_KEY" not in os.environ:
+        address = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        variable, named = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+    address = check_address(address, named)
+
+    def make(key: str | None, is_typed: bool) -> "LLM":
+        if spec == "openai" and key is None:
             raise MissingKeyError(
                 "OpenAI needs an API key and OPENAI_API_KEY is not set",
-                "set it before starting "
-                "Jupyter, or use connect() without a provider for the free simulated model.",
+                f"{ways_to_give('it')}; connect() without a provider is the free simulated model.",
             )
-        key = check_key(os.environ["OPENAI_API_KEY"], "OPENAI_API_KEY")
-        address = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        spec = check_address(address, "OPENAI_BASE_URL")
-        return providers.compatible_llm(spec, model, key, **settings)
-    key = check_key(os.environ.get("NBKIT_API_KEY", "none"), "NBKIT_API_KEY")
-    return providers.compatible_llm(spec, model, key, **settings)
+        return providers.compatible_llm(address, model, key, check_key=is_typed, **settings)
+
+    return with_key(variable, address, make)
 
 
 def _simulated(

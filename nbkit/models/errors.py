@@ -7,12 +7,16 @@ class MissingKeyError(ConnectError):
     """The provider needs an API key, and there is none."""
 
 
+class RefusedKeyError(ConnectError):
+    """The server does not accept the API key, or wants one."""
+
+
 class UnknownProviderError(ConnectError):
     """`connect` was given a name it does not know."""
 
 
 class ModelChoiceError(ConnectError):
-    """The server offers no model, or several to choose from."""
+    """The server offers no model, several to choose from, or none of the name given."""
 
 
 class NoServerError(ConnectError):

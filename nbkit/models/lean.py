@@ -5,6 +5,7 @@ has the private parts it needs; otherwise the library's own code runs.
 `python -m tests.benchmarks.aquery_cpu` prints what each one saves.
 """
 
+import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 
+from nbkit.models.first_stream import FirstStream, Watched
 from nbkit.models.replies import whole_reply
 from nbkit.models.streamed_chunks import AsyncChunks, Chunks
 
@@ -97,45 +99,47 @@ def _lean_helper(helper: PromptHelper) -> PromptHelper:
 # OpenAI's are accepted, too: see `nbkit.models.replies`.
 
 
-def lean_client(client: _ClientT) -> _ClientT:
+def lean_client(client: _ClientT, first: FirstStream | None = None) -> _ClientT:
     """The client with a faster `chat.completions.create`; the rest is unchanged.
 
-    If a server refuses `stream_options`, it is asked again without them. A call raises the SDK's
-    errors, and those of `nbkit.models.replies`.
+    `first` watches whether the server streams. If it refuses `stream_options`, it is asked again
+    without them. A call raises the SDK's errors, and those of `nbkit.models.replies`.
     """
     if client_fits(client):
         lean = _async_create if isinstance(client, openai.AsyncOpenAI) else _create
         completions: Any = client.chat.completions
-        completions.create = lean(completions.with_raw_response.create)
+        completions.create = lean(completions.with_raw_response.create, first)
     return client
 
 
-def _create(raw: Callable[..., Any]) -> Callable[..., Any]:
+def _create(raw: Callable[..., Any], first: FirstStream | None) -> Callable[..., Any]:
     usage = _UsageAsked()
 
     def create(**request: Any) -> Any:
         request = usage.fitted(_plain_request(request))
+        seen = first.watch() if first else None
         try:
             reply = raw(**request)
         except openai.APIStatusError as error:
             reply = raw(**usage.without(request, error))
             usage.refused = True
-        return _read(reply, Chunks if request.get("stream") else None)
+        return _read(reply, Chunks if request.get("stream") else None, seen)
 
     return create
 
 
-def _async_create(raw: Callable[..., Any]) -> Callable[..., Any]:
+def _async_create(raw: Callable[..., Any], first: FirstStream | None) -> Callable[..., Any]:
     usage = _UsageAsked()
 
     async def create(**request: Any) -> Any:
         request = usage.fitted(_plain_request(request))
+        seen = first.watch(asyncio.get_running_loop()) if first else None
         try:
             reply = await raw(**request)
         except openai.APIStatusError as error:
             reply = await raw(**usage.without(request, error))
             usage.refused = True
-        return _read(reply, AsyncChunks if request.get("stream") else None)
+        return _read(reply, AsyncChunks if request.get("stream") else None, seen)
 
     return create
 
@@ -180,11 +184,11 @@ _UNKNOWN_FIELD = re.compile(
 )
 
 
-def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None) -> Any:
+def _read(reply: Any, chunks: type[Chunks | AsyncChunks] | None, seen: Watched | None) -> Any:
     response = getattr(reply, "http_response", None)
     if response is None:
         return reply.parse()
-    return chunks(response) if chunks else whole_reply(response.text, response.request)
+    return chunks(response, seen) if chunks else whole_reply(response.text, response.request)
 
 
 def _plain_request(request: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from llama_index.llms.openai.utils import (
 from llama_index.llms.openai_like import OpenAILike
 
 from nbkit.models.errors import ModelChoiceError
+from nbkit.models.first_stream import FirstStream
 from nbkit.models.http import async_client, sync_client
 from nbkit.models.lean import lean_client
 from nbkit.models.local import (
@@ -32,8 +33,9 @@ from nbkit.models.local import (
     bundled_model,
     model_file,
 )
+from nbkit.models.model_names import named_model, only_model
 from nbkit.models.proxies import proxy_for
-from nbkit.models.server_facts import context_window, only_model
+from nbkit.models.server_facts import context_window
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
 from nbkit.simulator.errors import ProfileError
@@ -52,6 +54,13 @@ class CompatibleServer(OpenAILike):
     api_key: str | None = Field(default=None, repr=False, exclude=True)
     default_headers: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
     window_is_assumed: bool = False
+    _first_stream: FirstStream | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # `exclude` has no effect on pickle; a copy takes its key from where it is used.
+        state: dict[str, Any] = super().__getstate__()
+        secret = {"api_key": None, "default_headers": None}
+        return {**state, "__dict__": {**state["__dict__"], **secret}}
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         window = self.context_window
@@ -59,6 +68,8 @@ class CompatibleServer(OpenAILike):
             ("model", shown_name(self.model)),
             ("api_base", shown_address(self.api_base or "")),
             ("context_window", f"{window} (assumed)" if self.window_is_assumed else window),
+            ("streams", str(self._first_stream or "not checked")),
+            ("tools", "allowed" if self.is_function_calling_model else "not allowed"),
         ]
 
     def _get_model_kwargs(self, **kwargs: Any) -> dict[str, Any]:
@@ -136,12 +147,17 @@ def _kept(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
 
 
 def sdk_clients(
-    base_url: str, api_key: str, advice: str, headers: Mapping[str, str] | None = None
+    base_url: str,
+    api_key: str,
+    advice: str,
+    headers: Mapping[str, str] | None = None,
+    first: FirstStream | None = None,
 ) -> dict[str, Any]:
     """LlamaIndex's `openai_client` and `async_openai_client` for one server.
 
     Neither retries. `advice` is in the error if nobody answers there; `headers` are sent with every
-    request. Raises ConnectError for a proxy that cannot be used.
+    request; `first` watches whether answers stream. Raises ConnectError for a proxy that cannot be
+    used.
     """
     settings: dict[str, Any] = {
         "base_url": base_url,
@@ -152,7 +168,10 @@ def sdk_clients(
     }
     blocking = openai.OpenAI(**settings, http_client=sync_client(base_url, advice))
     awaited = openai.AsyncOpenAI(**settings, http_client=async_client(base_url, advice))
-    return {"openai_client": lean_client(blocking), "async_openai_client": lean_client(awaited)}
+    return {
+        "openai_client": lean_client(blocking, first),
+        "async_openai_client": lean_client(awaited, first),
+    }
 
 
 def simulated(profile: Profile) -> SimulatedOpenAI:
@@ -221,11 +240,15 @@ def local(model: str | None, **settings: Any) -> LocalModel:
     return llm
 
 
-def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: Any) -> LLM:
+def compatible_llm(
+    base_url: str, model: str | None, key: str | None, *, check_key: bool = False, **settings: Any
+) -> LLM:
     """The LLM for OpenAI or another server with OpenAI's protocol.
 
-    `settings` are those of `server_settings`.
+    `settings` are those of `server_settings`. With `check_key`, OpenAI, too, is asked for its
+    models, so that a wrong key raises RefusedKeyError here.
     """
+    api_key = key or "none"
     base_url = check_address(base_url, "This")
     host = urlsplit(base_url).hostname or ""
     is_openais = host == "openai.com" or host.endswith(".openai.com")
@@ -238,31 +261,42 @@ def compatible_llm(base_url: str, model: str | None, api_key: str, **settings: A
     def make() -> CompatibleServer:
         headers = settings.get("default_headers")
         advice = "is it running? Check it, your network and proxy, then run the cell again."
-        clients = sdk_clients(base_url, api_key, advice, headers)
+        first = FirstStream(shown_address(base_url))
+        clients = sdk_clients(base_url, api_key, advice, headers, first)
         name, window = model, settings.get("context_window")
-        if name and is_openais:
+        if name and is_openais and not check_key:
             window = window or _known_window(name)
-        else:
+        elif check_key or not (name and window):
             with sync_client(base_url, "start the server, or check host and port.") as asking:
                 asking.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
-                name = name or only_model(asking, base_url)
-                window = window or context_window(asking, base_url, name)
+                sure = check_key or not (key or headers)
+                if name:
+                    served = named_model(asking, base_url, name, key_is_sure=sure)
+                else:
+                    served = only_model(asking, base_url)
+                    name = served.name
+                if is_openais:
+                    window = window or _known_window(name)
+                elif served:
+                    window = window or context_window(asking, base_url, served)
         chosen = {
             "is_function_calling_model": is_openais and is_function_calling_model(name),
             **settings,
             "context_window": window or ASSUMED_WINDOW,
         }
-        return CompatibleServer(
+        made = CompatibleServer(
             window_is_assumed=window is None,
             **_common(base_url, name, api_key),
             **chosen,
             **clients,
         )
+        made._first_stream = first
+        return made
 
     # The user may correct the proxy between two calls.
-    key = (base_url, model, api_key, proxy_for(base_url), repr(sorted(settings.items())))
-    made: CompatibleServer = _kept(key, make)
-    return made
+    kept_by = (base_url, model, api_key, proxy_for(base_url), repr(sorted(settings.items())))
+    llm: CompatibleServer = _kept(kept_by, make)
+    return llm
 
 
 def _common(base_url: str, model: str, api_key: str) -> dict[str, Any]:

@@ -48,6 +48,11 @@ class ReplyReader:
         """The first event that is not part of an answer."""
         self._begun = False
 
+    @property
+    def is_document(self) -> bool:
+        """Whether the server ignored `stream`: the answer is one JSON document."""
+        return self._events is None
+
     def feed(self, piece: bytes) -> Iterator[ChatCompletionChunk]:
         """The chunks that these bytes complete."""
         if self._events is None:

@@ -1,15 +1,12 @@
-"""What a server says about its models: their names and their context windows."""
+"""What a server says about the context window of its models."""
 
 import re
 from typing import Any
 
-from nbkit.errors import ConnectError
-from nbkit.models.errors import ModelChoiceError, NoServerError
+from nbkit.models.errors import NoServerError
 from nbkit.models.http import httpx
-from nbkit.wording import shown_address
+from nbkit.models.model_names import ServedModel
 
-LIST_SECONDS = 10.0
-"""The timeout for the list of models, which is needed to choose one."""
 WINDOW_SECONDS = 2.0
 """The timeout for each question about the context window, which has a default."""
 
@@ -23,49 +20,13 @@ _WINDOW_NAMES = (
 )
 
 
-def only_model(client: httpx.Client, base_url: str) -> str:
-    """The name of a server's only model.
-
-    Raises NoServerError, ModelChoiceError unless there is exactly one, or ConnectError if the key
-    is refused.
-    """
-    shown = shown_address(base_url)
-    try:
-        response = client.get(f"{base_url}/models", timeout=LIST_SECONDS)
-    except httpx.HTTPError as error:
-        raise NoServerError(
-            f"Nobody answers at {shown} ({type(error).__name__})",
-            "start the server, or check host and port.",
-        ) from None
-    if response.status_code == 404 and not shown.endswith("/v1"):
-        raise NoServerError(
-            f"{shown} has no /models",
-            f'such addresses usually end in /v1: connect("{shown}/v1").',
-        )
-    if response.status_code in (401, 403):
-        raise ConnectError(
-            f"{shown} refused the API key",
-            'set NBKIT_API_KEY to it, or OPENAI_API_KEY with connect("openai").',
-        )
-    rows = _at(_json(response), "data")
-    if not isinstance(rows, list):
-        raise NoServerError(
-            f"{shown}/models answered {response.status_code} without a list of models",
-            "is it an OpenAI-compatible server? If so, give model=.",
-        )
-    names = [str(name) for row in rows if (name := _at(row, "id"))]
-    if len(names) != 1:
-        have = f"offers {', '.join(names)}" if names else "offers no model"
-        raise ModelChoiceError(f"{shown} {have}", "say which with model=.")
-    return names[0]
-
-
-def context_window(client: httpx.Client, base_url: str, model: str) -> int | None:
+def context_window(client: httpx.Client, base_url: str, served: ServedModel) -> int | None:
     """The context window of a model (tokens read and written together); `None` if unknown.
 
     Works with vLLM, SGLang, LM Studio, Ollama, llama.cpp, and servers that give it in their list
     of models.
     """
+    model, row = served.listed_as, served.row
     root = re.sub(r"/v\d+$", "", base_url)
 
     def found(url: str) -> Any:
@@ -87,7 +48,6 @@ def context_window(client: httpx.Client, base_url: str, model: str) -> int | Non
         return _window(running) or _tokens(next(made_for, None))
 
     try:
-        row = _row(found(f"{base_url}/models"), "data", model)
         # llama.cpp: a slot may be smaller than the window the model was trained with.
         slot = ("default_generation_settings", "n_ctx")
         return (

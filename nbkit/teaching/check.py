@@ -127,10 +127,12 @@ def _kernel() -> str:
 def _model() -> str:
     from nbkit import simulator
     from nbkit.models import connect
+    from nbkit.models.keys import without_asking
     from nbkit.models.providers import SimulatedOpenAI
 
     simulator.current().stats()
-    llm = connect()
+    with without_asking():
+        llm = connect()
     if not isinstance(llm, SimulatedOpenAI):
         # Not an error, but the user must know that requests may cost money.
         return f"connect() asks {os.environ['NBKIT_LLM']}, because NBKIT_LLM says so"
