@@ -24,7 +24,8 @@ from llama_index.llms.openai_like import OpenAILike
 
 from nbkit import load_index
 from nbkit.models import lean as shortcuts
-from nbkit.models.providers import USAGE, CompatibleServer, sdk_clients
+from nbkit.models.clients import sdk_clients
+from nbkit.models.providers import USAGE, CompatibleServer
 from tests.wire import WORDS, Wire, answer, chunk, serving
 
 QUESTIONS = [

@@ -1,16 +1,10 @@
 """The LLM objects that `connect` returns; imports LlamaIndex, so import it only when needed."""
 
 import os
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-import openai
-
-# Otherwise the client imports it on first use, which delays the first question by 0.5 s.
-import openai.resources.chat.completions
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms import LLM
 from llama_index.llms.openai.utils import (
@@ -20,10 +14,10 @@ from llama_index.llms.openai.utils import (
 )
 from llama_index.llms.openai_like import OpenAILike
 
+from nbkit.models.clients import connections, one_of, sdk_clients
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.first_stream import FirstStream
-from nbkit.models.http import async_client, sync_client
-from nbkit.models.lean import lean_client
+from nbkit.models.http import sync_client
 from nbkit.models.local import (
     ANSWER_TIMEOUT,
     BUNDLED,
@@ -42,8 +36,6 @@ from nbkit.simulator.errors import ProfileError
 from nbkit.wording import shown_address, shown_name
 
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
-TIMEOUT = 60.0
-"""Seconds to wait for a connection, and for each chunk; LlamaIndex's default."""
 ASSUMED_WINDOW = 32_768
 """Tokens of a model's context window if neither you nor its server says how many."""
 
@@ -126,54 +118,6 @@ class LocalModel(CompatibleServer):
         ]
 
 
-@cache
-def _connections(process: int) -> tuple[threading.RLock, dict[tuple[Any, ...], Any]]:
-    """A lock, and the objects this process has made, by their arguments.
-
-    A forked child starts with no objects and a free lock.
-    """
-    return threading.RLock(), {}
-
-
-_connections(os.getpid())  # now, because two threads could create two
-
-
-def _kept(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    lock, made = _connections(os.getpid())
-    with lock:
-        if key not in made:
-            made[key] = make()
-        return made[key]
-
-
-def sdk_clients(
-    base_url: str,
-    api_key: str,
-    advice: str,
-    headers: Mapping[str, str] | None = None,
-    first: FirstStream | None = None,
-) -> dict[str, Any]:
-    """LlamaIndex's `openai_client` and `async_openai_client` for one server.
-
-    Neither retries. `advice` is in the error if nobody answers there; `headers` are sent with every
-    request; `first` watches whether answers stream. Raises ConnectError for a proxy that cannot be
-    used.
-    """
-    settings: dict[str, Any] = {
-        "base_url": base_url,
-        "api_key": api_key,
-        "max_retries": 0,
-        "timeout": TIMEOUT,
-        "default_headers": headers,
-    }
-    blocking = openai.OpenAI(**settings, http_client=sync_client(base_url, advice))
-    awaited = openai.AsyncOpenAI(**settings, http_client=async_client(base_url, advice))
-    return {
-        "openai_client": lean_client(blocking, first),
-        "async_openai_client": lean_client(awaited, first),
-    }
-
-
 def simulated(profile: Profile) -> SimulatedOpenAI:
     """The LLM with this profile; starts the simulator if it is not running."""
     simulator = current()
@@ -187,7 +131,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
         return sdk_clients(url, simulator.api_key, advice)
 
     def make() -> SimulatedOpenAI:
-        _, known = _connections(os.getpid())
+        _, known = connections(os.getpid())
         number = 1 + sum(key[:3] == ("simulated", url, profile.name) for key in known)
         name = f"simulated-{profile.name.replace('_', '-')}" + f"-{number}" * (number > 1)
         simulator.put(name, dict(vars(profile)))
@@ -197,10 +141,10 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
             context_window=profile.context_window,
             is_function_calling_model=True,
             **_common(url, name, simulator.api_key),
-            **_kept(("clients", url), connect_clients),
+            **one_of(("clients", url), connect_clients),
         )
 
-    made: SimulatedOpenAI = _kept(("simulated", url, profile.name, profile), make)
+    made: SimulatedOpenAI = one_of(("simulated", url, profile.name, profile), make)
     return made
 
 
@@ -213,13 +157,13 @@ def local(model: str | None, **settings: Any) -> LocalModel:
         raise ProfileError("default_headers cannot be set for the local model", "leave them out.")
     file = bundled_model() if model is None else model_file(model)
     window = settings.pop("context_window", WINDOW)
-    lock, made = _connections(os.getpid())
+    lock, made = connections(os.getpid())
     with lock:
         template = "" if model else TEMPLATE
         place = ("local", file, window, template)
         if place in made and not made[place].alive:
             del made[place]
-        server: LocalServer = _kept(place, lambda: LocalServer(file, window, template=template))
+        server: LocalServer = one_of(place, lambda: LocalServer(file, window, template=template))
 
     def connect_clients() -> dict[str, Any]:
         advice = 'the local model was stopped; run nbkit.connect("local") again.'
@@ -232,11 +176,11 @@ def local(model: str | None, **settings: Any) -> LocalModel:
             context_window=window,
             **_common(server.base_url, server.name, server.api_key),
             **{**own, **({} if model else BUNDLED), **settings},
-            **_kept(("clients", server.base_url), connect_clients),
+            **one_of(("clients", server.base_url), connect_clients),
         )
 
     key = ("local", server.base_url, repr(sorted(settings.items())))
-    llm: LocalModel = _kept(key, make)
+    llm: LocalModel = one_of(key, make)
     return llm
 
 
@@ -295,7 +239,7 @@ def compatible_llm(
 
     # The user may correct the proxy between two calls.
     kept_by = (base_url, model, api_key, proxy_for(base_url), repr(sorted(settings.items())))
-    llm: CompatibleServer = _kept(kept_by, make)
+    llm: CompatibleServer = one_of(kept_by, make)
     return llm
 
 
