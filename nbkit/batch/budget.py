@@ -15,7 +15,7 @@ _FIRST = 5
 
 
 class CostTooHigh(NbkitError):
-    """It would cost more than it may; nothing more is asked. Taught in notebook 06."""
+    """It would cost more than it may; nothing more is asked. Taught in notebook 12."""
 
 
 class Budget:

@@ -94,7 +94,7 @@ class SimulatedOpenAI(CompatibleServer):
 
 
 class LocalModel(CompatibleServer):
-    """LlamaIndex's OpenAI client, connected to a model on this machine's CPU: `server`."""
+    """LlamaIndex's OpenAI client, connected to `server`: a model on this CPU. See notebook 12."""
 
     languages: str | None = None
     _server: LocalServer

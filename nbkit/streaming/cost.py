@@ -22,7 +22,7 @@ _SIMULATED = "simulated-"
 
 
 class PriceError(NbkitError, ValueError):
-    """The file of prices cannot be used, or lacks what is asked for. Taught in notebook 06."""
+    """The file of prices cannot be used, or lacks what is asked for. Taught in notebook 12."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def is_amount(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Cost:
-    """What requests cost together, and for how many that is unknown. Taught in notebook 06."""
+    """What requests cost together, and for how many that is unknown. Taught in notebook 12."""
 
     amount: float
     """Of those whose cost is known; the whole costs more if `unknown` is not empty."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from nbkit.streaming.agent_run import AgentReader
@@ -72,4 +73,5 @@ class PartialAnswer:
         self.trace.thoughts.append(time.perf_counter())
         self.thoughts.append(thought)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.on_progress, thought)
+            with suppress(RuntimeError):  # the loop is closed, so nobody looks
+                self._loop.call_soon_threadsafe(self.on_progress, thought)
