@@ -12,9 +12,15 @@ import nbkit
 from nbkit.errors import ConnectError
 from nbkit.simulator import PROFILES, profile_of
 
-LOADS, REQUESTS = [1, 4], 40
+LOADS, REQUESTS = [1, 4], 24
 THINGS = ("light", "a lamp", "a desk", "a battery", "a book", "paper", "water", "a chair")
-QUESTIONS = [f"In one short sentence: what is {thing}?" for thing in THINGS]
+FORMS = (
+    "In one short sentence: what is {}?",
+    "Briefly, what is {} for?",
+    "Say what {} is, shortly.",
+)
+# All differ: a simulated model answers the same question with the same timing.
+QUESTIONS = [form.format(thing) for form in FORMS for thing in THINGS]
 SHARED = {"ttft": 0.05, "tokens_per_second": 100, "total_tokens_per_second": 150}
 
 
@@ -38,7 +44,7 @@ def _models() -> dict[str, Any]:
 
 async def _measure(llm: Any) -> nbkit.Experiment:
     return await nbkit.measure(
-        QUESTIONS, {"it": llm}, max_concurrency=LOADS, requests=REQUESTS, progress=False
+        QUESTIONS, {"it": llm}, max_concurrency=LOADS, requests=REQUESTS, warmup=4, progress=False
     )
 
 
