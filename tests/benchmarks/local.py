@@ -1,4 +1,4 @@
-"""The local model: time to its first token, tokens a second beside bare httpx, memory.
+"""The local model: time to its first token, tokens a second beside bare httpx, stops, memory.
 
 Needs `make local`. On a busy machine the figures are those of the machine, not of the model.
 """
@@ -22,7 +22,7 @@ from nbkit.streaming.errors import AnswerTruncated
 
 STARTS = 5
 ROUNDS = 5
-TOKENS = 128
+TOKENS, STOPS = 128, 20
 PROMPT = "Tell me a long story about a lighthouse, a ship and {} sailors."
 
 _START = """
@@ -113,8 +113,26 @@ async def _rates(llm: LocalModel) -> None:
             )
 
 
+async def _stops(llm: LocalModel) -> None:
+    """How long the server goes on after a Stop, at twenty moments of an answer."""
+    headers, took = {"Authorization": f"Bearer {llm.server.api_key}"}, []
+    root = llm.server.base_url.removesuffix("/v1")
+    async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
+        for number in range(STOPS):
+            running = nbkit.stream(llm.astream_complete(PROMPT.format(number)))
+            async for _ in running:
+                if running.trace.chunks > 2 * number:
+                    running.cancel()
+            stopped = time.perf_counter()
+            while any(slot["is_processing"] for slot in (await client.get(f"{root}/slots")).json()):
+                await asyncio.sleep(0.001)
+            took.append(1000 * (time.perf_counter() - stopped))
+    told = f"median {statistics.median(took):.0f} ms, at most {max(took):.0f} ms"
+    print(f"from Stop to a free place at the server, {STOPS} stops: {told}")
+
+
 def main() -> None:
-    """Print the three tables."""
+    """Print the four tables."""
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     _starts()
     llm = nbkit.connect("local", temperature=0, max_tokens=TOKENS)
@@ -122,6 +140,7 @@ def main() -> None:
     process = psutil.Process(llm.server.pid)
     idle = process.memory_info().rss
     asyncio.run(_rates(llm))
+    asyncio.run(_stops(nbkit.connect("local", temperature=0)))  # type: ignore[arg-type]
     print(f"{llm!r}")
     print(f"memory: {idle / 1e6:.0f} MB when loaded, {process.memory_info().rss / 1e6:.0f} after")
 
