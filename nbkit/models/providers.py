@@ -167,7 +167,8 @@ def local(model: str | None, **settings: Any) -> LocalModel:
 
     def connect_clients() -> dict[str, Any]:
         advice = 'the local model was stopped; run nbkit.connect("local") again.'
-        return sdk_clients(server.base_url, server.api_key, advice)
+        # llama.cpp may close a connection without saying so, and the next request on it is lost.
+        return sdk_clients(server.base_url, server.api_key, advice, {"Connection": "close"})
 
     def make() -> LocalModel:
         own = {"is_function_calling_model": False, "timeout": ANSWER_TIMEOUT}
