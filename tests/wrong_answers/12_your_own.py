@@ -2,7 +2,7 @@
 def gained(rates):
     return rates[max(rates)] / rates[min(rates)]
 
-# %% exercise 1 · the other way round
+# %% exercise 1 · neither upside down
 def gained(rates):
     return rates[min(rates)] * max(rates) / rates[max(rates)]
 
@@ -15,11 +15,16 @@ def gained(rates):
 def gained(rates):
     return rates[max(rates)] / (rates[min(rates)] * max(rates))
 
+# %% exercise 1 · throughput may fall
+def gained(rates):
+    found = rates.values()
+    return max(found) / (min(found) * max(rates) / min(rates))
+
 # %% exercise 1 · raised KeyError
 def gained(rates):
     return rates[4] / rates[0]
 
-# %% exercise 2 · one is negative
+# %% exercise 2 · never below 0
 def off_by(real, copy):
     return statistics.median(copy) / statistics.median(real) - 1
 
@@ -27,10 +32,15 @@ def off_by(real, copy):
 def off_by(real, copy):
     return abs(statistics.median(copy) - statistics.median(real))
 
-# %% exercise 2 · the difference that is wanted
+# %% exercise 2 · The difference is wanted
 def off_by(real, copy):
     return statistics.median(copy) / statistics.median(real)
 
 # %% exercise 2 · pulls at a mean
 def off_by(real, copy):
     return abs(statistics.mean(copy) - statistics.mean(real)) / statistics.mean(real)
+
+# %% exercise 2 · A median sorts first
+def off_by(real, copy):
+    a, b = real[len(real) // 2], copy[len(copy) // 2]
+    return abs(a - b) / a
