@@ -13,6 +13,21 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def some(names: list[str], most: int) -> str:
+    """The first of many names, and how many more there are: "a, b and 7 more"."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+SIMULATED = "simulated-"
+"""How the names of simulated models begin."""
+
+
+def is_simulated(model: str | None) -> bool:
+    """Whether this is the name of a simulated model."""
+    return (model or "").startswith(SIMULATED)
+
+
 def whole_characters(text: str) -> str:
     """The text with adjacent halves joined and single halves replaced by U+FFFD.
 

@@ -12,7 +12,7 @@ from nbkit.batch.records import without_keys
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
-from nbkit.wording import whole_characters
+from nbkit.wording import is_simulated, whole_characters
 
 
 @dataclass
@@ -128,10 +128,9 @@ def _tool_span(step: ToolStep, end: float, *, content: bool) -> SpanFacts:
 
 def _model_call(trace: Trace) -> dict[str, Any]:
     """What is known about the model, and how it was used."""
-    simulated = (trace.model or "").startswith("simulated-")
     return {
         # Required by the conventions; which provider it was, a trace does not say.
-        "gen_ai.provider.name": "nbkit.simulated" if simulated else "unknown",
+        "gen_ai.provider.name": "nbkit.simulated" if is_simulated(trace.model) else "unknown",
         "gen_ai.request.model": trace.model,
         "gen_ai.response.finish_reasons": [trace.finish_reason] if trace.finish_reason else None,
         "gen_ai.usage.input_tokens": trace.prompt_tokens,
@@ -142,8 +141,7 @@ def _model_call(trace: Trace) -> dict[str, Any]:
 
 
 def _first_chunks(trace: Trace) -> dict[str, float]:
-    first = min((*trace.thoughts[:1], *trace.arrivals[:1]), default=None)
-    events = {} if first is None else {"nbkit.first_chunk": first}
+    events = {} if trace.first is None else {"nbkit.first_chunk": trace.first}
     if trace.thoughts and trace.arrivals:
         events["nbkit.first_output_chunk"] = trace.arrivals[0]
     return events

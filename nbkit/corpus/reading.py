@@ -18,6 +18,7 @@ from tqdm import tqdm
 from nbkit.corpus import documents, kept
 from nbkit.corpus.encodings import decoded, without_data
 from nbkit.errors import NbkitError
+from nbkit.wording import some
 
 BUNDLED = ("en", "zh")
 TEXT_TYPES = (".htm", ".html", ".markdown", ".md", ".rst", ".txt")
@@ -30,6 +31,7 @@ MOST_LETTERS = 10_000_000
 EMPTY = "empty"
 TEXTS = "texts"
 """The kind under which texts are kept."""
+_SHOWN = 5
 BAR_AFTER = 1.0
 """Seconds."""
 _PACKAGE = Path(__file__).parent.parent
@@ -122,10 +124,10 @@ def find_files(folder: Path) -> tuple[dict[str, File], dict[str, str]]:
         except OSError as error:
             failed.append(f"{name} ({error.strerror})")
     if odd:
-        warnings.warn(f"Not read: {_some(odd)} — not a regular file.", stacklevel=3)
+        warnings.warn(f"Not read: {some(odd, _SHOWN)} — not a regular file.", stacklevel=3)
     if failed:
         advice = f"allow reading, or move them out of {_readable(folder)}."
-        raise CorpusError(f"Cannot open {_some(failed)}", advice)
+        raise CorpusError(f"Cannot open {some(failed, _SHOWN)}", advice)
     return files, missing
 
 
@@ -138,7 +140,7 @@ def tell_missing(missing: dict[str, str]) -> None:
 
 def nothing_read(folder: Path, missing: dict[str, str]) -> CorpusError:
     """The error for files of which none has text."""
-    listed = _some([f"{name} ({reason})" for name, reason in sorted(missing.items())])
+    listed = some([f"{name} ({reason})" for name, reason in sorted(missing.items())], _SHOWN)
     return CorpusError(f"The files in {_readable(folder)} hold no text: {listed}", "add some.")
 
 
@@ -150,7 +152,9 @@ def _wanted(folder: Path) -> dict[str, Path]:
     note = ""
     if others and not _has_other_readers():
         wanted = {name: path for name, path in wanted.items() if name not in others}
-        note = f"Not read: {_some(others)} — `pip install llama-index-readers-file` reads them."
+        note = (
+            f"Not read: {some(others, _SHOWN)} — `pip install llama-index-readers-file` reads them."
+        )
     if not wanted:
         advice = f"put {', '.join((*TEXT_TYPES, *DOCUMENT_TYPES))} files there. {note}"
         raise CorpusError(f"Nothing to read in {_readable(folder)}", advice.strip())
@@ -187,10 +191,11 @@ def texts(folder: Path, files: dict[str, File]) -> dict[str, FileText]:
             bar.update()
     if failed:
         advice = f"save as UTF-8, or move out of {_readable(folder)}."
-        raise CorpusError(f"No text in any encoding: {_some(failed)}", advice)
+        raise CorpusError(f"No text in any encoding: {some(failed, _SHOWN)}", advice)
     if guessed := [f"{name} as {text.guessed}" for name, text in result.items() if text.guessed]:
         warnings.warn(
-            f"Not UTF-8, so read {_some(guessed)} — if that is wrong, save as UTF-8.", stacklevel=4
+            f"Not UTF-8, so read {some(guessed, _SHOWN)} — if that is wrong, save as UTF-8.",
+            stacklevel=4,
         )
     return result
 
@@ -250,10 +255,6 @@ def readers() -> list[str]:
 
 def _type(name: str) -> str:
     return Path(name).suffix.lower()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _has_other_readers() -> bool:

@@ -13,7 +13,7 @@ from nbkit.experiment.saved import shown_error
 from nbkit.experiment.table import listed
 from nbkit.metrics.load_point import UNITS
 from nbkit.metrics.slo import SLO
-from nbkit.wording import count
+from nbkit.wording import count, is_simulated
 
 
 def html_report(experiments: Sequence[Any], slo: SLO | None, *, text: bool) -> str:
@@ -69,7 +69,7 @@ def _cautions(runs: Sequence[Any], sides: Sequence[Side]) -> Iterator[str]:
         for run in runs
         for one in run.results
         if run.parameters["against"].get(one.label, {}).get("model") == "simulated"
-        or (one.trace.model or "").startswith("simulated-")
+        or is_simulated(one.trace.model)
     }
     if simulated:
         yield f"Simulated model, no vendor's: {', '.join(sorted(simulated))}."

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from nbkit.models.errors import ModelChoiceError, NoServerError, RefusedKeyError
 from nbkit.models.http import httpx
 from nbkit.models.keys import ways_to_give
-from nbkit.wording import shown_address
+from nbkit.wording import shown_address, some
 
 LIST_SECONDS = 10.0
 """The timeout for the list of models, which is needed to choose one."""
@@ -59,7 +59,7 @@ def only_model(client: httpx.Client, base_url: str) -> ServedModel:
         )
     if len(rows) != 1:
         names = [row["id"] for row in rows]
-        have = f"offers {_some(names)}" if names else "offers no model"
+        have = f"offers {some(names, _SHOWN)}" if names else "offers no model"
         raise ModelChoiceError(f"{shown} {have}", "say which with model=.")
     return ServedModel(rows[0]["id"], rows[0])
 
@@ -86,7 +86,7 @@ def named_model(
     if row is None and rows and not _takes_others(response, rows):
         names = [row["id"] for row in rows]
         names.sort(key=lambda listed: -_likeness(name, listed))
-        happened = f"{shown} does not list a model {name!r}; it offers {_some(names)}"
+        happened = f"{shown} does not list a model {name!r}; it offers {some(names, _SHOWN)}"
         if not base_url.startswith("https://"):
             raise ModelChoiceError(
                 happened,
@@ -138,8 +138,3 @@ def _takes_others(response: httpx.Response, rows: list[dict[str, Any]]) -> bool:
 
 def _likeness(name: str, listed: str) -> float:
     return SequenceMatcher(None, name.lower(), listed.lower()).ratio()
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

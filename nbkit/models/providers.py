@@ -33,7 +33,7 @@ from nbkit.models.server_facts import context_window
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
 from nbkit.simulator.errors import ProfileError
-from nbkit.wording import shown_address, shown_name
+from nbkit.wording import SIMULATED, shown_address, shown_name
 
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 ASSUMED_WINDOW = 32_768
@@ -133,7 +133,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
     def make() -> SimulatedOpenAI:
         _, known = connections(os.getpid())
         number = 1 + sum(key[:3] == ("simulated", url, profile.name) for key in known)
-        name = f"simulated-{profile.name.replace('_', '-')}" + f"-{number}" * (number > 1)
+        name = f"{SIMULATED}{profile.name.replace('_', '-')}" + f"-{number}" * (number > 1)
         simulator.put(name, dict(vars(profile)))
         return SimulatedOpenAI(
             simulator,

@@ -12,13 +12,11 @@ from typing import Any, Self
 
 from nbkit.errors import NbkitError
 from nbkit.streaming.trace import Usage
-from nbkit.wording import count
+from nbkit.wording import count, is_simulated
 
 FILE = "nbkit_prices.toml"
 _NEEDED = {"input", "output"}
 _KINDS = _NEEDED | {"cached_input"}
-_SIMULATED = "simulated-"
-"""How the names of the simulated model begin."""
 
 
 class PriceError(NbkitError, ValueError):
@@ -73,7 +71,7 @@ class Prices:
             if call.model in self.models:
                 if call.prompt_tokens is None or call.tokens is None:
                     return "the server did not count the tokens"
-            elif not (call.model or "").startswith(_SIMULATED):
+            elif not is_simulated(call.model):
                 return f"no price for {call.model!r} in {self.path}"
         return None
 

@@ -86,13 +86,17 @@ class Trace:
         return len(self.arrivals)
 
     @property
+    def first(self) -> float | None:
+        """When the first delta arrived, of a thought or of the answer."""
+        return min((*self.thoughts[:1], *self.arrivals[:1]), default=None)
+
+    @property
     def ttft(self) -> float | None:
         """Time to first token: first non-empty delta − start, in seconds; a thought counts.
 
         Empty deltas do not count, as in NVIDIA AIPerf; the vLLM benchmark counts them.
         """
-        first = min((*self.thoughts[:1], *self.arrivals[:1]), default=None)
-        return None if first is None else self._since_start(first)
+        return None if self.first is None else self._since_start(self.first)
 
     @property
     def ttfo(self) -> float | None:
