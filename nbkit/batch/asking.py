@@ -5,10 +5,12 @@ import hashlib
 import inspect
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from nbkit.batch.outcome import BatchMisused
 from nbkit.streaming.agents import is_of_agent, refuse
+from nbkit.wording import shown_name
 
 
 def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -31,9 +33,29 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
-def warn_of_client_retries(fn: Callable[..., Any]) -> None:
+@dataclass(frozen=True)
+class AskFacts:
+    """What a batch must know of the function it asks, which may be on another machine."""
+
+    parameters: dict[str, Any]
+    """As `parameters_of`."""
+    model: str | None
+    """The name of its model to show; `None` if the model cannot be found."""
+    is_simulated: bool
+    client_retries: int
+
+
+def facts_of(fn: Callable[..., Any]) -> AskFacts:
+    """The facts of a function that a batch asks."""
+    llm = llm_of(fn)
+    model = None if llm is None else shown_name(llm.metadata.model_name)
+    is_simulated = getattr(llm, "simulated", False)
+    return AskFacts(parameters_of(fn), model, is_simulated, getattr(llm, "max_retries", 0))
+
+
+def warn_of_client_retries(retries: int) -> None:
     """Warn if the model's client retries too, because then one attempt is several requests."""
-    if retries := getattr(llm_of(fn), "max_retries", 0):
+    if retries:
         warnings.warn(
             f"This model's client retries by itself (max_retries={retries}), so one attempt can "
             f"be {retries * (retries + 1)} requests — make it with max_retries=0; the batch "

@@ -2,13 +2,14 @@
 
 import asyncio
 import math
+from pathlib import Path
 from typing import Any
 
-from nbkit.batch.asking import llm_of
+from nbkit.batch.asking import AskFacts
 from nbkit.errors import NbkitError
-from nbkit.streaming.cost import PriceError, Prices, is_amount
+from nbkit.streaming.cost import FILE, PriceError, Prices, is_amount
 from nbkit.streaming.trace import Trace
-from nbkit.wording import count, shown_name
+from nbkit.wording import count
 
 _FIRST = 5
 """Answers from which the cost of the rest is estimated; it waits for them."""
@@ -72,6 +73,11 @@ class Budget:
             self._unknown += 1
             self._why = self._prices.why_unknown(trace.usage) or ""
         self._ended.set()
+
+    def retried(self, times: int) -> None:
+        """Record requests of which only their number is known: each counts as much as the mean."""
+        if self.is_needed:
+            self._unknown += times
 
     def learned(self) -> None:
         """Decide about the rest now, when nothing is in flight; later only `max_cost` is held."""
@@ -145,23 +151,32 @@ class Budget:
         self._agreed, self._stopping = True, False
 
 
-def budget_of(fn: Any, max_cost: Any) -> Budget:
-    """The budget for calls of a function; it is not needed if its model is free or has no price.
+def budget_of(facts: AskFacts, max_cost: float | None) -> Budget:
+    """The budget for asking a function; it is not needed if its model is free or has no price.
 
     Raises `PriceError` for a bad file of prices, and for a `max_cost` that cannot be held.
     """
-    if max_cost is not None and not (is_amount(max_cost) and max_cost > 0):
-        raise PriceError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
-    prices, llm = Prices.read(), llm_of(fn)
-    name = None if llm is None else shown_name(llm.metadata.model_name)
+    check_max_cost(max_cost)
+    prices, name = Prices.read(), facts.model
     charges = name in prices.models
     is_needed = charges or (name is None and bool(prices.models))
-    if max_cost is not None and not is_needed and not getattr(llm, "simulated", False):
+    if max_cost is not None and not is_needed and not facts.is_simulated:
         raise PriceError(
             f"max_cost cannot be held: {prices.path} has no price of {name or 'any model'}",
             "write it there, or leave max_cost out.",
         )
     return Budget(prices, max_cost, is_needed=is_needed, charges=charges)
+
+
+def unlimited() -> Budget:
+    """A budget that lets everything through: that of a worker, whose batch has one elsewhere."""
+    return Budget(Prices(Path(FILE)), None, is_needed=False, charges=False)
+
+
+def check_max_cost(max_cost: Any) -> None:
+    """Raise `PriceError` for a `max_cost` that is not an amount."""
+    if max_cost is not None and not (is_amount(max_cost) and max_cost > 0):
+        raise PriceError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
 
 
 def _agrees(question: str) -> bool:

@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
 
 class Seats:
-    """Limits how many items are in work at once; only one task calls `enter`."""
+    """Limits how many items are in work at once."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -57,6 +57,11 @@ class Seats:
     def leave(self) -> None:
         """Free a seat."""
         self.taken -= 1
+        self._free.set()
+
+    def resize(self, limit: int) -> None:
+        """Change how many items may be in work at once; those in work stay."""
+        self.limit = limit
         self._free.set()
 
     def began(self) -> int:

@@ -39,6 +39,8 @@ class Outcome:
     """The key of the item in the journal; `None` without a journal."""
     resumed: bool = False
     """The value came from a journal; the item was not asked."""
+    worker: str | None = None
+    """The address of the worker of a cluster that asked it; `None` in one process."""
 
     @property
     def state(self) -> str:

@@ -70,6 +70,27 @@ class Pace:
             self._begun += 1
             return now
 
+    async def turns(self, waiting: int, most: int) -> tuple[float, int]:
+        """Wait for a turn, and take more if they are free now: `waiting`, or `most` without limits.
+
+        Returns the loop's time, and the number of turns.
+        """
+        began, number = await self.turn(), 1
+        limits = (self._requests, self._tokens)
+        wanted = waiting if any(limits) or self._interval else most
+        while number < wanted and self._has_free_turn():
+            await self.turn()
+            number += 1
+        return began, number
+
+    def _has_free_turn(self) -> bool:
+        requests_left = self._requests is None or self._requests.has_capacity()
+        tokens_left = self._tokens is None or self._tokens.has_capacity(
+            min(self._unpaid_tokens, self._tokens.max_rate)
+        )
+        is_due = self._now() >= self._next_start_at
+        return requests_left and tokens_left and is_due and not self._order.locked()
+
     def refused(self, began: float, retry_after: float | None) -> None:
         """Record that the server refused (429) the request begun at `began` (loop's time)."""
         if began >= self._slowed_at:  # the others belong to the same burst

@@ -1,6 +1,8 @@
 """How far a batch is: a bar that counts, in a notebook or a terminal, or a call back."""
 
 import asyncio
+import html
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +22,12 @@ class Hear(Protocol):
 
 
 @contextmanager
-def shown(progress: Progress, total: int | None) -> Iterator[Hear]:
-    """Show each item that ends, in the way chosen, until the block ends."""
+def shown(progress: Progress, total: int | None, page: str | None = None) -> Iterator[Hear]:
+    """Show each item that ends, in the way chosen, until the block ends; a bar links to `page`."""
     if callable(progress):
         yield _calling(progress, total)
     elif progress:
-        with _bar(total) as hear:
+        with _bar(total, page) as hear:
             yield hear
     else:
         yield lambda item, failed, retried: None
@@ -50,8 +52,8 @@ def _calling(call: Callable[[int, int | None, object], None], total: int | None)
 
 
 @contextmanager
-def _bar(total: int | None) -> Iterator[Hear]:
-    bar, slot = _put_up(total)
+def _bar(total: int | None, page: str | None) -> Iterator[Hear]:
+    bar, slot = _put_up(total, page)
     loop = asyncio.get_running_loop()
     counts = {"failed": 0, "retried": 0}
     painting: asyncio.TimerHandle | None = None
@@ -81,11 +83,17 @@ def _bar(total: int | None) -> Iterator[Hear]:
             slot.update({"text/plain": str(bar)}, raw=True)
 
 
-def _put_up(total: int | None) -> tuple[Any, Any]:
+def _put_up(total: int | None, page: str | None) -> tuple[Any, Any]:
     """Show a bar; in a notebook, where it is a widget, also give the place it was put in."""
     if all(cls.__module__ != "tqdm.notebook" for cls in tqdm.__mro__):
+        if page:
+            tqdm.write(f"The workers: {page}", file=sys.stderr)
         return tqdm(total=total, unit="item"), None
     from IPython.display import display
+    from ipywidgets import HTML
 
     bar = tqdm(total=total, display=False, unit="item")
+    if page:
+        link = f'<a href="{html.escape(page)}" target="_blank">the workers</a>'
+        bar.container.children += (HTML(link),)
     return bar, display(bar.container, display_id=True)  # type: ignore[no-untyped-call]

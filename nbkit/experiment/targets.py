@@ -12,7 +12,7 @@ from typing import Any
 from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.memory import ChatMemoryBuffer
 
-from nbkit.batch.asking import llm_of, parameters_of
+from nbkit.batch.asking import facts_of, llm_of, parameters_of
 from nbkit.batch.budget import budget_of
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.streaming.agents import is_of_agent, is_run, refuse, run_of
@@ -38,7 +38,7 @@ class Target:
     def __init__(self, label: str, what: Any, max_cost: float | None = None) -> None:
         self.label = label
         self._call = _call_of(label, what)
-        self.budget = budget_of(self._call, max_cost)
+        self.budget = budget_of(facts_of(self._call), max_cost)
         self._blocks = not _is_async(self._call) and run_of(what) is None
         conversation = _is_conversation(what)
         self.parameters = _parameters(what.astream_chat if conversation else self._call)

@@ -5,7 +5,8 @@ import atexit
 import inspect
 import sys
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from concurrent.futures import Future
 from functools import cache
 from types import FrameType
 from typing import Any, TypeVar
@@ -128,6 +129,11 @@ def run(awaitable: Awaitable[T]) -> T:
                 "`await` it in the cell or coroutine that made it.",
             ) from error
         raise
+
+
+def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run a coroutine on the loop of `run` without waiting for it; cancel the future to stop it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _shared_loop().loop)
 
 
 def _check(awaitable: Any) -> None:

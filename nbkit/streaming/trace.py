@@ -80,6 +80,15 @@ class Trace:
         self.arrivals.append(now)
         self.sizes.append(size)
 
+    def move(self, seconds: float) -> None:
+        """Shift all readings, as to the `time.perf_counter` of another process."""
+        for name in ("start", "responded", "requested", "end"):
+            if (reading := getattr(self, name)) is not None:
+                setattr(self, name, reading + seconds)
+        self.arrivals = [reading + seconds for reading in self.arrivals]
+        self.thoughts = [reading + seconds for reading in self.thoughts]
+        self.waits = [(begin + seconds, end + seconds) for begin, end in self.waits]
+
     @property
     def chunks(self) -> int:
         """Number of non-empty deltas."""

@@ -1,0 +1,199 @@
+"""A cluster of Dask, as a batch sees it from the kernel."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import warnings
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+from distributed import Client, Future, KilledWorker
+from distributed.protocol.pickle import dumps
+
+from nbkit.batch.asking import AskFacts
+from nbkit.batch.cluster import (
+    MAKE_ASK,
+    Message,
+    OutcomeSent,
+    PlacesChanged,
+    Settings,
+    SliceBegun,
+    SliceLost,
+)
+from nbkit.batch.dask_scheduler import RunOnScheduler, end_run
+from nbkit.batch.dask_worker import RunOnWorker, ask_facts, ask_slice
+from nbkit.batch.outcome import BatchError, BatchMisused
+
+_PATIENCE = 10.0
+"""Seconds without a worker before a warning."""
+_END_SECONDS = 10.0
+
+
+class DaskCluster:
+    """Asks slices of one run on the workers of a Dask client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._heard: Callable[[Message], None] = lambda _: None
+        self._places = PlacesChanged(0, 0)
+        self.dashboard: str | None = client.dashboard_link or None
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self, make_ask: Callable[[], Any], settings: Settings
+    ) -> AsyncIterator[AskFacts]:
+        """Make ready for one run; see `Cluster`."""
+        self._check_client()
+        _check_sendable(make_ask)
+        self._name = f"nbkit-{uuid4().hex[:12]}"
+        on_scheduler = RunOnScheduler(self._name, self._client.id, settings)
+        on_worker = RunOnWorker(self._name, make_ask, settings)
+        try:
+            self._subscribe()
+            for plugin in (on_scheduler, on_worker):
+                await self._call(self._client.register_plugin, plugin)
+            yield await self._facts()
+        except (ModuleNotFoundError, AttributeError) as error:
+            if "nbkit" not in str(error):
+                raise
+            raise BatchMisused(
+                f"The cluster cannot run this nbkit ({error})",
+                f"install nbkit {_version()} where the scheduler and the workers run.",
+            ) from error
+        finally:
+            await self._end()
+
+    def listen(self, heard: Callable[[Message], None]) -> None:
+        """Call `heard` with each message; see `Cluster`."""
+        self._heard = heard
+        heard(self._places)
+
+    def _subscribe(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def handle(event: tuple[float, tuple[Any, ...]]) -> None:  # in the client's thread
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(self._hear, _message(*event[1]))
+
+        self._client.subscribe_topic(self._name, handle)
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, PlacesChanged):
+            self._places = message
+        self._heard(message)
+
+    async def ask(self, key: str, items: list[tuple[int, Any]]) -> None:
+        """Ask a slice; see `Cluster`."""
+        async with self._task(key, ask_slice, self._name, key, items) as future:
+            if future.status == "error":
+                error = await self._call(future.exception)
+                raise SliceLost(False) if isinstance(error, KilledWorker) else error
+
+    async def _facts(self) -> AskFacts:
+        asking = asyncio.create_task(self._asked_facts())
+        try:
+            await asyncio.wait({asking}, timeout=_PATIENCE)
+            self._places = PlacesChanged(*await self._scheduled("places"))
+            if not asking.done() and not self._places.workers:
+                warnings.warn(
+                    "The cluster has no worker, so the batch waits for one — start some, for "
+                    "example with `cluster.scale(2)`.",
+                    stacklevel=2,
+                )
+            facts, version = await asking
+        finally:
+            asking.cancel()
+        if version != _version():
+            raise BatchMisused(
+                f"The workers have nbkit {version}, and this process has {_version()}",
+                "install the same version in both.",
+            )
+        return facts
+
+    async def _asked_facts(self) -> tuple[AskFacts, str]:
+        async with self._task(f"{self._name}-facts", facts_and_version, self._name) as future:
+            return await self._call(future.result)  # type: ignore[no-any-return]
+
+    @contextlib.asynccontextmanager
+    async def _task(
+        self, key: str, function: Callable[..., Any], *arguments: Any
+    ) -> AsyncIterator[Future[Any]]:
+        """Run a task; gives its future when it has ended, with a result or an error."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        future = self._client.submit(function, *arguments, key=key, pure=False, retries=0)
+        try:
+            future.add_done_callback(lambda _: _set(loop, ended))
+            await ended.wait()
+            if future.status not in ("finished", "error"):
+                raise BatchError(
+                    "The scheduler of the cluster is gone, or has dropped the work",
+                    "start a new cluster; a journal keeps what was answered, and a batch with it "
+                    "asks only the rest.",
+                )
+            yield future
+        finally:
+            future.release()
+
+    async def _scheduled(self, do: str) -> Any:
+        """What the run on the scheduler returns."""
+        return await self._call(
+            self._client.sync, getattr(self._client.scheduler, self._name), do=do
+        )
+
+    async def _end(self) -> None:
+        """Stop every request of the run, on all workers."""
+        with contextlib.suppress(ValueError):
+            self._client.unsubscribe_topic(self._name)
+        if self._client.status != "running":
+            return
+        ending = asyncio.ensure_future(
+            self._call(self._client.run_on_scheduler, end_run, self._name)
+        )
+        await asyncio.wait({ending}, timeout=_END_SECONDS)
+
+    async def _call(self, method: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+        """What a method of the client returns, whether the client is asynchronous or not."""
+        if self._client.asynchronous:
+            return await method(*arguments, **settings)
+        return await asyncio.to_thread(method, *arguments, **settings)
+
+    def _check_client(self) -> None:
+        if self._client.status != "running":
+            raise BatchMisused(
+                f"The Dask client is {self._client.status}",
+                "make a new one, `Client(cluster)`.",
+            )
+
+
+_KINDS = {"outcome": OutcomeSent, "begun": SliceBegun, "places": PlacesChanged}
+
+
+def _message(kind: str, *parts: Any) -> Message:
+    message: Message = _KINDS[kind](*parts)
+    return message
+
+
+def facts_and_version(name: str) -> tuple[AskFacts, str]:
+    """The task of Dask: the facts of what a run asks, and the version of nbkit on the worker."""
+    return ask_facts(name), _version()
+
+
+def _version() -> str:
+    return importlib.metadata.version("nbkit-streaming")
+
+
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(event.set)
+
+
+def _check_sendable(make_ask: Callable[[], Any]) -> None:
+    """Raise `BatchMisused` for a function that cannot be sent to a worker."""
+    try:
+        dumps(make_ask)
+    except Exception as error:
+        raise BatchMisused(
+            f"make_ask cannot be sent to the workers ({error})",
+            f"engines and models must be made inside of it:\n\n{MAKE_ASK}",
+        ) from error
