@@ -108,13 +108,11 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
                 yield item
             begun.set()
 
-        try:
-            in_flight = InFlight(asker, self._seats, Ended(None, lambda _: None))
-            async with aclosing(in_flight.outcomes(source(), {})) as outcomes:
-                async for outcome in outcomes:
-                    self._send(outcome, items[outcome.index][0])
-        finally:
-            await self._call("end", key=key)
+        in_flight = InFlight(asker, self._seats, Ended(None, lambda _: None))
+        async with aclosing(in_flight.outcomes(source(), {})) as outcomes:
+            async for outcome in outcomes:
+                self._send(outcome, items[outcome.index][0])
+        await self._call("end", key=key)
 
     def _send(self, outcome: Outcome, index: int) -> None:
         outcome.index = index
