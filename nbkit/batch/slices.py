@@ -117,7 +117,10 @@ class SlicesInFlight:
                         continue
                     await self.budget.turn()
                     await self._gathered.put(outcome)
-        except asyncio.CancelledError:  # if this task itself is cancelled, nobody reads the error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
             self._failed = source_cancelled()
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
             self._failed = error
