@@ -7,6 +7,7 @@
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make lint        formatter, linter, type checker, import contracts
 # make notebooks   execute the notebooks and store their outputs
+# make zh          build and execute the Chinese notebooks from their catalogues
 # make bench       measure; prints tables of ratios taken in one run
 # make book        build the course as web pages, with its outputs, in build/book
 # make picture     record the README's moving picture from a real JupyterLab
@@ -27,7 +28,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # Copies: nltk, which LlamaIndex splits sentences with, refuses to read files that are hard links.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --link-mode copy --python $(BIN)/python
 
-.PHONY: lab local test fast browsers pythons floors notebooks bench lint book picture gallery clean
+.PHONY: lab local test fast browsers pythons floors notebooks zh bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -55,6 +56,10 @@ floors: $(VENV)/.test
 
 notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)
+
+zh: $(VENV)/.test
+	-$(BIN)/python -m tests.translation update
+	$(BIN)/python -m tests.translation execute $(ARGS)
 
 bench: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
