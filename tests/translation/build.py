@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 from tests.execute_notebooks import FOLDER, code_hash, folder_of, read
 from tests.translation import code
-from tests.translation.catalogue import NAMES
+from tests.translation.catalogue import HANDBOOKS, NAMES
 
 LANGUAGE = "zh"
 NOTICE = "> 英文原文已经更新，下面还是旧的译文。\n\n"
@@ -25,7 +25,7 @@ class Translation:
         entries = [entry for entry in catalogue if not entry.obsolete and entry.msgstr]
         self._said = {(entry.msgctxt, entry.msgid): entry.msgstr for entry in entries}
         self._stale = {entry.msgctxt for entry in entries if entry.fuzzy}
-        self.names = {
+        self.names = HANDBOOKS | {
             text: said for (context, text), said in self._said.items() if context == NAMES
         }
 
@@ -39,6 +39,14 @@ class Translation:
         if piece.kind in (code.NAME, code.KEY):
             return self.names.get(piece.text, piece.text)
         return self._said.get((f"{cell_id}/{piece.kind}", piece.text), piece.text)
+
+    def hints(self, cell_id: str, about: str) -> list[tuple[str, str]]:
+        """List the strings of a cell that say `about` in English, each with its translation."""
+        return [
+            (text, said)
+            for (context, text), said in self._said.items()
+            if context == f"{cell_id}/{code.STRING}" and about in text
+        ]
 
     def code(self, cell_id: str, source: str) -> str:
         """Translate a code cell."""

@@ -18,7 +18,8 @@ from tests.translation import code
 
 CATALOGUES = FOLDER / "i18n" / "zh"
 NAMES = "names"
-_OTHER = {"en": "zh", "zh": "en"}
+HANDBOOKS = {"en": "zh", "zh": "en"}
+"""Which handbook a translated notebook reads in the place of the other."""
 Message = tuple[str, str]
 """A context and the English text."""
 
@@ -84,7 +85,7 @@ def update(catalogue: polib.POFile, wanted: Iterable[Message]) -> polib.POFile:
 def _changed(left: dict[Message, polib.POEntry], context: str, text: str) -> polib.POEntry:
     """Make the entry of a new message, from the most similar one that has lost its own."""
     if context == NAMES:
-        return polib.POEntry(msgctxt=context, msgid=text, msgstr=_OTHER.get(text, text))
+        return polib.POEntry(msgctxt=context, msgid=text, msgstr=HANDBOOKS.get(text, text))
     moved = [key for key in left if key[1] == text and key[0].partition("/")[2] == _kind(context)]
     near = [key for key in left if key[0] == context]
     likeness = {key: difflib.SequenceMatcher(None, key[1], text).ratio() for key in near}

@@ -49,7 +49,7 @@ _TYPOGRAPHY = {
     rf"[{_HAN}][(]|[)][{_HAN}]": "half-width brackets beside Chinese",
     rf'[{_HAN}]"|"[{_HAN}]': "straight quotes beside Chinese",
     rf"[{_HAN}][A-Za-z0-9`]|[A-Za-z0-9`][{_HAN}]": "no space between Chinese and Latin or code",
-    rf"[{_HAN}] +[{_HAN}]": "a space inside Chinese",
+    rf"[{_HAN}] [{_HAN}]": "a space inside Chinese",
     r"\S +[，。：；？！、）]|[，。：；？！、（] +\S": "a space beside full-width punctuation",
     "您": "你, not 您",
 }
@@ -94,12 +94,15 @@ def _rendered(markdown: str) -> BeautifulSoup:
 def _structure(page: BeautifulSoup, names: dict[str, str]) -> dict[str, list[str]]:
     """Give what both languages must share, in a form that can be compared."""
     spans = {code.get_text().strip() for code in page.find_all("code")}
-    quoted = {f'"{name}"': f'"{said}"' for name, said in names.items()} | names
+
+    def said(span: str) -> str:
+        return re.sub(r'"(\w+)"', lambda found: f'"{names.get(found[1], found[1])}"', span)
+
     return {
         "headings": [tag.name for tag in page.find_all(re.compile(r"h\d"))],
         "links": sorted(tag["href"] for tag in page.find_all("a")),
         "pictures": sorted(tag["src"] for tag in page.find_all("img")),
-        "code": sorted({quoted.get(span, span) for span in spans}),
+        "code": sorted({said(span) for span in spans}),
         **{what: [tag] * len(page.find_all(tag)) for what, tag in _COUNTED.items()},
     }
 
@@ -146,7 +149,7 @@ def _digits(text: str) -> list[str]:
 def _english_in(english: str, chinese: str) -> Iterator[Problem]:
     if found := _ENGLISH.search(chinese):
         yield "english", f"English left: {found[0]!r}"
-    elif re.search(r"\b[a-z]{3,}\b", english) and not re.search(f"[{_HAN}]", chinese):
+    elif re.search(r"\b[A-Za-z][a-z]{2,}\b", english) and not re.search(f"[{_HAN}]", chinese):
         yield "english", f"nothing in Chinese: {chinese.strip()[:40]!r}"
 
 

@@ -14,13 +14,14 @@ from tests.translation.catalogue import NAMES, allowed, load, messages, path_of
 def problems(stem: str) -> list[str]:
     """List everything that is stale or wrong in one notebook's translation; quick, no kernel."""
     english, catalogue = read(FOLDER / f"{stem}.ipynb"), load(path_of(stem))
-    found = [*_of_messages(english, catalogue), *_of_code(english, catalogue)]
+    found = [*of_messages(english, catalogue), *_of_code(english, catalogue)]
     if not found:
         found += _of_notebook(build(english, catalogue), stem)
     return [f"{stem} {problem}" for problem in found]
 
 
-def _of_messages(english: NotebookNode, catalogue: polib.POFile) -> Iterator[str]:
+def of_messages(english: NotebookNode, catalogue: polib.POFile) -> Iterator[str]:
+    """Tell which messages are missing, changed, left over or wrong."""
     wanted = set(messages(english))
     entries = {(entry.msgctxt, entry.msgid): entry for entry in catalogue if not entry.obsolete}
     for context, text in sorted(wanted - set(entries)):
