@@ -7,7 +7,8 @@
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make lint        formatter, linter, type checker, import contracts
 # make notebooks   execute the notebooks and store their outputs
-# make zh          build and execute the Chinese notebooks from their catalogues
+# make zh          build and execute the Chinese notebooks from their catalogues, and try their
+#                  exercises                                          (ten minutes)
 # make bench       measure; prints tables of ratios taken in one run
 # make book        build the course as web pages, with its outputs, in build/book
 # make picture     record the README's moving picture from a real JupyterLab
@@ -39,7 +40,7 @@ local: $(VENV)/.local
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(PYTEST) -m "not firefox" $(ARGS)
+	$(PYTEST) -m "not firefox and not chinese" $(ARGS)
 
 fast: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)" $(ARGS)
@@ -60,6 +61,7 @@ notebooks: $(VENV)/.test
 zh: $(VENV)/.test
 	-$(BIN)/python -m tests.translation update
 	$(BIN)/python -m tests.translation execute $(ARGS)
+	$(PYTEST) -m chinese tests/test_exercises.py
 
 bench: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py

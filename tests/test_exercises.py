@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
@@ -12,15 +11,16 @@ from nbformat import NotebookNode
 from tests.execute_notebooks import all_notebooks, printed, read, run_more, running, shows
 from tests.exercises import Attempt, exercises, right_answers, tags, wrong_answers
 from tests.translation.build import LANGUAGE
-from tests.translation.verdicts import Verdicts
+from tests.translation.verdicts import Verdicts, of_notebook
 
 NOTEBOOKS = all_notebooks()
 TRANSLATED = all_notebooks(LANGUAGE)
+ENGLISH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
+CHINESE = [
+    pytest.param(path, marks=pytest.mark.chinese, id=f"{LANGUAGE}-{path.stem}")
+    for path in TRANSLATED
+]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def _name(path: Path) -> str:
-    return f"{LANGUAGE}-{path.stem}" if path in TRANSLATED else path.stem
 
 
 @dataclass
@@ -35,14 +35,14 @@ class Tried:
     right: list[tuple[Attempt, str]] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module", params=[*NOTEBOOKS, *TRANSLATED], ids=_name)
+@pytest.fixture(scope="module", params=[*ENGLISH, *CHINESE])
 def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
     """Run a notebook once, top to bottom, then every solution and wrong answer in its kernel."""
     path = request.param
     notebook = read(path)
     with running(notebook, speed=0) as kernel:
         found = exercises(notebook)
-        translated = Verdicts(path.stem) if path in TRANSLATED else None
+        translated = of_notebook(path.stem) if path in TRANSLATED else None
         tried = Tried(notebook, [printed(exercise.check) for exercise in found], translated)
         wrong, right = wrong_answers(path.stem), right_answers(path.stem)
         for number, exercise in enumerate(found, start=1):
@@ -114,7 +114,7 @@ def _says(tried: Tried, answer: Attempt, verdict: str) -> bool:
     if tried.translated is None:
         return answer.about in verdict
     check = exercises(tried.notebook)[answer.exercise - 1].check
-    return tried.translated.say(check.id, answer.about, verdict)
+    return tried.translated.says(check.id, answer.about, verdict)
 
 
 @pytest.mark.kernel

@@ -6,10 +6,10 @@ import pytest
 from nbformat import NotebookNode
 
 from tests.execute_notebooks import all_notebooks, code_hash, read
-from tests.exercises import exercises, wrong_answers
-from tests.translation import build, catalogue, checks, code, stale
+from tests.translation import build, catalogue, checks, code, stale, verdicts
 
 TRANSLATED = [p.stem for p in all_notebooks() if catalogue.path_of(p.stem).exists()]
+NONE = catalogue.path_of("none")
 each_translation = pytest.mark.parametrize("stem", TRANSLATED)
 
 
@@ -33,21 +33,6 @@ _FOLDERS = (catalogue.FOLDER, build.place_of("").parent)
 def test_no_notebook_without_a_catalogue() -> None:
     """What stands in `zh/` is built, so that nothing there can be out of date unseen."""
     assert [path.stem for path in all_notebooks(build.LANGUAGE)] == TRANSLATED
-
-
-@each_translation
-def test_each_hint_tried_has_its_translation(stem: str) -> None:
-    """What a wrong answer must be told in English is found in Chinese, or said by the library."""
-    english, entries = read(catalogue.FOLDER / f"{stem}.ipynb"), catalogue.load(path_of(stem))
-    translation = build.Translation(entries)
-    found = exercises(english)
-    for answer in wrong_answers(stem):
-        check = found[answer.exercise - 1].check
-        for text, said in translation.hints(check.id, answer.about):
-            assert said != text, f"{check.id}: {text}"
-
-
-path_of = catalogue.path_of
 
 
 def _notebook(markdown: str, source: str) -> NotebookNode:
@@ -87,7 +72,7 @@ def test_what_a_reader_reads_in_code_is_found() -> None:
 def test_a_translation_is_put_in_place() -> None:
     """Only comments and strings change; a label changes wherever it is a key, too."""
     notebook = _notebook("Hello.", SOURCE)
-    entries = catalogue.update(catalogue.load(path_of("none")), catalogue.messages(notebook))
+    entries = catalogue.update(catalogue.load(NONE), catalogue.messages(notebook))
     said = {"First": "先建索引，\n再提问。", "a label": "标签", "{len": "共 {len(index):3} 段"}
     said |= {"How": "有多重？", "Hello": "你好。", "late": "迟到"}
     for entry in entries:
@@ -127,7 +112,7 @@ def test_code_that_changed_is_noticed(before: str, after: str) -> None:
 def test_a_changed_cell_keeps_its_old_text_under_a_notice() -> None:
     """When the English changes, the old translation stays, says so, and counts as stale."""
     before, after = _notebook("Four words of English.", "1"), _notebook("Four other words.", "1")
-    entries = catalogue.update(catalogue.load(path_of("none")), catalogue.messages(before))
+    entries = catalogue.update(catalogue.load(NONE), catalogue.messages(before))
     entries = catalogue.update(_said(entries, m="四个词。"), catalogue.messages(after))
     assert (entries[0].fuzzy, entries[0].previous_msgid) == (True, "Four words of English.")
     assert build.build(after, entries).cells[0].source == f"{build.NOTICE}四个词。"
@@ -140,7 +125,7 @@ def test_a_cell_that_is_gone_is_left_over() -> None:
     """What no cell asks for any more is told, and deleted by a person: it may be of use."""
     before, after = _notebook("Some text.", "1"), _notebook("Some text.", "1")
     after.cells[0]["id"] = "other"
-    entries = catalogue.update(catalogue.load(path_of("none")), catalogue.messages(before))
+    entries = catalogue.update(catalogue.load(NONE), catalogue.messages(before))
     moved = catalogue.update(_said(entries, m="一些字。"), catalogue.messages(after))
     assert [(entry.msgctxt, entry.msgstr) for entry in moved] == [("other", "一些字。")]
     gone = catalogue.update(moved, [])
@@ -179,6 +164,26 @@ def test_a_good_translation_passes() -> None:
     english = '**Predict.** Read *this* two times: `load_index("en")` takes 1,000 ms.'
     chinese = '**猜一猜**：把“这个”读 2 遍，`load_index("zh")` 要 1000 毫秒。'
     assert list(checks.of_markdown(english, chinese, {"en": "zh"})) == []
+
+
+@pytest.mark.parametrize(
+    ("about", "verdict", "is_said"),
+    [
+        ("you counted 3 chunks", "✗ 不对：你数了 3 块。", True),
+        ("you counted 3 chunks", "✗ 不对：什么都没有。", False),
+        ("is wrong about slow_start", "✗ 这个想错了：slow_start", True),
+        ("raised KeyError", "✗ 代码抛出 KeyError", False),
+        ("KeyError", "✗ 代码抛出 KeyError", True),
+    ],
+)
+def test_a_verdict_is_known_in_the_other_language(about: str, verdict: str, is_said: bool) -> None:
+    """The check's own strings, fields filled in, tell what a wrong answer must be told."""
+    said = {"you counted {n} chunks": "你数了 {n} 块", "✗ It is wrong about {it}": "想错了：{it}"}
+    entries = catalogue.load(NONE)
+    entries.extend(
+        [polib.POEntry(msgctxt="c/string", msgid=old, msgstr=new) for old, new in said.items()]
+    )
+    assert verdicts.Verdicts(entries).says("c", about, verdict) == is_said
 
 
 def test_links_lead_from_the_other_folder() -> None:

@@ -16,7 +16,7 @@ import nbformat
 
 from tests.execute_notebooks import FOLDER, all_notebooks, execute, read, tidy
 from tests.translation import catalogue
-from tests.translation.build import build, keep_outputs, place_of
+from tests.translation.build import build, keep_outputs, link_from, place_of
 from tests.translation.stale import problems
 
 
@@ -37,10 +37,13 @@ def status(stems: list[str]) -> bool:
 
 
 def update(stems: list[str]) -> None:
-    """Bring catalogues up to date with their English notebooks."""
+    """Bring catalogues up to date with their English notebooks, which link the translation."""
     for stem in stems:
-        path = catalogue.path_of(stem)
-        wanted = catalogue.messages(read(FOLDER / f"{stem}.ipynb"))
+        path, source = catalogue.path_of(stem), FOLDER / f"{stem}.ipynb"
+        english = read(source)
+        if link_from(english, stem):
+            nbformat.write(english, source)
+        wanted = catalogue.messages(english)
         catalogue.save(catalogue.update(catalogue.load(path), wanted), path)
 
 

@@ -40,13 +40,10 @@ class Translation:
             return self.names.get(piece.text, piece.text)
         return self._said.get((f"{cell_id}/{piece.kind}", piece.text), piece.text)
 
-    def hints(self, cell_id: str, about: str) -> list[tuple[str, str]]:
-        """List the strings of a cell that say `about` in English, each with its translation."""
-        return [
-            (text, said)
-            for (context, text), said in self._said.items()
-            if context == f"{cell_id}/{code.STRING}" and about in text
-        ]
+    def strings(self, cell_id: str) -> list[tuple[str, str]]:
+        """List the strings of a code cell, each with its translation."""
+        context = f"{cell_id}/{code.STRING}"
+        return [(text, said) for (where, text), said in self._said.items() if where == context]
 
     def code(self, cell_id: str, source: str) -> str:
         """Translate a code cell."""
@@ -82,6 +79,17 @@ def _from_here(target: str) -> str:
         path = ours
     beside = "/" not in path and path.endswith(".ipynb")
     return ("" if beside else "../") + path + hash_ + place
+
+
+def link_from(english: NotebookNode, stem: str) -> bool:
+    """Link the other language in the first cell of the English notebook; tells if it had none."""
+    first, link = english.cells[0], f"[中文]({LANGUAGE}/{stem}.ipynb)"
+    if link in first.source:
+        return False
+    title, neighbours = first.source.split("\n\n", 1)
+    line, newline, rest = neighbours.partition("\n")
+    first.source = f"{title}\n\n{line} · {link}{newline}{rest}"
+    return True
 
 
 def keep_outputs(notebook: NotebookNode, path: Path) -> bool:
