@@ -59,7 +59,6 @@ notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)
 
 zh: $(VENV)/.test
-	-$(BIN)/python -m tests.translation update
 	$(BIN)/python -m tests.translation execute $(ARGS)
 	$(PYTEST) -m chinese tests/test_exercises.py
 

@@ -1,12 +1,12 @@
 """Translate the notebooks: `python -m tests.translation status|update|build|execute [04 ...]`.
 
     status    say what is missing, stale or wrong                       (a second)
-    update    bring the catalogues up to date with the English notebooks, then `status`
+    update    bring the catalogues up to date with the English notebooks
     build     write notebooks/zh/ from the catalogues, without running anything
-    execute   `build`, then run the notebooks whose stored outputs come from other code; `make zh`
-              is `update`, then this
+    execute   all of this, and run the notebooks whose stored outputs come from other code
 
-Without a number: all notebooks that have a catalogue; `update 04` begins one.
+Each ends with the status. Without a number: all notebooks that have a catalogue; `update 04`
+begins one.
 """
 
 import argparse
@@ -71,9 +71,9 @@ def main() -> None:
     parser.add_argument("--anew", action="store_true", help="execute even what is fresh")
     chosen = parser.parse_args()
     stems = _stems(chosen.numbers)
-    if chosen.command == "update":
+    if chosen.command in ("update", "execute"):
         update(stems)
-    elif chosen.command != "status":
+    if chosen.command in ("build", "execute"):
         write(stems, run=chosen.command == "execute", anew=chosen.anew)
     sys.exit(not status(stems))
 

@@ -60,14 +60,16 @@ def of_markdown(english: str, chinese: str, names: dict[str, str]) -> Iterator[P
     yield from _chinese_in(english.replace("[中文](", "[]("))
     yield from _fixed(english, chinese)
     ours, theirs = _rendered(english), _rendered(chinese)
-    for what, wanted in _structure(ours, names).items():
-        if (found := _structure(theirs, {})[what]) != wanted:
-            yield "structure", f"{what}: {_difference(wanted, found)}"
-    if "**" in _text(theirs):
+    wanted, found = _structure(ours, names), _structure(theirs, {})
+    for what in wanted:
+        if found[what] != wanted[what]:
+            yield "structure", f"{what}: {_difference(wanted[what], found[what])}"
+    read, said = _text(ours), _text(theirs)
+    if "**" in said:
         yield "structure", "`**` shows: it needs a space, or punctuation outside, as in **词**："
-    yield from _numbers(_text(ours), _text(theirs))
-    yield from _english_in(_text(ours), _text(theirs))
-    yield from _typography(_text(theirs))
+    yield from _numbers(read, said)
+    yield from _english_in(read, said)
+    yield from _typography(said)
 
 
 def of_code(english: str, chinese: str) -> Iterator[Problem]:
@@ -118,8 +120,7 @@ def _difference(wanted: list[str], found: list[str]) -> str:
 
 
 def _text(page: BeautifulSoup) -> str:
-    """Give what is read, with a backtick in the place of code."""
-    page = BeautifulSoup(str(page), "html.parser")
+    """Give what is read, with a backtick in the place of code, which the page loses."""
     for tag in page.find_all("code"):
         tag.replace_with("`")
     return page.get_text()

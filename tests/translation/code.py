@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -59,6 +60,7 @@ def _python(source: str) -> str:
     return " " * len(head) + newline + rest if head.startswith("%%") else source
 
 
+@cache
 def pieces(source: str) -> list[Piece]:
     """List what may be translated in a cell, in its order."""
     source = _python(source)
