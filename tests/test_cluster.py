@@ -1,55 +1,17 @@
-"""A batch on Dask: real schedulers and workers, the simulated model, and processes that die."""
+"""A batch on Dask: what comes back, and what all workers share."""
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
-import textwrap
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
 
 import nbkit
-from nbkit.batch.journal import Journal
-from nbkit.batch.outcome import BatchError, BatchMisused
-from nbkit.models.providers import SimulatedOpenAI
+from nbkit.batch.outcome import BatchMisused
+from tests.clusters import QUESTIONS, MakeAsk, cluster_of_two, wait_until
+from tests.clusters import client as client
 from tests.simulated import simulated
-
-QUESTIONS = [f"What is {number} plus one?" for number in range(60)]
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    """Two workers of one thread each, in this process."""
-    with _cluster(processes=False, protocol="tcp") as cluster, Client(cluster) as client:
-        yield client
-
-
-def _cluster(**settings: Any) -> LocalCluster:
-    chosen = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    return LocalCluster(**{**chosen, "silence_logs": 50, **settings})
-
-
-async def _wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-class MakeAsk:
-    """What a worker calls; keys come from its environment."""
-
-    def __init__(self, llm: SimulatedOpenAI) -> None:
-        os.environ["NBKIT_API_KEY"] = llm.api_key
-        self.address, self.model = llm.api_base, llm.model
-
-    def __call__(self) -> Any:
-        return nbkit.connect(self.address, model=self.model).acomplete
 
 
 async def test_answers_are_those_of_one_process(client: Client) -> None:
@@ -139,8 +101,8 @@ async def test_one_rate_for_all_workers(client: Client) -> None:
 
 async def test_a_refusal_of_one_worker_slows_all(client: Client) -> None:
     """After a 429 no worker starts a request before the time that the server asks for."""
-    llm = simulated(requests_per_minute=60, speed=50, ttft=0, tokens_per_second=2000, seed=81)
-    asked = [f"What is {number} plus one?" for number in range(90)]
+    llm = simulated(requests_per_minute=60, speed=3, ttft=0, tokens_per_second=2000, seed=81)
+    asked = [f"What is {number} plus one?" for number in range(70)]
     outcomes = await nbkit.run_batch(
         asked, MakeAsk(llm), client=client, max_concurrency=20, progress=False
     )
@@ -172,11 +134,11 @@ async def test_an_interrupt_ends_the_requests_on_the_workers(client: Client) -> 
     llm.simulator.clear()
     run = nbkit.run_batch(QUESTIONS, MakeAsk(llm), client=client, progress=False)
     task = asyncio.ensure_future(run._run())
-    await _wait_for(lambda: len(run.outcomes) >= 5)
+    await wait_until(lambda: len(run.outcomes) >= 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _wait_for(
+    await wait_until(
         lambda: all(row["ended"] is not None for row in llm.simulator.requests(llm.model))
     )
     assert len(llm.simulator.requests(llm.model)) < len(QUESTIONS)
@@ -184,7 +146,7 @@ async def test_an_interrupt_ends_the_requests_on_the_workers(client: Client) -> 
     assert len(await run) == len(QUESTIONS)
 
 
-async def test_nothing_stays_on_the_cluster(client: Client) -> None:
+async def test_nothing_stays_on_thecluster_of_two(client: Client) -> None:
     """After a run neither scheduler nor workers hold its plugins, handlers or messages."""
     scheduler = client.cluster.scheduler
     handlers = set(scheduler.handlers)
@@ -196,33 +158,9 @@ async def test_nothing_stays_on_the_cluster(client: Client) -> None:
     assert not [name for name in scheduler.get_events() if name.startswith("nbkit")]
 
 
-async def test_a_scheduler_that_is_gone(tmp_path: Path) -> None:
-    """The run ends with an error; its journal has what was answered, and a new cluster the rest."""
-    llm = simulated(speed=1, ttft=0.05, tokens_per_second=400, jitter=0)
-    make_ask, path = MakeAsk(llm), tmp_path / "run.jsonl"
-    with _cluster(processes=False) as cluster, Client(cluster, timeout="2s") as client:
-        run = nbkit.run_batch(QUESTIONS, make_ask, client=client, journal=path, progress=False)
-        task = asyncio.ensure_future(run._run())
-        await _wait_for(lambda: len(run.outcomes) >= 5)
-        await asyncio.to_thread(cluster.close)
-        with pytest.raises(BatchError, match="start a new cluster"):
-            await task
-    answered = len(Journal(path).rows())
-    assert 5 <= answered < len(QUESTIONS)
-    llm.simulator.clear()
-    llm.simulator.set(llm.model, speed=0)
-    with _cluster(processes=False) as cluster, Client(cluster) as client:
-        outcomes = await nbkit.run_batch(
-            QUESTIONS, make_ask, client=client, journal=path, progress=False
-        )
-    assert sum(outcome.resumed for outcome in outcomes) == answered
-    assert len(llm.simulator.requests(llm.model)) == len(QUESTIONS) - answered
-    assert len(Journal(path).rows()) == len(QUESTIONS)
-
-
 async def test_a_client_that_was_closed_is_named() -> None:
     """A client without its scheduler is refused before anything is asked."""
-    with _cluster(processes=False) as cluster:
+    with cluster_of_two(processes=False) as cluster:
         client = Client(cluster)
         client.close()
         with pytest.raises(BatchMisused, match="client is closed"):
@@ -277,70 +215,3 @@ async def test_an_async_client_serves_as_well() -> None:
     ):
         outcomes = await nbkit.run_batch(QUESTIONS[:5], make_ask, client=client, progress=False)
     assert all(outcome.value.text for outcome in outcomes)
-
-
-@pytest.mark.process
-async def test_killed_workers_cost_only_what_they_had_not_answered(tmp_path: Path) -> None:
-    """Kill -9 of workers in the middle: the union is complete, nothing twice in the journal."""
-    llm = simulated(speed=1, ttft=0.1, tokens_per_second=300, jitter=0)
-    make_ask, path = MakeAsk(llm), tmp_path / "run.jsonl"
-    with _cluster() as cluster, Client(cluster) as client:
-        run = nbkit.run_batch(
-            QUESTIONS, make_ask, client=client, max_concurrency=8, journal=path, progress=False
-        )
-        task = asyncio.ensure_future(run._run())
-        for answered in (5, 25):
-            await _wait_for(lambda least=answered: len(run.outcomes) >= least, seconds=60)
-            processes = await asyncio.to_thread(client.run, os.getpid)
-            os.kill(next(iter(processes.values())), signal.SIGKILL)
-        async with asyncio.timeout(120):
-            outcomes = await task
-    assert [outcome.item for outcome in outcomes if outcome.error is None] == QUESTIONS
-    lines = path.read_text().splitlines()
-    assert len(lines) == 1 + len(QUESTIONS)
-    assert len(llm.simulator.requests(llm.model)) <= len(QUESTIONS) + 2 * 8
-
-
-@pytest.mark.process
-async def test_requests_of_a_killed_kernel_end(tmp_path: Path, client: Client) -> None:
-    """Kill -9 of the kernel: the workers stop asking, and its journal resumes elsewhere."""
-    llm = simulated(speed=1, ttft=0.2, tokens_per_second=200, jitter=0)
-    make_ask, path = MakeAsk(llm), tmp_path / "run.jsonl"
-    llm.simulator.clear()
-    script = f"""
-        import asyncio
-        from distributed import Client
-        import nbkit
-        from tests.test_cluster import MakeAsk, QUESTIONS
-
-        async def main():
-            make_ask = MakeAsk.__new__(MakeAsk)
-            make_ask.address, make_ask.model = {llm.api_base!r}, {llm.model!r}
-            with Client({client.cluster.scheduler_address!r}) as client:
-                await nbkit.run_batch(
-                    QUESTIONS, make_ask, client=client, journal={str(path)!r}, progress=False
-                )
-
-        asyncio.run(main())
-    """
-    kernel = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-        [sys.executable, "-c", textwrap.dedent(script)]
-    )
-    try:
-        await _wait_for(lambda: path.exists() and len(path.read_bytes().splitlines()) > 5, 60)
-    finally:
-        kernel.kill()
-        kernel.wait()
-    await _wait_for(
-        lambda: all(row["ended"] is not None for row in llm.simulator.requests(llm.model))
-    )
-    asked = len(llm.simulator.requests(llm.model))
-    assert asked < len(QUESTIONS)
-    assert not [name for name in client.cluster.scheduler.plugins if name.startswith("nbkit")]
-    answered = len(Journal(path).rows())
-    llm.simulator.set(llm.model, speed=0)
-    outcomes = await nbkit.run_batch(
-        QUESTIONS, make_ask, client=client, journal=path, progress=False
-    )
-    assert Counter(outcome.resumed for outcome in outcomes)[True] == answered
-    assert len(Journal(path).rows()) == len(QUESTIONS)
