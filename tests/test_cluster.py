@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import warnings
 from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
 
 import nbkit
+from nbkit.batch import dask_client
 from nbkit.batch.outcome import BatchMisused
 from tests.clusters import QUESTIONS, MakeAsk, cluster_of_two, wait_until
 from tests.clusters import client as client
@@ -215,3 +217,19 @@ async def test_an_async_client_serves_as_well() -> None:
     ):
         outcomes = await nbkit.run_batch(QUESTIONS[:5], make_ask, client=client, progress=False)
     assert all(outcome.value.text for outcome in outcomes)
+
+
+async def test_a_cluster_without_workers_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a worker there is a warning that says what to do; the first that comes begins."""
+    monkeypatch.setattr(dask_client, "_PATIENCE", 0.05)
+    llm = simulated(speed=0)
+    with cluster_of_two(processes=False, n_workers=0) as cluster, Client(cluster) as client:
+        run = nbkit.run_batch(QUESTIONS[:3], MakeAsk(llm), client=client, progress=False)
+        task = asyncio.ensure_future(run._run())
+        with warnings.catch_warnings(record=True) as warned:
+            await wait_until(lambda: bool(warned))
+        assert "cluster.scale" in str(warned[0].message)
+        await asyncio.to_thread(cluster.scale, 1)
+        assert len(await task) == 3

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from cloudpickle import CloudPickler
 from distributed import Client, Future, KilledWorker
+from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.chat_engine.types import BaseChatEngine
@@ -51,22 +52,22 @@ class DaskCluster:
         self._check_client()
         _check_sendable(make_ask)
         self._name = f"nbkit-{uuid4().hex[:12]}"
-        on_scheduler = RunOnScheduler(self._name, self._client.id, settings)
-        on_worker = RunOnWorker(self._name, make_ask, settings)
         try:
             self._subscribe()
-            for plugin in (on_scheduler, on_worker):
-                await self._call(self._client.register_plugin, plugin)
+            await self._register(RunOnScheduler(self._name, self._client.id, settings))
+            await self._register(RunOnWorker(self._name, make_ask, settings))
             yield await self._facts()
-        except (ModuleNotFoundError, AttributeError) as error:
-            if "nbkit" not in str(error):
-                raise
+        finally:
+            await self._end()
+
+    async def _register(self, plugin: SchedulerPlugin | WorkerPlugin) -> None:
+        try:
+            await self._call(self._client.register_plugin, plugin)
+        except (ImportError, AttributeError) as error:
             raise BatchMisused(
                 f"The cluster cannot run this nbkit ({error})",
                 f"install nbkit {_version()} where the scheduler and the workers run.",
             ) from error
-        finally:
-            await self._end()
 
     def listen(self, heard: Callable[[Message], None]) -> None:
         """Call `heard` with each message; see `Cluster`."""
