@@ -9,6 +9,8 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +29,8 @@ AT_ONCE = 64
 QUIET = {"progress": False}
 
 
-def _questions(number: int) -> list[str]:
+def questions(number: int) -> list[str]:
+    """Questions that all differ."""
     return [f"How long is the warranty of lamp {n}?" for n in range(number)]
 
 
@@ -63,14 +66,14 @@ _kept: dict[str, Any] = {}
 
 async def _throughput() -> None:
     llm = nbkit.connect(speed=0)
-    make_ask, questions = MakeEngine(llm), _questions(MANY)
+    make_ask, asked = MakeEngine(llm), questions(MANY)
     here = make_ask()
-    await nbkit.run_batch(_questions(50), here, **QUIET)
+    await nbkit.run_batch(questions(50), here, **QUIET)
     start = time.perf_counter()
-    await nbkit.run_batch(questions, here, max_concurrency=AT_ONCE, **QUIET)
+    await nbkit.run_batch(asked, here, max_concurrency=AT_ONCE, **QUIET)
     one = time.perf_counter() - start
     with _cluster(2) as cluster, Client(cluster) as client:
-        slices = [questions[place : place + 100] for place in range(0, MANY, 100)]
+        slices = [asked[place : place + 100] for place in range(0, MANY, 100)]
         await asyncio.to_thread(
             client.gather, client.map(whole_slice, [make_ask] * 2, slices[:2], pure=False)
         )
@@ -79,19 +82,23 @@ async def _throughput() -> None:
         await asyncio.to_thread(client.gather, tasks)
         bare = time.perf_counter() - start
         ask = {"client": client, "max_concurrency": AT_ONCE, **QUIET}
-        await nbkit.run_batch(_questions(200), make_ask, **ask)
+        await nbkit.run_batch(questions(200), make_ask, **ask)
         start = time.perf_counter()
-        outcomes = await nbkit.run_batch(questions, make_ask, **ask)
+        outcomes = await nbkit.run_batch(asked, make_ask, **ask)
         two = time.perf_counter() - start
     assert all(outcome.error is None for outcome in outcomes)
     first = min(outcome.attempt_starts[0] for outcome in outcomes)
-    asked = start + two - first
+    asking = start + two - first
     print(f"{MANY} questions, {AT_ONCE} in flight, engine of the handbook, instant model")
     print(f"  one process                     {MANY / one:7.0f} questions/s   1.00")
     print(f"  two workers, bare client.map    {MANY / bare:7.0f} questions/s   {one / bare:.2f}")
     print(f"  two workers, run_batch          {MANY / two:7.0f} questions/s   {one / two:.2f}")
-    print(f"    of it, before the first question {two - asked:5.1f} s (each worker builds its own)")
-    print(f"    without that                  {MANY / asked:7.0f} questions/s   {one / asked:.2f}")
+    print(
+        f"    of it, before the first question {two - asking:5.1f} s (each worker builds its own)"
+    )
+    print(
+        f"    without that                  {MANY / asking:7.0f} questions/s   {one / asking:.2f}"
+    )
 
 
 async def _rate() -> None:
@@ -105,11 +112,11 @@ async def _rate() -> None:
                 await asyncio.to_thread(cluster.scale, workers)
 
         make_ask = MakeAsk(llm)
-        await nbkit.run_batch(_questions(40), make_ask, client=client, **QUIET)
+        await nbkit.run_batch(questions(40), make_ask, client=client, **QUIET)
         llm.simulator.clear()
         moving = asyncio.create_task(come_and_go())
         outcomes = await nbkit.run_batch(
-            _questions(800),
+            questions(800),
             make_ask,
             client=client,
             max_concurrency=40,
@@ -128,10 +135,10 @@ async def _rate() -> None:
 
 async def _deaths() -> None:
     llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=300)
-    questions, folder = _questions(300), Path(tempfile.mkdtemp())
+    asked, folder = questions(300), Path(tempfile.mkdtemp())
     with _cluster(3) as cluster, Client(cluster) as client:
         batch = nbkit.run_batch(
-            questions,
+            asked,
             MakeAsk(llm),
             client=client,
             max_concurrency=24,
@@ -149,9 +156,54 @@ async def _deaths() -> None:
     lines = len((folder / "run.jsonl").read_text().splitlines()) - 1
     requests = len(llm.simulator.requests(llm.model))
     whole = sum(outcome.error is None for outcome in outcomes)
-    print(f"kill -9 of a worker at 5 random moments, {len(questions)} questions, 24 in flight")
+    print(f"kill -9 of a worker at 5 random moments, {len(asked)} questions, 24 in flight")
     print(f"  answered {whole}, rows in the journal {len(rows)} on {lines} lines")
-    print(f"  requests {requests}: {requests - len(questions)} asked a second time")
+    print(f"  requests {requests}: {requests - len(asked)} asked a second time")
+
+
+_KERNEL = """
+import asyncio, sys
+from distributed import Client
+import nbkit
+from tests.benchmarks.cluster import questions
+from tests.clusters import MakeAsk
+
+async def main():
+    scheduler, address, model, path = sys.argv[1:]
+    make_ask = MakeAsk.__new__(MakeAsk)
+    make_ask.address, make_ask.model = address, model
+    with Client(scheduler) as client:
+        await nbkit.run_batch(
+            questions(300), make_ask, client=client, max_concurrency=24, journal=path,
+            progress=False,
+        )
+
+asyncio.run(main())
+"""
+
+
+def _kernel_deaths() -> None:
+    llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=300)
+    MakeAsk(llm)  # the workers have its key
+    path = Path(tempfile.mkdtemp()) / "run.jsonl"
+    moments = sorted(random.sample(range(10, 280), 5))
+    llm.simulator.clear()
+    with _cluster(3) as cluster:
+        for moment in [*moments, None]:
+            arguments = [cluster.scheduler_address, llm.api_base, llm.model, str(path)]
+            kernel = subprocess.Popen([sys.executable, "-c", _KERNEL, *arguments])
+            while kernel.poll() is None and (moment is None or _rows(path) < moment):
+                time.sleep(0.02)
+            kernel.kill()
+            kernel.wait()
+    requests = len(llm.simulator.requests(llm.model))
+    print(f"kill -9 of the kernel at 5 random moments ({moments} answered), 300 questions")
+    print(f"  rows in the journal {len(Journal(path).rows())} on {_rows(path)} lines")
+    print(f"  requests {requests}: {requests - 300} asked a second time")
+
+
+def _rows(path: Path) -> int:
+    return len(path.read_bytes().splitlines()) - 1 if path.exists() else 0
 
 
 async def _memory() -> None:
@@ -163,20 +215,22 @@ async def _memory() -> None:
 
     peaks = []
     with _cluster(2) as cluster, Client(cluster) as client:
-        for number in (1_000, 100_000):
+        for number in (1_000, 10_000, 100_000):
             async for _ in nbkit.iter_batch(
                 iter(range(number)), make_ask, client=client, max_concurrency=200
             ):
                 pass
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print("peak memory of kernel and scheduler together (one process), with iter_batch")
-    print(f"  1,000 questions {peaks[0]:.0f} MB, 100,000 questions {peaks[1]:.0f} MB")
+    told = ", ".join(f"{peak:.0f} MB" for peak in peaks)
+    print(f"  1,000, 10,000 and 100,000 questions: {told}")
 
 
 def main() -> None:
     """Measure throughput, the rate, deaths and memory."""
-    for part in (_memory, _throughput, _rate, _deaths):
+    for part in (_throughput, _rate, _deaths, _memory):
         asyncio.run(part())
+    _kernel_deaths()
 
 
 if __name__ == "__main__":
