@@ -116,7 +116,7 @@ def test_a_changed_cell_keeps_its_old_text_under_a_notice() -> None:
     entries = catalogue.update(_said(entries, m="四个词。"), catalogue.messages(after))
     assert (entries[0].fuzzy, entries[0].previous_msgid) == (True, "Four words of English.")
     assert build.build(after, entries).cells[0].source == f"{build.NOTICE}四个词。"
-    assert [text.split(":")[1] for text in stale.of_messages(after, entries)] == [
+    assert [text.split(":")[1] for text in stale.of_messages(catalogue.messages(after), entries)] == [
         " the English has changed"
     ]
 
@@ -129,7 +129,7 @@ def test_a_cell_that_is_gone_is_left_over() -> None:
     moved = catalogue.update(_said(entries, m="一些字。"), catalogue.messages(after))
     assert [(entry.msgctxt, entry.msgstr) for entry in moved] == [("other", "一些字。")]
     gone = catalogue.update(moved, [])
-    assert [text.split(":")[1] for text in stale.of_messages(before, gone)] == [
+    assert [text.split(":")[1] for text in stale.of_messages(catalogue.messages(before), gone)] == [
         " not in the catalogue yet (make zh)",
         " left over, to be deleted",
     ]
