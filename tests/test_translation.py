@@ -116,9 +116,9 @@ def test_a_changed_cell_keeps_its_old_text_under_a_notice() -> None:
     entries = catalogue.update(_said(entries, m="四个词。"), catalogue.messages(after))
     assert (entries[0].fuzzy, entries[0].previous_msgid) == (True, "Four words of English.")
     assert build.build(after, entries).cells[0].source == f"{build.NOTICE}四个词。"
-    assert [text.split(":")[1] for text in stale.of_messages(catalogue.messages(after), entries)] == [
-        " the English has changed"
-    ]
+    assert [
+        text.split(":")[1] for text in stale.of_messages(catalogue.messages(after), entries)
+    ] == [" the English has changed"]
 
 
 def test_a_cell_that_is_gone_is_left_over() -> None:
@@ -152,6 +152,10 @@ def test_a_cell_that_is_gone_is_left_over() -> None:
         ("The TTFT is low.", "TTFT很低。", "typography"),
         ("Ask again.", "请您再问一遍。", "typography"),
         ("Ask 你好 again.", "再问“你好”。", "chinese"),
+        ("*Ask?* They do.", "*问吗？*他们问。", "structure"),
+        ("| one | two |", "| 一 |", "structure"),
+        ("```\nmake x  # ask\n```", "```\nmake y  # 问\n```", "structure"),
+        ("```\nmake x  # ask again\n```", "```\nmake x  # ask again\n```", "english"),
     ],
 )
 def test_a_slip_is_found(english: str, chinese: str, check: str) -> None:

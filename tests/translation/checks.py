@@ -67,8 +67,8 @@ def of_markdown(english: str, chinese: str, names: dict[str, str]) -> Iterator[P
     for comment, translated in zip(_comments(ours), _comments(theirs), strict=False):
         yield from of_code(comment, translated)
     read, said = _text(ours), _text(theirs)
-    if "**" in said:
-        yield "structure", "`**` shows: it needs a space, or punctuation outside, as in **词**："
+    if "*" in said and "*" not in read:
+        yield "structure", "`*` shows: it needs a space, or punctuation outside, as in **词**："
     yield from _numbers(read, said)
     yield from _english_in(read, said)
     yield from _typography(said)

@@ -64,7 +64,7 @@ def build(name: str, entries: polib.POFile) -> str:
         section, block = next(sections)
         said = [translation.markdown(section, part) for part in _parts(block)]
         if heading := _HEADING.match(block):
-            places[_fragment(heading[1])] = _fragment(said[0].rpartition("# ")[2])
+            places[fragment(heading[1])] = fragment(said[0].rpartition("# ")[2])
         notice = NOTICE if any(part.startswith(NOTICE) for part in said) else ""
         return notice + "\n".join(part.removeprefix(NOTICE) for part in said)
 
@@ -75,7 +75,7 @@ def build(name: str, entries: polib.POFile) -> str:
     return re.sub(r"\]\(#(\S+?)\)", lambda link: f"](#{places.get(link[1], link[1])})", translated)
 
 
-def _fragment(heading: str) -> str:
+def fragment(heading: str) -> str:
     """Give the place of a heading, as GitHub names it."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
