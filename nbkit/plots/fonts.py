@@ -8,6 +8,8 @@ from functools import cache
 import matplotlib as mpl
 from matplotlib.font_manager import findSystemFonts, fontManager
 
+from nbkit.language import say
+
 # Matplotlib before 3.11 reads only the first font of a collection: the Japanese one of Noto and the
 # Hong Kong one of PingFang. Both contain the simplified characters, too.
 _CHINESE = (
@@ -51,7 +53,9 @@ def _installed(wanted: tuple[str, ...]) -> str | None:
 @cache
 def _warn_once() -> None:
     warnings.warn(
-        "No font on this machine can draw Chinese, so labels show boxes — install one (on Debian "
-        "or Ubuntu: `sudo apt install fonts-noto-cjk`) and restart the kernel.",
+        say(
+            "No font on this machine can draw Chinese, so labels show boxes — install one (on "
+            "Debian or Ubuntu: `sudo apt install fonts-noto-cjk`) and restart the kernel."
+        ),
         stacklevel=6,  # the cell that called the plot
     )
