@@ -4,12 +4,12 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbkit.corpus.folder import find_folder
 from nbkit.corpus.reading import (
     BUNDLED,
     CorpusError,
     bundled_data,
     find_files,
-    find_folder,
     tell_missing,
 )
 from nbkit.language import say

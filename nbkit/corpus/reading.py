@@ -1,13 +1,11 @@
 """The texts of a folder, with one clear error for everything that cannot be read."""
 
-import difflib
 import hashlib
 import importlib.util
 import json
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -55,43 +53,7 @@ def bundled_data() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "data"
 
 
-def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
-    """The folder for a name or path, relative if the path is. Raises `CorpusError`."""
-    if not isinstance(name_or_folder, str | os.PathLike):
-        raise CorpusError(
-            say("load_index() was given a {kind}", kind=type(name_or_folder).__name__),
-            say('give it "en", "zh" or the path of a folder.'),
-        )
-    if name_or_folder in BUNDLED:
-        return bundled_data() / name_or_folder
-    shown = os.fspath(name_or_folder)
-    folder = Path(shown)
-    with suppress(RuntimeError):  # an unknown user's home folder: reported as missing below
-        folder = folder.expanduser()
-    if folder.is_file():
-        raise CorpusError(
-            say("{folder} is a file", folder=_readable(folder)),
-            say("give load_index() the folder that holds it."),
-        )
-    # Path("") is the current folder, but an empty name is a mistake.
-    if folder.is_dir() and shown.strip():
-        return folder
-    around = folder.parent.iterdir() if folder.parent.is_dir() else ()
-    names = [*BUNDLED, *(found.name for found in around if found.is_dir())]
-    near = difflib.get_close_matches(folder.name, names)
-    advice = say(
-        'give "en" or "zh" for the bundled handbook, or the path of a folder of yours (a relative '
-        "path starts where the notebook is)."
-    )
-    if near:
-        advice += say(" Did you mean {names}?", names=say(" or ").join(map(repr, near)))
-    raise CorpusError(
-        say("There is no folder {shown!r}", shown=shown),
-        advice,
-    )
-
-
-def _readable(path: "str | Path") -> str:
+def readable(path: "str | Path") -> str:
     """A path as readable text: on older systems its bytes may not be UTF-8."""
     as_bytes = os.fsencode(path)
     found = decoded(as_bytes)
@@ -105,7 +67,7 @@ def _paths(folder: Path) -> dict[str, Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         # Word and Excel create ~$ files next to an open document.
         paths += [Path(here, name) for name in names if not name.startswith((".", "~$"))]
-    named = {_readable(path.relative_to(folder).as_posix()): path for path in paths}
+    named = {readable(path.relative_to(folder).as_posix()): path for path in paths}
     return dict(sorted(named.items()))
 
 
@@ -138,7 +100,7 @@ def find_files(folder: Path) -> tuple[dict[str, File], dict[str, str]]:
             say("Not read: {odd} — not a regular file.", odd=some(odd, _SHOWN)), stacklevel=3
         )
     if failed:
-        advice = say("allow reading, or move them out of {folder}.", folder=_readable(folder))
+        advice = say("allow reading, or move them out of {folder}.", folder=readable(folder))
         raise CorpusError(say("Cannot open {failed}", failed=some(failed, _SHOWN)), advice)
     return files, missing
 
@@ -157,9 +119,7 @@ def nothing_read(folder: Path, missing: dict[str, str]) -> CorpusError:
     """The error for files of which none has text."""
     listed = some([f"{name} ({say(reason)})" for name, reason in sorted(missing.items())], _SHOWN)
     return CorpusError(
-        say(
-            "The files in {folder} hold no text: {listed}", folder=_readable(folder), listed=listed
-        ),
+        say("The files in {folder} hold no text: {listed}", folder=readable(folder), listed=listed),
         say("add some."),
     )
 
@@ -183,7 +143,7 @@ def _wanted(folder: Path) -> dict[str, Path]:
             note=note,
         )
         raise CorpusError(
-            say("Nothing to read in {folder}", folder=_readable(folder)), advice.strip()
+            say("Nothing to read in {folder}", folder=readable(folder)), advice.strip()
         )
     if note:
         warnings.warn(note, stacklevel=4)
@@ -219,7 +179,7 @@ def texts(folder: Path, files: dict[str, File]) -> dict[str, FileText]:
                 failed.append(name)
             bar.update()
     if failed:
-        advice = say("save as UTF-8, or move out of {folder}.", folder=_readable(folder))
+        advice = say("save as UTF-8, or move out of {folder}.", folder=readable(folder))
         raise CorpusError(
             say("No text in any encoding: {failed}", failed=some(failed, _SHOWN)), advice
         )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,7 @@ def in_words(profile: Profile) -> str:
         "Simulated {name} ({resembles}). {parts}.",
         name=profile.name,
         resembles=say(profile.resembles),
-        parts=say(", ").join(parts),
+        parts=reduce(lambda told, part: say("{told}, {part}", told=told, part=part), parts),
     )
     plain = PROFILES.get(profile.name, profile)
     settings = {name: getattr(profile, name) for name in SETTINGS}

@@ -47,7 +47,7 @@ def verdicts(sides: Sequence[Side]) -> Iterator[str]:
     told = 0
     for first, second in _pairs(sides):
         unit = say(UNITS[first.point.kind]).capitalize()
-        lines = found.setdefault(f"{unit}: {first.point.load:g}", [])
+        lines = found.setdefault(say("{unit}: {load:g}", unit=unit, load=first.point.load), [])
         for metric in _COMPARED:
             try:
                 # The later one is judged by the earlier one.

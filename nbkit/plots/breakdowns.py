@@ -12,6 +12,7 @@ from nbkit.metrics.percentiles import enough_for
 from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
+from nbkit.wording import listed
 
 _PHASES: dict[str, dict[str, Any]] = {
     to_say("made late, by this machine"): {"facecolor": style.VERMILION},
@@ -72,7 +73,8 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
                 parts.append(f"{say(phase)} {style.duration(seconds)}")
-            tell(ax, f"{label} {style.duration(left)} ({say(', ').join(parts)})")
+            told, whole = listed(parts), style.duration(left)
+            tell(ax, say("{label} {whole} ({parts})", label=label, whole=whole, parts=told))
             style.write(ax, style.duration(left), (left, place), (8, 0))
         style.name_rows(ax, labels)
         ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))

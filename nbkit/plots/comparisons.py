@@ -53,9 +53,9 @@ def compare(
             words = style.duration(middle)
             words += say(", {first:.1f} × as fast", first=first / middle) if place else ""
             style.write(ax, words, (max(taken), place), (10, 0), fontsize=15)
-            tell(ax, f"{labels[place]}: {words}")
+            tell(ax, say("{label}: {words}", label=labels[place], words=words))
         if ideal is not None:
-            ax.axvline(ideal, label=f"ideal: {style.duration(ideal)}", **_IDEAL)
+            ax.axvline(ideal, label=say("ideal: {time}", time=style.duration(ideal)), **_IDEAL)
         style.name_rows(ax, labels)
         # Space for the text at the end of the longest bar.
         ax.set_xlim(0, 1.35 * max(ideal or 0, *(max(taken) for taken in runs.values())))
@@ -126,7 +126,7 @@ def speedup(
         several = any(len(taken) > 1 for taken in runs.values())
         look = {**style.series(0), "marker": "o", "markersize": 10, "capsize": 6}
         ups, spread = list(faster.values()), reach if several else None
-        ax.errorbar(numbers, ups, yerr=spread, label="measured", **look)
+        ax.errorbar(numbers, ups, yerr=spread, label=say("measured"), **look)
         for n, value in faster.items():
             words = f"{value:.1f} ×" + (f" ({share[n]:.0%})" if n > 1 else "")
             style.write(ax, words, (n, value), (10, -10), va="top")

@@ -166,4 +166,4 @@ def _figures(spread: Spread) -> str:
 
 
 def _legend(label: Any, figures: str) -> str:
-    return f"{one_line(label)}: {figures}" if label != "" else figures
+    return say("{label}: {words}", label=one_line(label), words=figures) if label != "" else figures

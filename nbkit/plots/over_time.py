@@ -1,13 +1,12 @@
 """Figures over time: the phases of requests, the arrival of text, and the concurrency."""
 
 from collections import Counter, defaultdict
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 
 from nbkit.language import say, to_say
 from nbkit.metrics.requests import NotMeasured, Row, read_rows
@@ -111,7 +110,10 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     Taught in notebook 01.
     """
     rows = read_rows(answers)
-    labels = [f"{style.one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
+    labels = [
+        say("{label}: {words}", label=style.one_line(row.label), words=_reading_times(row.trace))
+        for row in rows
+    ]
     named = len(rows) <= _NAMED_CURVES
     title, xlabel = say("When could you start reading?"), say("seconds since the question")
     with style.styled_axes(ax, title, xlabel, say("characters received"), texts=labels) as ax:
@@ -130,68 +132,6 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
                     ax.plot(x, y, sign_of, markersize=10, color=look["color"], markeredgecolor="w")
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
-    return ax
-
-
-def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) -> Axes:
-    """Draw how many requests a batch allowed in flight under `max_concurrency="auto"`.
-
-    `run` is what `run_batch` returned, once awaited: an object whose `.steps` have `.time`
-    (readings of perf_counter) and `.limit`. The x axis counts seconds since the first step; signs
-    mark the cuts. `places`, how many the server handles at once, is drawn as a line if given.
-
-    Raises `PlotError` for anything else, and for a batch with a fixed number.
-    Taught in notebook 06.
-    """
-    steps = list(getattr(run, "steps", ()))
-    if len(steps) < 2:
-        raise NotMeasured(
-            say("This has no steps to draw"),
-            say('pass a batch that ran with max_concurrency="auto".'),
-        )
-    times = [step.time - steps[0].time for step in steps]
-    limits = [step.limit for step in steps]
-    cuts = [
-        (time, before)
-        for time, (before, after) in zip(times[1:], pairwise(limits), strict=True)
-        if after < before
-    ]
-    with style.styled_axes(
-        ax,
-        say("How many at once?"),
-        say("seconds since the start"),
-        say("requests in flight"),
-        grid="y",
-        height=4.5,
-    ) as ax:
-        ax.step(
-            times,
-            limits,
-            where="post",
-            color=style.BLUE,
-            linewidth=2.5,
-            label=say("allowed in flight"),
-        )
-        look: dict[str, Any] = {"color": style.VERMILION, "edgecolors": "black", "zorder": 4}
-        if cuts:
-            x, y = zip(*cuts, strict=True)
-            ax.scatter(x, y, s=110, marker="v", label=say("cut"), **look)
-        tell(
-            ax,
-            say(
-                "from {first} to {most} in flight, {cuts}",
-                first=limits[0],
-                most=max(limits),
-                cuts=count(len(cuts), "cut"),
-            ),
-        )
-        if places is not None:
-            tell(ax, say("places there are: {places}", places=places))
-            look = {"color": style.GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
-            ax.axhline(places, label=say("places there are"), **look)
-        ax.set_xlim(left=0)
-        ax.set_ylim(0, 1.1 * max(*limits, places or 0))
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
@@ -292,7 +232,12 @@ def _findings(rows: list[Row], labels: list[str], right: float) -> list[str]:
     """What a timeline shows: each request, or of many when the first text and the end came."""
     if len(rows) <= _NAMED_CURVES:
         return [
-            f"{label}: {say(row.state)}, {_reading_times(row.trace)}"
+            say(
+                "{label}: {state}, {times}",
+                label=label,
+                state=say(row.state),
+                times=_reading_times(row.trace),
+            )
             for row, label in zip(rows, labels, strict=True)
         ]
     waits = [row.trace.ttft for row in rows if row.trace and row.trace.ttft is not None]

@@ -32,7 +32,8 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     title = say("Where does more load stop paying? (numbers: {unit})", unit=unit)
     ylabel = say("{metric}, median in s", metric=say(METRICS[metric]))
     labels = [
-        f"{one_line(label)}: {_knee_in_words(curve, metric)}" for label, curve in curves.items()
+        say("{label}: {words}", label=one_line(label), words=_knee_in_words(curve, metric))
+        for label, curve in curves.items()
     ]
     with styled_axes(
         ax, title, say("complete answers a second"), ylabel, height=6, texts=labels

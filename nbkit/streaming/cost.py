@@ -165,7 +165,10 @@ def total_cost(
     paid, requests_told = prices.shown(amount), count(counted, "request")
     sentence = say("{amount} for {requests}", amount=paid, requests=requests_told)
     if why:
-        reasons = "; ".join(f"{number}: {reason}" for reason, number in why.items())
+        reasons = say("; ").join(
+            say("{number}: {reason}", number=number, reason=reason)
+            for reason, number in why.items()
+        )
         more = why.total()
         sentence += say(", and unknown for {more} more ({reasons})", more=more, reasons=reasons)
     return Cost(amount, prices.currency, counted, why, sentence)
