@@ -75,24 +75,7 @@ NOT_SHOWN = {
     '`engine.("your question")`',
     "base URL: http://127.0.0.1:/v1\nAPI key:  \nmodel:    \n\n",
 }
-NOT_YET = {
-    f"batch/{name}.py"
-    for name in [
-        "asking",
-        "attempts",
-        "batch_run",
-        "budget",
-        "cluster",
-        "dask_client",
-        "dask_worker",
-        "in_flight",
-        "journal",
-        "pace",
-        "packed",
-        "run",
-        "slices",
-    ]
-}
+NOT_YET = {f"batch/{name}.py" for name in ("batch_run", "dask_client", "pace", "slices")}
 LABELLED = re.compile(r"plots/|displays/|cli")
 LABELS = {"label", "description", "tooltip", "help", "xlabel", "ylabel", "title", "unit", "desc"}
 

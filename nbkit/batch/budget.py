@@ -194,7 +194,10 @@ def unlimited() -> Budget:
 def check_max_cost(max_cost: Any) -> None:
     """Raise `PriceError` for a `max_cost` that is not an amount."""
     if max_cost is not None and not (is_amount(max_cost) and max_cost > 0):
-        raise PriceError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
+        raise PriceError(
+            say("max_cost={max_cost!r} is not possible", max_cost=max_cost),
+            say("give an amount above 0."),
+        )
 
 
 def _agrees(question: str) -> bool:

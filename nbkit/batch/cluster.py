@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nbkit.batch.asking import AskFacts
 from nbkit.batch.outcome import BatchMisused
+from nbkit.language import say
 
 MAKE_ASK = """\
 def make_ask():
@@ -94,7 +95,9 @@ def check_make_ask(make_ask: Any) -> None:
         inspect.signature(make_ask).bind()
     except (TypeError, ValueError):
         raise BatchMisused(
-            "On a cluster, engines and models cannot be sent to the workers, so each worker makes "
-            "its own",
-            "pass a function without arguments that makes what asks:\n\n" + MAKE_ASK,
+            say(
+                "On a cluster, engines and models cannot be sent to the workers, so each worker "
+                "makes its own"
+            ),
+            say("pass a function without arguments that makes what asks:\n\n") + MAKE_ASK,
         ) from None

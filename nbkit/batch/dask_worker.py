@@ -20,6 +20,7 @@ from nbkit.batch.in_flight import InFlight
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.packed import packed
 from nbkit.batch.shared_pace import SharedPace
+from nbkit.language import say
 from nbkit.loops.run import run, start
 from nbkit.streaming.agents import run_of
 
@@ -84,8 +85,10 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         fn = run_of(fn) or fn
         if not callable(fn):
             raise BatchMisused(
-                f"make_ask returned {type(fn).__name__} where a function was expected",
-                "let it return what asks, such as `engine.aquery`.",
+                say(
+                    "make_ask returned {kind} where a function was expected", kind=type(fn).__name__
+                ),
+                say("let it return what asks, such as `engine.aquery`."),
             )
         check_async(fn)
         limit = self._settings.max_concurrency

@@ -49,18 +49,6 @@ def test_stop_ends_the_stream_and_keeps_the_partial(lab: Lab, page: Page) -> Non
     expect(page.locator(".jp-OutputArea-output").last).to_contain_text("stopped: True")
 
 
-def test_a_view_speaks_the_readers_language(lab: Lab, page: Page) -> None:
-    """In Chinese the caption counts, the button stops and the static output tells in Chinese."""
-    cells = ["%env NBKIT_LANG=zh", SLOW, SHOW]
-    open_notebook(page, lab, lab.write("chinese.ipynb", *cells))
-    run_all(page)
-    expect(page.locator(".nbkit-live .nbkit-caption")).to_contain_text(
-        re.compile(r"流式输出中 · TTFT \d+\.\d\d 秒 · \d+ 个文本块")
-    )
-    page.get_by_role("button", name="■ 停止").last.click()
-    expect(page.locator(".nbkit-settled")).to_contain_text("■ 已停止 · TTFT")
-
-
 def test_a_late_view_misses_nothing(lab: Lab, page: Page) -> None:
     """A burst that is over before the view is mounted is shown whole all the same."""
     burst = "answer = await nbkit.show(words(3000, 0))"

@@ -77,21 +77,6 @@ def test_an_answer_is_typed_out(handbook: Server, visit: Open) -> None:
     expect(page.locator("#status")).to_have_text("Answer done.")
 
 
-def test_the_page_speaks_the_servers_language(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its policy lets the script with Chinese words run, and captions and buttons are Chinese."""
-    monkeypatch.setenv("NBKIT_LANG", "zh")
-    llm = nbkit.connect(speed=6)
-    with nbkit.serve(chat=lambda: SimpleChatEngine.from_defaults(llm=llm)) as server:
-        page = visit(server)
-        turn = _ask(page, "你好")
-        expect(page.get_by_role("button", name="停止")).to_be_visible()
-        _state(turn, "done")
-        expect(turn.locator(".caption")).to_have_text(
-            re.compile(r"完成 · TTFT .* 个文本块 · 共 .* 秒")
-        )
-        expect(page.locator("#status")).to_have_text("回答已完成。")
-
-
 @pytest.mark.parametrize("way", ["button", "key"])
 def test_stop_ends_it_and_keeps_what_is_there(visit: Open, way: str) -> None:
     """Stop, or Escape, ends generation at the model; the partial answer stays, marked."""
