@@ -21,6 +21,7 @@ from nbkit.batch.in_flight import source_cancelled
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import warn_of_unknown_tokens
 from nbkit.batch.packed import unpacked
+from nbkit.language import say
 from nbkit.streaming.answer import Answer
 
 _LARGEST = 200
@@ -99,7 +100,7 @@ class SlicesInFlight:
             sent = unpacked(message.data)
         except Exception as error:  # noqa: BLE001 - of the value's own code
             sent = Outcome(None, message.place, attempts=1)
-            sent.error = BatchError(f"The value cannot be read here: {error!r}")
+            sent.error = BatchError(say("The value cannot be read here: {error!r}", error=error))
         if (
             self.counts_tokens
             and isinstance(sent.value, Answer)
@@ -184,8 +185,15 @@ class SlicesInFlight:
         for outcome in slice_.values():
             self._open.pop(outcome.index, None)
             outcome.error = WorkerLost(
-                f"The worker was lost {_MOST_LOSSES} times while it asked {brief(outcome.item)}",
-                "look at the worker's log; a question or its documents may need too much memory.",
+                say(
+                    "The worker was lost {times} times while it asked {item}",
+                    times=_MOST_LOSSES,
+                    item=brief(outcome.item),
+                ),
+                say(
+                    "look at the worker's log; a question or its documents may need too much "
+                    "memory."
+                ),
             )
             self._add(outcome)
 
@@ -222,7 +230,9 @@ def cluster_of(client: Any) -> Cluster:
         if isinstance(client, Client):
             return DaskCluster(client)
     raise BatchMisused(
-        f"Got client={type(client).__name__}",
-        "pass a client of Dask: `from distributed import Client, LocalCluster`, then "
-        "`client=Client(LocalCluster(n_workers=2))`.",
+        say("Got client={kind}", kind=type(client).__name__),
+        say(
+            "pass a client of Dask: `from distributed import Client, LocalCluster`, then "
+            "`client=Client(LocalCluster(n_workers=2))`."
+        ),
     )

@@ -251,7 +251,7 @@ class Trace:
     def caption(self) -> str:
         """The trace in one line, for people."""
         if not self.is_timed:
-            return " · ".join(["not timed", *filter(None, [self.model])])
+            return " · ".join([say("not timed"), *filter(None, [self.model])])
         if self.ttft is None or self.end_to_end is None:
             if self.end is None:
                 return say("no text")
