@@ -59,6 +59,7 @@ notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)
 
 zh: $(VENV)/.test
+	$(BIN)/python -m tests.translate_library
 	$(BIN)/python -m tests.translation execute $(ARGS)
 	$(PYTEST) -m chinese tests/test_exercises.py
 

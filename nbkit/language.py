@@ -9,8 +9,11 @@ import io
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from string import Formatter
+from typing import Any
 
 LANGUAGES = ("en", "zh")
 _CATALOGUES = Path(__file__).parent / "locale"
@@ -19,8 +22,11 @@ _LOCALE = re.compile(r'^\s*"locale"\s*:\s*"([\w-]+)"', re.MULTILINE)
 
 def say(text: str, /, **values: object) -> str:
     """The text in the reader's language, with each `{name}` in it replaced by its value."""
-    said = _catalogue(language()).gettext(text)
-    return said.format(**values) if values else said
+    spoken = language()
+    said = _catalogue(spoken).gettext(text)
+    if not values:
+        return said
+    return said.format(**values) if spoken == "en" else _spaced(said, values)
 
 
 def say_number(one: str, several: str, number: float) -> str:
@@ -69,6 +75,24 @@ def language() -> str:
     not depend on the machine, and JupyterLab itself does not follow it either.
     """
     return _known(os.environ.get("NBKIT_LANG") or _of_jupyterlab())
+
+
+class _Marking(Formatter):
+    """Marks where each value begins and ends."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        return f"\0{super().format_field(value, format_spec)}\0"
+
+
+_HAN, _LATIN = r"[\u4e00-\u9fff]", r"[A-Za-z0-9]"
+_TIGHT = re.compile(rf"(?<={_HAN})\0+(?={_LATIN})|(?<={_LATIN})\0+(?={_HAN})")
+_LOOSE = re.compile(rf"(?<={_HAN}) \0+(?={_HAN})|(?<={_HAN})\0+ (?={_HAN})")
+
+
+def _spaced(text: str, values: Mapping[str, object]) -> str:
+    """A Chinese text with its values: a space between Chinese and Latin letters or digits."""
+    marked = _Marking().vformat(text, (), values)
+    return _LOOSE.sub("", _TIGHT.sub(" ", marked)).replace("\0", "")
 
 
 @cache

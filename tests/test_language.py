@@ -205,6 +205,17 @@ def test_lists_and_errors_are_set_as_chinese() -> None:
         plots.timeline([])
 
 
+@pytest.mark.usefixtures("in_chinese")
+def test_values_are_set_apart_as_in_chinese_print() -> None:
+    """A value gets a space beside it if it is Latin or a number, and none if it is Chinese."""
+    assert say("{answers} at once", answers=count(2, "answer")) == "同时 2 个回答"
+    assert say("{answers} at once", answers=say("any number of answers")) == "同时任意多个回答"
+    assert say("give {wanted}.", wanted=say("a whole number")) == "应为整数。"
+    assert say("give {wanted}.", wanted=say("True or False")) == "应为 True 或 False。"
+    assert say("{name} did not start", name=say("The simulated model")) == "模拟模型没有启动"
+    assert say("choose from {names}.", names="a灯b {x}") == "可选的有 a灯b {x}。"  # as given
+
+
 def test_javascript_and_html_say_what_they_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     """The marks of pages are replaced, in English by the text itself."""
     code = 'x = say("Send"); y = plural("chunk", n)'
