@@ -77,8 +77,8 @@ class BatchRun:
             raise BatchMisused(
                 say("Got {kind} where a function was expected", kind=type(fn).__name__),
                 say(
-                    "pass an async function of one item, such as `engine.aquery`, without "
-                    "calling it."
+                    "pass an async function of one item, such as `engine.aquery`, without calling "
+                    "it."
                 ),
             )
         check_async(fn)
@@ -176,8 +176,8 @@ class BatchRun:
                             error=outcome.error,
                         ),
                         say(
-                            "finished items are in `.outcomes` and "
-                            "in the journal; fix the cause, then await the batch again."
+                            "finished items are in `.outcomes` and in the journal; fix the cause, "
+                            "then await the batch again."
                         ),
                     ) from outcome.error
 

@@ -144,8 +144,8 @@ class DaskCluster:
                 raise BatchError(
                     say("The scheduler of the cluster is gone, or has dropped the work"),
                     say(
-                        "start a new cluster; a journal keeps what was answered, and a batch "
-                        "with it asks only the rest."
+                        "start a new cluster; a journal keeps what was answered, and a batch with "
+                        "it asks only the rest."
                     ),
                 )
             yield future

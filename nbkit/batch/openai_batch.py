@@ -220,8 +220,8 @@ def _only(item: Any, requests: list[RecordedRequest], error: Exception | None) -
         raise BatchFileError(
             say("{name} made no request to a model in OpenAI's chat protocol", name=name),
             say(
-                "leave it out if no document matched; else pass an engine or a function that "
-                "asks one."
+                "leave it out if no document matched; else pass an engine or a function that asks "
+                "one."
             ),
         )
     if requests[0].body.get("tools"):

@@ -135,8 +135,8 @@ def warn_of_unknown_tokens() -> None:
     """Warn that a limit of tokens cannot be kept, because the server does not count them."""
     warnings.warn(
         say(
-            "The answers do not say how many tokens they used, so tokens_per_minute has no "
-            "effect — use requests_per_minute instead."
+            "The answers do not say how many tokens they used, so tokens_per_minute has no effect "
+            "— use requests_per_minute instead."
         ),
         stacklevel=3,
     )

@@ -61,20 +61,18 @@ def _opening(runs: Sequence[Any]) -> Iterator[str]:
         failed = sum(one.error is not None for one in run.results)
         asked = count(run.parameters.get("questions", 0), "question")
         when = str(run.environment.get("started", "")).replace("T", " ")
-        yield (
-            say(
-                "{name} {when}: {asked}, asked of {labels} with {loads} {units}; {results} of "
-                "{requests} ended, {failed} failed.",
-                name=name,
-                when=when,
-                asked=asked,
-                labels=listed_names(run.labels),
-                loads=listed(run.loads),
-                units=say(UNITS[run.kind]),
-                results=len(run.results),
-                requests=count(run.planned, "request"),
-                failed=failed,
-            )
+        yield say(
+            "{name} {when}: {asked}, asked of {labels} with {loads} {units}; {results} of "
+            "{requests} ended, {failed} failed.",
+            name=name,
+            when=when,
+            asked=asked,
+            labels=listed_names(run.labels),
+            loads=listed(run.loads),
+            units=say(UNITS[run.kind]),
+            results=len(run.results),
+            requests=count(run.planned, "request"),
+            failed=failed,
         )
 
 
@@ -90,20 +88,14 @@ def _cautions(runs: Sequence[Any], sides: Sequence[Side]) -> Iterator[str]:
     if simulated:
         yield say("Simulated model, no vendor's: {names}.", names=listed_names(sorted(simulated)))
     if len(runs) > 1:
-        yield (
-            say(
-                "These runs were made at different times. A difference between them may come from "
-                "all that has changed in between, the load of the server included: see "
-                "Circumstances."
-            )
+        yield say(
+            "These runs were made at different times. A difference between them may come from all "
+            "that has changed in between, the load of the server included: see Circumstances."
         )
         if len({side.point.rows[0].question[0] for side in sides}) > 1:
-            yield (
-                say(
-                    "Not all runs are known to have asked the same questions (a file keeps them "
-                    "only if saved with text=True), so these are not compared question by "
-                    "question."
-                )
+            yield say(
+                "Not all runs are known to have asked the same questions (a file keeps them only "
+                "if saved with text=True), so these are not compared question by question."
             )
 
 

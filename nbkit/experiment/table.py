@@ -37,33 +37,27 @@ def notes_of_requests(results: Sequence[Measurement]) -> Iterator[str]:
             answers=answers,
         )
     if ramp := sum(one.ramp for one in results):
-        yield (
-            say(
-                "{requests} left out: the first of each run, as many as are in flight, meet an "
-                "idle server.",
-                requests=count(ramp, "request"),
-            )
+        yield say(
+            "{requests} left out: the first of each run, as many as are in flight, meet an idle "
+            "server.",
+            requests=count(ramp, "request"),
         )
     late = max((one.late for one in results), default=0.0)
     if late > _LATE:
-        yield (
-            say(
-                "Requests were made up to {late:.2f} s later than planned, which is in their "
-                "latency: this machine, not the server, may be what is slow.",
-                late=late,
-            )
+        yield say(
+            "Requests were made up to {late:.2f} s later than planned, which is in their latency: "
+            "this machine, not the server, may be what is slow.",
+            late=late,
         )
     for label in dict.fromkeys(one.label for one in results):
         told = [one.trace.looks_buffered for one in results if one.label == label]
         if any(told):
-            yield (
-                say(
-                    "{label}: {several} of {answers} came in one lump, so TTFT is nearly "
-                    "end-to-end latency.",
-                    label=label,
-                    several=sum(map(bool, told)),
-                    answers=count(len(told), "answer"),
-                )
+            yield say(
+                "{label}: {several} of {answers} came in one lump, so TTFT is nearly end-to-end "
+                "latency.",
+                label=label,
+                several=sum(map(bool, told)),
+                answers=count(len(told), "answer"),
             )
 
 

@@ -62,8 +62,8 @@ class SLO:
             raise NotMeasured(
                 say("The server did not report how many tokens it streamed, so TPOT is not known"),
                 say(
-                    'ask it for usage (`stream_options={"include_usage": True}`), '
-                    "or leave tpot out."
+                    'ask it for usage (`stream_options={"include_usage": True}`), or leave tpot '
+                    "out."
                 ),
             )
         taken = [(getattr(trace, name), limit) for name, limit in self.limits.items()]

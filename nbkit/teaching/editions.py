@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor, TagRemovePreprocessor
@@ -181,20 +181,24 @@ def _take_out_code(notebook: NotebookNode) -> str:
 
 
 def _keep_links(notebook: NotebookNode, course: Path, folder: Path, written: set[str]) -> None:
-    """Copy the pictures and data that the text links to; other links become plain text."""
+    """Copy the pictures and data that the text links to; other links become plain text.
+
+    The notebooks of a language share those of the folder above.
+    """
+    top = course.parent if course.name in LANGUAGES else course
 
     def keep(link: re.Match[str]) -> str:
         name = link[3].partition("#")[0]
         if name in written:
             return link[0]
         target = (course / unquote(name)).resolve()
-        inside = target.is_file() and target.is_relative_to(course)
+        inside = target.is_file() and target.is_relative_to(top)
         if not inside or target.suffix in (".ipynb", ".md"):
             return link[2]
-        place = folder / target.relative_to(course)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(target, place)
-        return link[0]
+        place = target.relative_to(top)
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(target, folder / place)
+        return link[0] if top == course else f"{link[1]}[{link[2]}]({quote(place.as_posix())})"
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -210,8 +210,8 @@ def _check(engine: Any, chat: Any) -> None:
                 kind=type(chat).__name__,
             ),
             say(
-                "pass a function: "
-                '`chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm)`.'
+                'pass a function: `chat=lambda: index.as_chat_engine(chat_mode="context", '
+                "llm=llm)`."
             ),
         )
 
