@@ -23,7 +23,7 @@ _LOCALE = re.compile(r'^\s*"locale"\s*:\s*"([\w-]+)"', re.MULTILINE)
 def say(text: str, /, **values: object) -> str:
     """The text in the reader's language, with each `{name}` in it replaced by its value."""
     spoken = language()
-    said = _catalogue(spoken).gettext(text)
+    said = _catalogue(spoken).gettext(text) if text else ""  # "" has the catalogue's header
     if not values:
         return said
     return said.format(**values) if spoken == "en" else _spaced(said, values)
@@ -46,10 +46,10 @@ def script_words(code: str) -> dict[str, str]:
     words = _catalogue(language())
     found: dict[str, str] = {}
     for call, text in _IN_SCRIPT.findall(code) if language() != "en" else ():
-        one, several = (text, text) if call == "say" else counted(text)
-        found |= {one: words.ngettext(one, several, 1), several: words.ngettext(one, several, 2)}
         if call == "say":
             found[text] = words.gettext(text)
+        else:
+            found |= {form: words.ngettext(*counted(text), 2) for form in counted(text)}
     return found
 
 
