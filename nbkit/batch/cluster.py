@@ -36,13 +36,12 @@ class Settings(NamedTuple):
     tokens_per_minute: float | None
 
 
-class OutcomeSent(NamedTuple):
-    """A message of a worker: an item has ended."""
+class OutcomesSent(NamedTuple):
+    """A message of a worker: items have ended."""
 
-    place: int
-    """The index of the item."""
     worker: str
-    data: bytes
+    outcomes: list[tuple[int, bytes]]
+    """Of each its index, and what `nbkit.batch.packed` made of it."""
 
 
 class SliceBegun(NamedTuple):
@@ -58,7 +57,7 @@ class PlacesChanged(NamedTuple):
     places: int
 
 
-Message = OutcomeSent | SliceBegun | PlacesChanged
+Message = OutcomesSent | SliceBegun | PlacesChanged
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from nbkit.batch.asking import AskFacts
 from nbkit.batch.cluster import (
     MAKE_ASK,
     Message,
-    OutcomeSent,
+    OutcomesSent,
     PlacesChanged,
     Settings,
     SliceBegun,
@@ -183,7 +183,7 @@ class DaskCluster:
             )
 
 
-_KINDS = {"outcome": OutcomeSent, "begun": SliceBegun, "places": PlacesChanged}
+_KINDS = {"outcomes": OutcomesSent, "begun": SliceBegun, "places": PlacesChanged}
 
 
 def _message(kind: str, *parts: Any) -> Message:

@@ -24,6 +24,9 @@ from nbkit.language import say
 from nbkit.loops.run import run, start
 from nbkit.streaming.agents import run_of
 
+_SEND_SECONDS = 0.05
+"""Outcomes of so many seconds travel in one message."""
+
 
 class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
     """Has what asks, and asks for the slices that run in this worker at the same time.
@@ -44,6 +47,7 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         self._building = threading.Lock()
         self._asker: Asker | None = None
         self._running: set[Any] = set()
+        self._unsent: list[tuple[int, bytes]] = []
 
     def teardown(self, worker: Worker) -> None:
         """Stop every request of the run."""
@@ -115,12 +119,21 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         async with aclosing(in_flight.outcomes(source(), {})) as outcomes:
             async for outcome in outcomes:
                 self._send(outcome, items[outcome.index][0])
+        self._flush()
         await self._call("end", key=key)
 
     def _send(self, outcome: Outcome, index: int) -> None:
         outcome.index = index
-        message = ("outcome", index, self._worker.address, packed(outcome))
-        self._worker.log_event(self.name, message)
+        if not self._unsent:
+            # A message for each would cost more than ten percent of a question's CPU time.
+            asyncio.get_running_loop().call_later(_SEND_SECONDS, self._flush)
+        self._unsent.append((index, packed(outcome)))
+
+    def _flush(self) -> None:
+        if self._unsent:
+            message = ("outcomes", self._worker.address, self._unsent)
+            self._unsent = []
+            self._worker.log_event(self.name, message)
 
     def _take_seats(self, seats: int) -> None:
         if seats and seats != self._seats.limit and type(self._seats) is Seats:

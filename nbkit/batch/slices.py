@@ -11,7 +11,7 @@ from nbkit.batch.budget import Budget
 from nbkit.batch.cluster import (
     Cluster,
     Message,
-    OutcomeSent,
+    OutcomesSent,
     PlacesChanged,
     SliceBegun,
     SliceLost,
@@ -84,22 +84,23 @@ class SlicesInFlight:
     def heard(self, message: Message) -> None:
         """Take a message of the cluster."""
         match message:
-            case OutcomeSent():
-                self._end(message)
+            case OutcomesSent(worker, outcomes):
+                for index, data in outcomes:
+                    self._end(worker, index, data)
             case SliceBegun(key):
                 self._unbegun.discard(key)
             case PlacesChanged(workers, places):
                 self.workers, self.places = workers, places
         self._changed.set()
 
-    def _end(self, message: OutcomeSent) -> None:
-        outcome = self._open.pop(message.place, None)
+    def _end(self, worker: str, index: int, data: bytes) -> None:
+        outcome = self._open.pop(index, None)
         if outcome is None:  # a slice can run twice; the first answer counts
             return
         try:
-            sent = unpacked(message.data)
+            sent = unpacked(data)
         except Exception as error:  # noqa: BLE001 - of the value's own code
-            sent = Outcome(None, message.place, attempts=1)
+            sent = Outcome(None, index, attempts=1)
             sent.error = BatchError(say("The value cannot be read here: {error!r}", error=error))
         if (
             self.counts_tokens
@@ -107,7 +108,7 @@ class SlicesInFlight:
             and sent.value.trace.tokens is None
         ):
             warn_of_unknown_tokens()
-        sent.item, sent.key, sent.worker = outcome.item, outcome.key, message.worker
+        sent.item, sent.key, sent.worker = outcome.item, outcome.key, worker
         self._add(sent)
 
     def _add(self, outcome: Outcome) -> None:
