@@ -79,7 +79,8 @@ def test_a_translation_is_put_in_place() -> None:
         entry.msgstr = next(
             (text for start, text in said.items() if entry.msgid.startswith(start)), entry.msgstr
         )
-    markdown, cell = build.build(notebook, entries).cells
+    markdown, speaking, cell = build.build(notebook, entries).cells
+    assert speaking.source == "%env NBKIT_LANG=zh"
     assert markdown.source == "你好。"
     assert (
         cell.source

@@ -8,7 +8,7 @@ from functools import cache
 import matplotlib as mpl
 from matplotlib.font_manager import findSystemFonts, fontManager
 
-from nbkit.language import say
+from nbkit.language import language, say
 
 # Matplotlib before 3.11 reads only the first font of a collection: the Japanese one of Noto and the
 # Hong Kong one of PingFang. Both contain the simplified characters, too.
@@ -31,6 +31,16 @@ def families(texts: Iterable[str]) -> list[str]:
     # DejaVu Sans is part of matplotlib and has the signs used here (×, ✂, ↻).
     own = [family for family in mpl.rcParams["font.family"] if family != found]
     return [*own, *([found] if found else []), "DejaVu Sans"]
+
+
+def for_own_figures() -> None:
+    """Add a Chinese font to Matplotlib's own, if Chinese is the reader's language.
+
+    So that a notebook's figures without nbkit have no boxes either. It is for the whole process,
+    and changes only what Matplotlib could not draw.
+    """
+    if language() == "zh" and chinese() is not None:
+        mpl.rcParams["font.family"] = families(())
 
 
 def chinese() -> str | None:

@@ -61,7 +61,15 @@ def build(english: NotebookNode, catalogue: polib.POFile) -> NotebookNode:
         elif cell.cell_type == "code":
             cell.source = translation.code(cell.id, cell.source)
             cell.outputs, cell.execution_count = [], None
+    # The reader's JupyterLab may be English, and the displays of this notebook must not be.
+    speak = nbformat.v4.new_code_cell(f"%env NBKIT_LANG={LANGUAGE}", id=speaking_id(notebook))
+    notebook.cells.insert(1, speak)
     return notebook
+
+
+def speaking_id(notebook: NotebookNode) -> str:
+    """Name the cell that sets the library's language."""
+    return f"{notebook.cells[0].id.split('-')[0]}-{LANGUAGE}"
 
 
 def relocated(text: str) -> str:
