@@ -85,6 +85,9 @@ def _from_here(target: str) -> str:
     ours = re.sub(r"\.md$", f".{LANGUAGE}.md", path)
     if ours != path and (FOLDER / unquote(ours)).exists():
         path = ours
+    picture = re.sub(r"^images/", f"images/{LANGUAGE}/", path)
+    if (FOLDER / unquote(picture)).exists():
+        path = picture
     beside = "/" not in path and path.endswith(".ipynb")
     return ("" if beside else "../") + path + hash_ + place
 
