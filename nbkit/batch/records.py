@@ -19,16 +19,20 @@ _STEP = ("tool", "arguments", "agent", "error")
 
 
 def record_of(outcome: Outcome) -> dict[str, Any]:
-    """The record of an outcome; times in seconds, `started` and `asked` since 1970."""
+    """The record of an outcome; times in seconds, `started` and `asked` since 1970.
+
+    `started` and `seconds` are `None` for what a provider's Batch file answered.
+    """
     now, clock = time.time(), time.perf_counter()
+    asked = outcome.attempt_starts[0] if outcome.attempt_starts else None
     record: dict[str, Any] = {
         "key": outcome.key,
         "item": outcome.item,
         "error": None,
         "attempts": outcome.attempts,
         "refused": outcome.refused,
-        "started": round(now - (clock - outcome.attempt_starts[0]), 3),
-        "seconds": round(clock - outcome.attempt_starts[0], 4),
+        "started": None if asked is None else round(now - (clock - asked), 3),
+        "seconds": None if asked is None else round(clock - asked, 4),
     }
     if outcome.error is not None:
         error = f"{type(outcome.error).__name__}: {without_keys(str(outcome.error))}"

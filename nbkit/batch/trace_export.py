@@ -45,7 +45,7 @@ def export_traces(answers: Any, path: str | PathLike[str], *, content: bool = Fa
     written. Taught in notebook 12.
     """
     file = file_path(path, TraceExportError)
-    timed = list(_timed(answers))
+    timed = [asked for asked in _timed(answers) if asked[0].trace.is_timed]
     if not timed:
         raise TraceExportError("None of these answers was timed", "ask again, and export those.")
     encode = _encoder()

@@ -242,8 +242,15 @@ class Trace:
         return (self.chunks - 1) / (self.arrivals[-1] - self.arrivals[0])
 
     @property
+    def is_timed(self) -> bool:
+        """Whether it has times; the trace of an answer from a provider's Batch file has none."""
+        return self.first is not None or self.end is not None or self.finish_reason is None
+
+    @property
     def caption(self) -> str:
         """The trace in one line, for people."""
+        if not self.is_timed:
+            return " · ".join(["not timed", *filter(None, [self.model])])
         if self.ttft is None or self.end_to_end is None:
             waited = f" after {self.end - self.start:.2f} s" if self.end is not None else ""
             return f"no text{waited}"
