@@ -90,10 +90,11 @@ def _put_up(total: int | None, page: str | None) -> tuple[Any, Any]:
             tqdm.write(f"The workers: {page}", file=sys.stderr)
         return tqdm(total=total, unit="item"), None
     from IPython.display import display
-    from ipywidgets import HTML
+    from ipywidgets import HTML, HBox
 
     bar = tqdm(total=total, display=False, unit="item")
-    if page:
+    shown = bar.container
+    if page:  # beside it: tqdm counts the children of its container
         link = f'<a href="{html.escape(page)}" target="_blank">the workers</a>'
-        bar.container.children += (HTML(link),)
-    return bar, display(bar.container, display_id=True)  # type: ignore[no-untyped-call]
+        shown = HBox([shown, HTML(link)])
+    return bar, display(shown, display_id=True)  # type: ignore[no-untyped-call]
