@@ -7,6 +7,8 @@
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make lint        formatter, linter, type checker, import contracts
 # make notebooks   execute the notebooks and store their outputs
+# make zh          build and execute the Chinese notebooks from their catalogues, and try their
+#                  exercises                                          (ten minutes)
 # make bench       measure; prints tables of ratios taken in one run
 # make book        build the course as web pages, with its outputs, in build/book
 # make picture     record the README's moving picture from a real JupyterLab
@@ -27,7 +29,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # Copies: nltk, which LlamaIndex splits sentences with, refuses to read files that are hard links.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --link-mode copy --python $(BIN)/python
 
-.PHONY: lab local test fast browsers pythons floors notebooks bench lint book picture gallery clean
+.PHONY: lab local test fast browsers pythons floors notebooks zh bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -38,7 +40,7 @@ local: $(VENV)/.local
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(PYTEST) -m "not firefox" $(ARGS)
+	$(PYTEST) -m "not firefox and not chinese" $(ARGS)
 
 fast: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)" $(ARGS)
@@ -55,6 +57,10 @@ floors: $(VENV)/.test
 
 notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)
+
+zh: $(VENV)/.test
+	$(BIN)/python -m tests.translation execute $(ARGS)
+	$(PYTEST) -m chinese tests/test_exercises.py
 
 bench: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py

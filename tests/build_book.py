@@ -1,8 +1,8 @@
 """Build the course as a web site that needs no server and no kernel (`make book`).
 
 Every notebook with its stored outputs, the map as the start page, and the teacher's guide, in
-`build/book`. The pages follow the reader's light or dark theme, fetch nothing and run nothing:
-their policy forbids all scripts, those of an answer included.
+`build/book`; the Chinese notebooks in its folder `zh`. The pages follow the reader's light or dark
+theme, fetch nothing and run nothing: their policy forbids all scripts, those of an answer included.
 """
 
 import re
@@ -17,17 +17,30 @@ from jinja2 import DictLoader
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 
-from tests.execute_notebooks import FOLDER, all_notebooks, read
+from tests.execute_notebooks import FOLDER, all_notebooks, folder_of, read
 from tests.exercises import tags
 
 BOOK = FOLDER.parent / "build" / "book"
-GUIDE = FOLDER / "README.md"
-_START = """\
+_START = {
+    "en": """\
 # What streaming and async really do to an LLM application
 
 A course in Jupyter notebooks on LlamaIndex, with all their outputs. To run them yourself, get the
 repository and type `make lab`: no key and, once it's installed, no network is needed.
-"""
+""",
+    "zh": """\
+# 流式输出和异步，到底给大模型应用带来了什么
+
+一套基于 LlamaIndex 的 Jupyter 笔记本课程，带有全部运行结果。想自己运行，就取来代码仓库，输入
+`make lab`：不需要密钥；装好以后，也不需要网络。
+""",
+}
+_WORDS = {
+    "en": {"course": "The course", "solution": "Solution"},
+    "zh": {"course": "课程目录", "solution": "参考答案"},
+}
+_MAP = {"00-049", "00-n01"}
+"""The cells of notebook 00 that the start page shows: the map, and the ways through it."""
 _TEMPLATE = """\
 {%- extends "lab/index.html.j2" -%}
 {%- block html_head_js -%}
@@ -56,11 +69,12 @@ img { max-width: 100%; height: auto; }
 {%- endblock -%}
 {%- block body_header -%}
 {{ super() }}
-<nav class="nbkit-book"><a href="index.html">The course</a></nav>
+<nav class="nbkit-book"><a href="{{ resources.words.start }}">{{ resources.words.course }}</a></nav>
 {%- endblock -%}
 {%- block codecell -%}
 {%- if "solution" in cell.metadata.get("tags", []) -%}
-<details class="nbkit-solution"><summary>Solution</summary>{{ super() }}</details>
+<details class="nbkit-solution">
+<summary>{{ resources.words.solution }}</summary>{{ super() }}</details>
 {%- else -%}
 {{ super() }}
 {%- endif -%}
@@ -68,35 +82,38 @@ img { max-width: 100%; height: auto; }
 """
 
 
-def _pages() -> dict[str, NotebookNode]:
-    """Give what becomes a page, by the name of its file."""
-    notebooks = {path.stem: read(path) for path in all_notebooks()}
-    start = next(iter(notebooks.values()))
-    ways = [
-        cell.source
-        for cell in start.cells
-        if cell.source.startswith(("## The map", "## Which way through?"))
-    ]
-    prose = {"index": [_START, *ways], GUIDE.stem: [GUIDE.read_text("utf-8")]}
-    texts = {
-        name: nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_markdown_cell(text) for text in cells]
-        )
-        for name, cells in prose.items()
-    }
-    return {**texts, **notebooks}
+def _pages(language: str) -> dict[str, NotebookNode]:
+    """Give what becomes a page, by the name of its file: the notebooks and their start page."""
+    notebooks = {path.stem: read(path) for path in all_notebooks(language)}
+    if start := notebooks.get("00_start_here"):
+        ways = [cell.source for cell in start.cells if cell.id in _MAP]
+        assert len(ways) == len(_MAP)
+        notebooks["index"] = _prose(_START[language], *ways)
+    return notebooks
 
 
-def _page_links(notebook: NotebookNode) -> None:
-    """Point links between notebooks at their pages, and unfold what JupyterLab folds."""
+def _prose(*texts: str) -> NotebookNode:
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell(text) for text in texts],
+    )
+
+
+def _page_links(notebook: NotebookNode, beside: set[str]) -> None:
+    """Point links between notebooks at their pages, and unfold what JupyterLab folds.
+
+    A link to a notebook that isn't `beside` this one leads to the English one, a folder up.
+    """
+
+    def led(link: re.Match[str]) -> str:
+        stem = link[1].removeprefix("](")
+        away = re.match(r"\d\d_\w+$", stem) and stem not in beside
+        return f"](../{stem}.html" if away else f"{link[1]}.html"
+
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(
-                r"(\]\((?!https?:)[^)#\s]+)\.(?:ipynb|md)\b", r"\1.html", cell.source
-            )
-            cell.source = cell.source.replace(
-                "**00 Start here**", "[00 Start here](00_start_here.html)"
-            )
+            cell.source = re.sub(r"(\]\((?!https?:)[^)#\s]+)\.(?:ipynb|md)\b", led, cell.source)
+            # The map doesn't link the notebook it stands in.
+            cell.source = re.sub(r"\*\*(00 [^*]+)\*\*", r"[\1](00_start_here.html)", cell.source)
         if "solution" in tags(cell):
             del cell.metadata["jupyter"]
 
@@ -107,16 +124,22 @@ def build(out: Path) -> list[Path]:
         extra_loaders=[DictLoader({"book.html.j2": _TEMPLATE})], template_file="book.html.j2"
     )
     shutil.copytree(FOLDER / "images", out / "images")
+    guides = {path.stem: _prose(path.read_text("utf-8")) for path in FOLDER.glob("README*.md")}
     written = []
-    for name, notebook in _pages().items():
-        _page_links(notebook)
-        title = notebook.cells[0].source.partition("\n")[0].removeprefix("# ")
-        notebook.metadata["title"] = title
-        html, _ = exporter.from_notebook_node(notebook)
-        page = out / f"{name}.html"
-        page.write_text(html, encoding="utf-8")
-        print(f"{page.name}: {page.stat().st_size / 1000:.0f} kB", flush=True)
-        written.append(page)
+    for language, words in _WORDS.items():
+        place = out / folder_of(language).relative_to(FOLDER)
+        place.mkdir(exist_ok=True)
+        pages = _pages(language) | (guides if place == out else {})
+        words |= {"start": "index.html" if "index" in pages else "../index.html"}
+        for name, notebook in pages.items():
+            _page_links(notebook, set(pages))
+            title = notebook.cells[0].source.partition("\n")[0].removeprefix("# ")
+            notebook.metadata["title"] = title
+            html, _ = exporter.from_notebook_node(notebook, {"words": words})
+            page = place / f"{name}.html"
+            page.write_text(html, encoding="utf-8")
+            print(f"{page.relative_to(out)}: {page.stat().st_size / 1000:.0f} kB", flush=True)
+            written.append(page)
     return written
 
 
@@ -139,7 +162,7 @@ class _Links(HTMLParser):
 
 def dead_links(book: Path) -> list[str]:
     """List the links that lead nowhere: a missing page, picture or heading; others' sites not."""
-    pages = {page: _Links(page) for page in sorted(book.glob("*.html"))}
+    pages = {page: _Links(page) for page in sorted(book.rglob("*.html"))}
     dead = []
     for page, links in pages.items():
         for link in links.targets:
@@ -152,7 +175,7 @@ def dead_links(book: Path) -> list[str]:
             # A browser looks for the fragment as it is written, then decoded.
             led = not parts.fragment or {parts.fragment, unquote(parts.fragment)} & places
             if not (found and led):
-                dead.append(f"{page.name}: {link}")
+                dead.append(f"{page.relative_to(book)}: {link}")
     return dead
 
 

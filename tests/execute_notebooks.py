@@ -23,9 +23,14 @@ FOLDER = Path(__file__).parent.parent / "notebooks"
 _KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
 
-def all_notebooks() -> list[Path]:
+def folder_of(language: str) -> Path:
+    """Give the folder of the course in a language: `en`, the source, or `zh`, built from it."""
+    return FOLDER if language == "en" else FOLDER / language
+
+
+def all_notebooks(language: str = "en") -> list[Path]:
     """List the course in reading order."""
-    return sorted(FOLDER.glob("*.ipynb"))
+    return sorted(folder_of(language).glob("*.ipynb"))
 
 
 def read(path: Path) -> NotebookNode:
@@ -43,7 +48,8 @@ def code_hash(notebook: NotebookNode) -> str:
 def running(notebook: NotebookNode, *, speed: float | None = None) -> Iterator[NotebookClient]:
     """Run a notebook top to bottom in a fresh kernel, which more cells may use inside the block.
 
-    `speed` sets the simulated model's (0: no waiting); `None` leaves the reader's default.
+    `speed` sets the simulated model's (0: no waiting); `None` leaves the reader's default. The
+    kernel speaks the notebook's language and works in its folder.
     Raises `nbclient.exceptions.CellExecutionError` at the first error that is not announced by
     the tag `raises-exception`.
     """
@@ -51,11 +57,13 @@ def running(notebook: NotebookNode, *, speed: float | None = None) -> Iterator[N
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("NBKIT_", "OPENAI_"))}
     if speed is not None:
         environment["NBKIT_SPEED"] = str(speed)
+    language = notebook.metadata.get("nbkit", {}).get("language", "en")
+    environment["NBKIT_LANG"] = language
     client = NotebookClient(
         notebook,
         timeout=300,
         kernel_name="python3",
-        resources={"metadata": {"path": str(FOLDER)}},
+        resources={"metadata": {"path": str(folder_of(language))}},
         store_widget_state=False,
     )
     with client.setup_kernel(env=environment):
@@ -98,11 +106,13 @@ def tidy(notebook: NotebookNode, seconds: float) -> None:
 
     `seconds` is what the run took at the reader's speed; a test adds them up.
     """
+    language = notebook.metadata.get("nbkit", {}).get("language")
+    spoken = {"language": language} if language else {}
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": _KERNEL,
             "language_info": {"name": "python"},
-            "nbkit": {"code_hash": code_hash(notebook), "seconds": round(seconds)},
+            "nbkit": {**spoken, "code_hash": code_hash(notebook), "seconds": round(seconds)},
         }
     )
     for cell in notebook.cells:

@@ -72,7 +72,7 @@ async def test_a_stop_ends_the_run(phase: str, how: str) -> None:
     else:
         # Twelve thoughts and the answer are what the reader can have seen of this request.
         assert ended["tokens_sent"] < ended["tokens_planned"]
-    # Nobody waits for the end of a stream whose loop was left, so its memory follows a little later.
+    # Nobody waits for the end of a stream whose loop was left: its memory follows a little later.
     async with asyncio.timeout(5):
         while len(messages := await memory.aget_all()) < 2:
             await asyncio.sleep(0.01)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from nbkit import load_index
-from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.batch_run import BatchStopped
+from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.run import iter_batch, run_batch
 from nbkit.streaming.answer import Answer
 from tests.simulated import simulated, wait_for

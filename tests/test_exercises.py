@@ -3,14 +3,23 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import pytest
 from nbformat import NotebookNode
 
 from tests.execute_notebooks import all_notebooks, printed, read, run_more, running, shows
 from tests.exercises import Attempt, exercises, right_answers, tags, wrong_answers
+from tests.translation.build import LANGUAGE
+from tests.translation.verdicts import Verdicts, of_notebook
 
 NOTEBOOKS = all_notebooks()
+TRANSLATED = all_notebooks(LANGUAGE)
+ENGLISH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
+CHINESE = [
+    pytest.param(path, marks=pytest.mark.chinese, id=f"{LANGUAGE}-{path.stem}")
+    for path in TRANSLATED
+]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -20,19 +29,21 @@ class Tried:
 
     notebook: NotebookNode
     stubs: list[str]
+    translated: Verdicts | None
     solutions: list[str] = field(default_factory=list)
     wrong: list[tuple[Attempt, str]] = field(default_factory=list)
     right: list[tuple[Attempt, str]] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=[*ENGLISH, *CHINESE])
 def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
     """Run a notebook once, top to bottom, then every solution and wrong answer in its kernel."""
     path = request.param
     notebook = read(path)
     with running(notebook, speed=0) as kernel:
         found = exercises(notebook)
-        tried = Tried(notebook, [printed(exercise.check) for exercise in found])
+        translated = of_notebook(path.stem) if path in TRANSLATED else None
+        tried = Tried(notebook, [printed(exercise.check) for exercise in found], translated)
         wrong, right = wrong_answers(path.stem), right_answers(path.stem)
         for number, exercise in enumerate(found, start=1):
             for cell in exercise.setup:
@@ -45,7 +56,8 @@ def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
             tried.solutions.append(verdict(exercise.solution.source))
             for answers, verdicts in ((wrong, tried.wrong), (right, tried.right)):
                 mine = [answer for answer in answers if answer.exercise == number]
-                verdicts += [(answer, verdict(answer.source)) for answer in mine]
+                typed = translated.tried if translated else attrgetter("source")
+                verdicts += [(answer, verdict(typed(answer))) for answer in mine]
         yield tried
 
 
@@ -93,8 +105,16 @@ def test_wrong_answers_get_their_own_hint(tried: Tried) -> None:
     for answer, verdict in tried.wrong:
         shown = f"exercise {answer.exercise}:\n{answer.source}\n→ {verdict}"
         assert verdict.startswith("✗"), shown
-        assert answer.about in verdict, f"no {answer.about!r} for {shown}"
+        assert _says(tried, answer, verdict), f"no {answer.about!r} for {shown}"
         assert verdict != tried.stubs[answer.exercise - 1], shown
+
+
+def _says(tried: Tried, answer: Attempt, verdict: str) -> bool:
+    """Tell whether a verdict has an answer's hint, in the notebook's language."""
+    if tried.translated is None:
+        return answer.about in verdict
+    check = exercises(tried.notebook)[answer.exercise - 1].check
+    return tried.translated.says(check.id, answer.about, verdict)
 
 
 @pytest.mark.kernel

@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from tests.execute_notebooks import FOLDER, all_notebooks, code_hash, read
 
 NOTEBOOKS = all_notebooks()
+TRANSLATED = all_notebooks("zh")
 LEARNED, ON_YOUR_OWN, IN_PRACTICE = "What you learned", "On your own", "In practice"
 STRETCHED = ("04", "06", "09")
 """Notebooks that end with a harder exercise."""
@@ -150,9 +151,11 @@ def test_needs_no_key_no_download_no_install(path: Path) -> None:
     )
 
 
-@each_notebook
+@pytest.mark.parametrize(
+    "path", [*NOTEBOOKS, *TRANSLATED], ids=lambda path: str(path.relative_to(FOLDER))
+)
 def test_outputs_are_stored_and_fresh(path: Path) -> None:
-    """What a reader on the web sees came from exactly the code they see: run `make notebooks`."""
+    """What a reader on the web sees came from the code they see: `make notebooks`, `make zh`."""
     notebook = read(path)
     assert notebook.metadata["nbkit"]["code_hash"] == code_hash(notebook)
     assert "widgets" not in notebook.metadata

@@ -62,6 +62,7 @@ async def test_what_failed_and_what_is_missing(path: Path, instant: Any) -> None
         ),
         (reply({"content": ""}), NoAnswer, "empty answer", ""),
         ({"object": "list"}, StreamBroken, "no answer in OpenAI's chat", None),
+        (None, StreamBroken, "server failed (HTTP 502)", None),
         ({"error": {"message": "Slow down", "code": "busy"}}, StreamBroken, "Slow down", None),
     ],
 )
@@ -70,7 +71,9 @@ async def test_an_incomplete_answer_is_an_error(
 ) -> None:
     """What is no answer in a stream is none here, and what there is of it is kept."""
     await write(path, QUESTIONS[:1], instant.acomplete)
-    results = save(path.with_name("o.jsonl"), [result(lines(path)[0]["custom_id"], body)])
+    results = save(
+        path.with_name("o.jsonl"), [result(lines(path)[0]["custom_id"], body, 200 if body else 502)]
+    )
     (outcome,) = from_openai_jsonl(results, QUESTIONS[:1])
     assert type(outcome.error) is kind
     assert words in str(outcome.error)
@@ -127,6 +130,8 @@ async def test_a_journal_asks_only_what_failed(path: Path, tmp_path: Path, insta
     first = from_openai_jsonl(results, items, engine.aquery, journal=journal)
     again = from_openai_jsonl(results, items, engine.aquery, journal=nbkit.Journal(journal))
     assert [one.state for one in first] == [one.state for one in again]
+    recorded = [line.get("error") is None for line in lines(journal)[1:]]
+    assert recorded == [True, False, True, False]
     instant.simulator.clear()
     outcomes = await nbkit.run_batch(items, engine.aquery, journal=journal, progress=False)
     assert len(instant.simulator.requests(instant.model)) == 1

@@ -95,7 +95,10 @@ class BatchRun:
 
     @property
     def steps(self) -> list[Step]:
-        """What the automatic concurrency did: (time, limit, in_flight, latency)."""
+        """What the automatic concurrency did: (time, limit, in_flight, latency).
+
+        Empty on a cluster, where each worker finds a concurrency of its own.
+        """
         return list(self._seats.steps)
 
     def cost(self) -> Cost:
@@ -161,7 +164,8 @@ class BatchRun:
 
     def _under_way(self, ended: Ended, total: int | None) -> InFlight | SlicesInFlight:
         if self._cluster is not None:
-            slices = SlicesInFlight(self._cluster, ended, self._budget, total)
+            limits_tokens = self.tokens_per_minute is not None
+            slices = SlicesInFlight(self._cluster, ended, self._budget, total, limits_tokens)
             self._cluster.listen(slices.heard)
             return slices
         limit = self.max_concurrency

@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import importlib.metadata
+import io
 import warnings
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
+from cloudpickle import CloudPickler
 from distributed import Client, Future, KilledWorker
-from distributed.protocol.pickle import dumps
+from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.chat_engine.types import BaseChatEngine
 
 from nbkit.batch.asking import AskFacts
 from nbkit.batch.cluster import (
@@ -47,22 +52,22 @@ class DaskCluster:
         self._check_client()
         _check_sendable(make_ask)
         self._name = f"nbkit-{uuid4().hex[:12]}"
-        on_scheduler = RunOnScheduler(self._name, self._client.id, settings)
-        on_worker = RunOnWorker(self._name, make_ask, settings)
         try:
             self._subscribe()
-            for plugin in (on_scheduler, on_worker):
-                await self._call(self._client.register_plugin, plugin)
+            await self._register(RunOnScheduler(self._name, self._client.id, settings))
+            await self._register(RunOnWorker(self._name, make_ask, settings))
             yield await self._facts()
-        except (ModuleNotFoundError, AttributeError) as error:
-            if "nbkit" not in str(error):
-                raise
+        finally:
+            await self._end()
+
+    async def _register(self, plugin: SchedulerPlugin | WorkerPlugin) -> None:
+        try:
+            await self._call(self._client.register_plugin, plugin)
+        except (ImportError, AttributeError) as error:
             raise BatchMisused(
                 f"The cluster cannot run this nbkit ({error})",
                 f"install nbkit {_version()} where the scheduler and the workers run.",
             ) from error
-        finally:
-            await self._end()
 
     def listen(self, heard: Callable[[Message], None]) -> None:
         """Call `heard` with each message; see `Cluster`."""
@@ -143,10 +148,10 @@ class DaskCluster:
 
     async def _end(self) -> None:
         """Stop every request of the run, on all workers."""
-        with contextlib.suppress(ValueError):
-            self._client.unsubscribe_topic(self._name)
         if self._client.status != "running":
             return
+        with contextlib.suppress(ValueError):  # not subscribed yet
+            self._client.unsubscribe_topic(self._name)
         ending = asyncio.ensure_future(
             self._call(self._client.run_on_scheduler, end_run, self._name)
         )
@@ -188,10 +193,19 @@ def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
+class _Checking(CloudPickler):  # type: ignore[misc]
+    """Finds in a function what LlamaIndex would send without its parts that do not pickle."""
+
+    def persistent_id(self, thing: Any) -> None:
+        """Raise TypeError for a model or an engine."""
+        if isinstance(thing, BaseLLM | BaseQueryEngine | BaseChatEngine):
+            raise TypeError(f"it holds a {type(thing).__name__} that was made outside of it")
+
+
 def _check_sendable(make_ask: Callable[[], Any]) -> None:
     """Raise `BatchMisused` for a function that cannot be sent to a worker."""
     try:
-        dumps(make_ask)
+        _Checking(io.BytesIO()).dump(make_ask)
     except Exception as error:
         raise BatchMisused(
             f"make_ask cannot be sent to the workers ({error})",

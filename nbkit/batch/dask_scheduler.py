@@ -26,7 +26,7 @@ class RunOnScheduler(SchedulerPlugin):  # type: ignore[misc]
         self._client = client
         self._settings = settings
         self._busy: dict[str, int] = {}
-        """How many slices each worker has begun, in the order in which they began to work."""
+        """How many slices each worker has begun and not ended."""
         self._begun: dict[str, bool] = {}
         """Slices under way, and whether the worker of each was retired."""
 
@@ -75,10 +75,12 @@ class RunOnScheduler(SchedulerPlugin):  # type: ignore[misc]
 
     def _seats(self, worker: str) -> int:
         """The worker's part of the concurrency; the first ones have one more if it is uneven."""
-        if self._settings.max_concurrency == "auto" or worker not in self._busy:
+        workers = list(self._scheduler.workers)
+        if self._settings.max_concurrency == "auto" or worker not in workers:
             return 0
-        each, more = divmod(int(self._settings.max_concurrency), len(self._busy))
-        return each + (list(self._busy).index(worker) < more)
+        each, more = divmod(int(self._settings.max_concurrency), len(workers))
+        # With more workers than seats, no more of them work at once than there are seats.
+        return max(1, each + (workers.index(worker) < more))
 
     async def _turns(
         self, worker: str, waiting: int, most: int, report: Report

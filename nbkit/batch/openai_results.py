@@ -13,7 +13,7 @@ from nbkit.models import shapes
 from nbkit.models.http import httpx
 from nbkit.models.recorded import CHAT
 from nbkit.streaming.answer import Answer
-from nbkit.streaming.errors import AnswerTruncated, NoAnswer, StreamBroken, broken_by
+from nbkit.streaming.errors import AnswerTruncated, StreamBroken, broken_by
 from nbkit.streaming.model_call import ModelCall
 from nbkit.streaming.reply_faults import fault_of
 from nbkit.streaming.server_errors import judge
@@ -81,9 +81,10 @@ def _outcome(result: dict[str, Any]) -> Outcome:
         error = openai.APIError(str(failed), httpx.Request("POST", CHAT), body=failed)
         return Outcome(None, 0, error=StreamBroken(judge(error).happened, _AGAIN))
     response = result["response"]
-    body, status = response.get("body"), response.get("status_code") or 200
-    if status >= 400 or shapes.error_in(body):
-        reply = httpx.Response(status, request=httpx.Request("POST", CHAT))
+    body, status = response.get("body"), response.get("status_code")
+    is_refused = isinstance(status, int) and status >= 400
+    if is_refused or shapes.error_in(body):
+        reply = httpx.Response(status if is_refused else 200, request=httpx.Request("POST", CHAT))
         refused = openai.APIStatusError(str(body), response=reply, body=body)
         return Outcome(None, 0, error=broken_by(refused), attempts=1)
     ended = _answer(body)
@@ -111,7 +112,7 @@ def _answer(body: Any) -> Answer | StreamBroken | AnswerTruncated:
     call.copy_to(trace)
     fault = fault_of(call, text, 0, streamed=True)
     answer = Answer(
-        text="" if isinstance(fault, NoAnswer) else text,
+        text=text,
         trace=trace,
         thought="".join(thoughts),
         truncated=fault is not None,

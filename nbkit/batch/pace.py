@@ -124,10 +124,15 @@ class Pace:
         if self._tokens is None:
             return
         if tokens is None:
-            warnings.warn(
-                "The answers do not say how many tokens they used, so tokens_per_minute has no "
-                "effect — use requests_per_minute instead.",
-                stacklevel=2,
-            )
+            warn_of_unknown_tokens()
             return
         self._unpaid_tokens += tokens
+
+
+def warn_of_unknown_tokens() -> None:
+    """Warn that a limit of tokens cannot be kept, because the server does not count them."""
+    warnings.warn(
+        "The answers do not say how many tokens they used, so tokens_per_minute has no "
+        "effect — use requests_per_minute instead.",
+        stacklevel=3,
+    )

@@ -19,7 +19,9 @@ from nbkit.batch.cluster import (
 from nbkit.batch.ended import Ended, Items, each
 from nbkit.batch.in_flight import source_cancelled
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
+from nbkit.batch.pace import warn_of_unknown_tokens
 from nbkit.batch.packed import unpacked
+from nbkit.streaming.answer import Answer
 
 _LARGEST = 200
 """Items in a slice: with more, the last slices would take long while other workers are idle."""
@@ -46,6 +48,8 @@ class SlicesInFlight:
     budget: Budget
     total: int | None
     """How many items there are to ask, if that is known."""
+    counts_tokens: bool = False
+    """A limit of tokens a minute is to be kept."""
     places: int = 1
     workers: int = 1
     _open: dict[int, Outcome] = field(default_factory=dict)
@@ -96,6 +100,12 @@ class SlicesInFlight:
         except Exception as error:  # noqa: BLE001 - of the value's own code
             sent = Outcome(None, message.place, attempts=1)
             sent.error = BatchError(f"The value cannot be read here: {error!r}")
+        if (
+            self.counts_tokens
+            and isinstance(sent.value, Answer)
+            and sent.value.trace.tokens is None
+        ):
+            warn_of_unknown_tokens()
         sent.item, sent.key, sent.worker = outcome.item, outcome.key, message.worker
         self._add(sent)
 
@@ -117,7 +127,10 @@ class SlicesInFlight:
                         continue
                     await self.budget.turn()
                     await self._gathered.put(outcome)
-        except asyncio.CancelledError:  # if this task itself is cancelled, nobody reads the error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
             self._failed = source_cancelled()
         except Exception as error:  # noqa: BLE001 - raised where outcomes are taken
             self._failed = error

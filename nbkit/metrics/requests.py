@@ -39,6 +39,8 @@ class Row:
     """Seconds from `trace.start`, the planned time, until it was sent."""
     steps: tuple[ToolStep, ...] = ()
     """The tools that an agent called for it."""
+    worker: str | None = None
+    """The worker of a cluster that asked it."""
 
     @property
     def counts(self) -> bool:
@@ -160,7 +162,7 @@ def _is_one(item: Any) -> bool:
 def _row(label: str, item: Any) -> Row:
     if not _is_one(item):
         raise _wrong_kind(item)
-    known = ("question", "origin", "repetition", "ramp", "late")
+    known = ("question", "origin", "repetition", "ramp", "late", "worker")
     return Row(
         label=label,
         trace=item if isinstance(item, Trace) else item.trace,

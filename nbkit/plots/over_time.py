@@ -13,6 +13,7 @@ from nbkit.metrics.requests import NotMeasured, Row, read_rows
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
 from nbkit.plots.tool_bars import draw_tools
+from nbkit.plots.worker_strips import draw_workers
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
@@ -37,9 +38,9 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     `answers` is an Answer, a batch outcome or a Trace, a list of them, or a dict of them by label.
     Each row shows the known phases: failed attempts and their pauses, before the model was asked,
     waiting for the first token (a queue at the server looks the same from here), thinking,
-    streaming. The tools of an agent are bars within its row. Signs mark requests that were stopped,
-    failed, truncated or retried. `blocks` is a result of `nbkit.watch_loop()`, shaded across all
-    rows.
+    streaming. The tools of an agent are bars within its row; a strip at its left has the colour of
+    the worker of a cluster. Signs mark requests that were stopped, failed, truncated or retried.
+    `blocks` is a result of `nbkit.watch_loop()`, shaded across all rows.
 
     Raises `PlotError` for anything else, and if none of the requests was timed in this process.
     Taught in notebook 04.
@@ -71,12 +72,13 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
             _say_what_is_missing(ax, rows, zero)
         else:
             ax.set_yticks([])
-        for finding in _findings(rows, labels, right):
+        workers = draw_workers(ax, rows, right)
+        for finding in _findings(rows, labels, right) + workers:
             tell(ax, finding)
         if bands:
             blocked = style.duration(sum(end - begin for begin, end in bands))
             tell(ax, f"event loop blocked {count(len(bands), 'time')}, {blocked} in all")
-        ax.set_xlim(-0.025 * right, 1.03 * right or 1)
+        ax.set_xlim((-0.035 if workers else -0.025) * right, 1.03 * right or 1)
     return ax
 
 

@@ -19,6 +19,7 @@ ALL = (
     "agents",
     "loop_watch",
     "batch",
+    "cluster",
     "serve",
     "known_truth",
     "latency_lab",

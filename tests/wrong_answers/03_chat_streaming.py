@@ -63,7 +63,7 @@ async def ask_and_stop(engine, question, count):
         if turn.trace.chunks >= count:
             turn.cancel()
 
-# %% exercise 2 · seen 2 words, remembered
+# %% exercise 2 · characters, remembered
 async def ask_and_stop(engine, question, count):
     turn = nbkit.Conversation(engine).turn(question)
     async for chunk in turn:

@@ -1,0 +1,39 @@
+"""The workers of a cluster in a timeline: a strip at the left of each row."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+
+from nbkit.metrics.requests import Row
+from nbkit.plots import style
+
+_HATCHES = ("", "///", "...", "xxx", "---", "ooo")
+"""Beside the colours, so that more workers than colours, and prints, can be told apart."""
+
+
+def draw_workers(ax: Axes, rows: Sequence[Row], right: float) -> list[str]:
+    """Draw the strips left of time 0; returns what they show, in words, or nothing."""
+    workers = sorted({row.worker for row in rows if row.worker})
+    for number, worker in enumerate(workers, 1):
+        places = [place for place, row in enumerate(rows) if row.worker == worker]
+        left, edge = -0.03 * right, -0.008 * right
+        corners = [
+            [(left, place - 0.5), (left, place + 0.5), (edge, place + 0.5), (edge, place - 0.5)]
+            for place in places
+        ]
+        colour = style.SERIES[(number - 1) % len(style.SERIES)]
+        hatch = _HATCHES[(number - 1) // len(style.SERIES) % len(_HATCHES)]
+        look: dict[str, Any] = {
+            "facecolor": colour,
+            "hatch": hatch,
+            "linewidth": 0,
+            "clip_on": False,
+        }
+        label = f"worker {number} ({len(places)} of {len(rows)})"
+        ax.add_collection(PolyCollection(corners, label=label, **look))
+    return [
+        f"worker {number} asked {sum(row.worker == worker for row in rows)}"
+        for number, worker in enumerate(workers, 1)
+    ]

@@ -1,0 +1,308 @@
+"""A batch on a cluster, whatever its engine: here one whose workers are lost as a test wants."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from nbkit.batch.asking import AskFacts, facts_of
+from nbkit.batch.batch_run import BatchStopped
+from nbkit.batch.budget import CostTooHigh
+from nbkit.batch.cluster import (
+    Cluster,
+    Message,
+    OutcomeSent,
+    PlacesChanged,
+    Settings,
+    SliceBegun,
+    SliceLost,
+)
+from nbkit.batch.journal import Journal
+from nbkit.batch.outcome import BatchError, BatchMisused, Outcome
+from nbkit.batch.packed import packed
+from nbkit.batch.run import iter_batch, run_batch
+from nbkit.batch.slices import WorkerLost
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace, Usage
+
+
+class ClusterInOneProcess:
+    """Asks a slice one item after the other, in this process; `lose` tells when to die."""
+
+    dashboard = None
+
+    def __init__(self, workers: int = 2, lose: Callable[[int], bool | None] = lambda _: None):
+        self.workers, self.lose = workers, lose
+        self.slices: list[list[int]] = []
+        self.asked: Counter[Any] = Counter()
+        self.under_way = self.most_under_way = 0
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.is_open = False
+
+    @asynccontextmanager
+    async def opened(self, make_ask: Callable[[], Any], settings: Settings) -> AsyncIterator[Any]:
+        self.fn, self.is_open = make_ask(), True
+        try:
+            yield facts_of(self.fn)
+        finally:
+            self.is_open = False
+
+    def listen(self, heard: Callable[[Message], None]) -> None:
+        self.heard = heard
+        heard(PlacesChanged(self.workers, self.workers))
+
+    async def ask(self, key: str, items: list[tuple[int, Any]]) -> None:
+        self.slices.append([index for index, _ in items])
+        self.under_way += len(items)
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            for index, item in items:
+                self.asked[item] += 1
+                if (expected := self.lose(item)) is not None:
+                    raise SliceLost(expected)
+                await self.may_end.wait()
+                outcome = Outcome(item, index, attempts=1, attempt_starts=[0.0])
+                outcome.trace = Trace(0.0, [1.0], [1], end=2.0)
+                try:
+                    outcome.value = await self.fn(item)
+                    outcome.trace = getattr(outcome.value, "trace", outcome.trace)
+                except ValueError as error:
+                    outcome.error = error
+                for _ in range(2):  # a message may come twice
+                    self.heard(OutcomeSent(index, "worker", packed(outcome)))
+            self.heard(SliceBegun(key))
+        finally:
+            self.under_way -= len(items)
+
+
+async def double(number: int) -> int:
+    """Answer at once, but not for 13."""
+    await asyncio.sleep(0)
+    if number == 13:
+        raise ValueError("unlucky")
+    return 2 * number
+
+
+def make_double() -> Any:
+    return double
+
+
+async def test_any_engine_can_be_the_cluster() -> None:
+    """What has the methods of `Cluster` is one; outcomes come in the order of the items."""
+    cluster = ClusterInOneProcess()
+    assert isinstance(cluster, Cluster)
+    run = run_batch(range(500), make_double, client=cluster, progress=False)
+    outcomes = await run
+    assert [outcome.value for outcome in outcomes if outcome.index != 13] == [
+        2 * number for number in range(500) if number != 13
+    ]
+    assert str(outcomes[13].error) == "unlucky"
+    assert [outcome.item for outcome in outcomes] == list(range(500))
+    assert {outcome.worker for outcome in outcomes} == {"worker"}
+    assert set(cluster.asked.values()) == {1}
+    assert not cluster.is_open
+
+
+async def test_the_last_slices_are_small() -> None:
+    """No worker has a long slice left when the others have nothing more to do."""
+    cluster = ClusterInOneProcess(workers=4)
+    await run_batch(range(3000), make_double, client=cluster, progress=False)
+    sizes = [len(slice_) for slice_ in cluster.slices]
+    assert max(sizes) <= 200
+    assert all(size <= max(1, 3000 // 16) for size in sizes)
+    assert max(sizes[-4:]) <= 2
+    assert sum(sizes) == 3000
+
+
+async def test_unfinished_items_of_a_lost_worker_are_asked_elsewhere() -> None:
+    """A worker that is gone costs at most its unfinished items; what it answered is kept."""
+    lost: list[int] = []
+
+    def lose(number: int) -> bool | None:
+        if number % 100 == 37 and number not in lost:
+            lost.append(number)
+            return False
+        return None
+
+    cluster = ClusterInOneProcess(lose=lose)
+    outcomes = await run_batch(range(300), make_double, client=cluster, progress=False)
+    assert [outcome.item for outcome in outcomes if outcome.error is None] == [
+        number for number in range(300) if number != 13
+    ]
+    assert {number for number, times in cluster.asked.items() if times > 1} == {37, 137, 237}
+
+
+async def test_an_item_whose_worker_dies_three_times_is_named() -> None:
+    """The third loss names the one item that was being asked; all others are answered."""
+    cluster = ClusterInOneProcess(lose=lambda number: False if number == 7 else None)
+    outcomes = await run_batch(range(60), make_double, client=cluster, progress=False)
+    failed = {outcome.item: outcome.error for outcome in outcomes if outcome.error is not None}
+    assert set(failed) == {7, 13}
+    assert isinstance(failed[7], WorkerLost)
+    assert "'7'" in str(failed[7])
+    assert cluster.asked[7] == 3
+
+
+async def test_a_retired_worker_is_not_the_fault_of_its_items() -> None:
+    """However often workers are retired under an item, it is asked again."""
+    times = Counter[int]()
+
+    def lose(number: int) -> bool | None:
+        times[number] += 1
+        return True if number == 5 and times[5] <= 6 else None
+
+    cluster = ClusterInOneProcess(lose=lose)
+    outcomes = await run_batch(range(10), make_double, client=cluster, progress=False)
+    assert [outcome.error for outcome in outcomes] == [None] * 10
+
+
+async def test_a_slow_consumer_slows_the_source_down() -> None:
+    """Items are read only as fast as outcomes are taken, however many there are."""
+    read = 0
+
+    def source() -> Any:
+        nonlocal read
+        for number in range(100_000):
+            read += 1
+            yield number
+
+    cluster = ClusterInOneProcess()
+    taken = 0
+    async for _ in iter_batch(source(), make_double, client=cluster):
+        taken += 1
+        for _ in range(100):  # whatever can go on without the consumer goes on
+            await asyncio.sleep(0)
+        assert read - taken < 1000
+        if taken == 2000:
+            break
+    assert taken == 2000
+
+
+async def test_a_slow_source_is_asked_at_once() -> None:
+    """An item does not wait until its slice is full."""
+    cluster = ClusterInOneProcess()
+    answered = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        async with asyncio.timeout(10):
+            await answered.wait()
+        yield 2
+
+    values = []
+    async for outcome in iter_batch(source(), make_double, client=cluster):
+        values.append(outcome.value)
+        answered.set()
+    assert values == [2, 4]
+
+
+async def test_a_failing_source_ends_the_batch_after_its_items() -> None:
+    """An error of the source is raised when what was begun has ended."""
+
+    def source() -> Any:
+        yield from range(20, 25)
+        raise OSError("the file is gone")
+
+    values = set()
+    with pytest.raises(OSError, match="the file is gone"):
+        async for outcome in iter_batch(source(), make_double, client=ClusterInOneProcess()):
+            values.add(outcome.value)
+    assert sorted(values) == [40, 42, 44, 46, 48]
+
+
+async def test_resumed_items_are_not_sent(tmp_path: Any) -> None:
+    """With a journal only the missing items go to the workers, and none is in it twice."""
+    path = tmp_path / "run.jsonl"
+    first = ClusterInOneProcess()
+    await run_batch(range(20, 60), make_double, client=first, journal=path, progress=False)
+    second = ClusterInOneProcess()
+    outcomes = await run_batch(
+        range(20, 90), make_double, client=second, journal=path, progress=False
+    )
+    assert set(second.asked) == set(range(60, 90))
+    assert [outcome.value for outcome in outcomes] == [2 * number for number in range(20, 90)]
+    lines = path.read_text().splitlines()
+    assert len(lines) == 71
+    assert len(Journal(path).rows()) == 70
+
+
+async def test_stop_at_the_first_failure() -> None:
+    """With `on_error="stop"` the run ends on the cluster, too."""
+    cluster = ClusterInOneProcess()
+    with pytest.raises(BatchStopped, match="unlucky"):
+        await run_batch(range(5000), make_double, client=cluster, on_error="stop", progress=False)
+    assert not cluster.is_open
+    assert cluster.under_way == 0
+    assert len(cluster.asked) < 5000
+
+
+async def test_an_interrupt_keeps_what_was_answered() -> None:
+    """Cancelled, a run ends on the cluster, and `.outcomes` has what had arrived."""
+    cluster = ClusterInOneProcess()
+    run = run_batch(range(5000), make_double, client=cluster, progress=False)
+    task = asyncio.ensure_future(run._run())
+    async with asyncio.timeout(10):
+        while len(run.outcomes) < 100:
+            await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not cluster.is_open
+    assert cluster.under_way == 0
+    assert len(run.outcomes) >= 100
+    rest = await run
+    assert len(rest) == 5000
+
+
+async def test_an_error_of_the_cluster_is_raised() -> None:
+    """A cluster that is gone is an error; what was answered is kept."""
+
+    def lose(number: int) -> None:
+        if number == 40:
+            raise BatchError("The scheduler of the cluster is gone")
+
+    run = run_batch(range(20, 60), make_double, client=ClusterInOneProcess(1, lose), progress=False)
+    with pytest.raises(BatchError, match="scheduler of the cluster is gone"):
+        await run
+    assert 1 <= len(run.outcomes) < 40
+
+
+def _wrong_calls() -> dict[str, tuple[Any, Any, str]]:
+    return {
+        "an engine": (double, ClusterInOneProcess(), "each worker makes its own"),
+        "the function called": (double(1), ClusterInOneProcess(), "each worker makes its own"),
+        "no client": (make_double, "tcp://127.0.0.1:8786", "client of Dask"),
+    }
+
+
+@pytest.mark.parametrize("which", _wrong_calls())
+@pytest.mark.filterwarnings("ignore:coroutine 'double' was never awaited")
+async def test_wrong_calls_name_the_right_one(which: str) -> None:
+    """What cannot be asked on a cluster is refused before anything is asked."""
+    fn, client, message = _wrong_calls()[which]
+    with pytest.raises(BatchMisused, match=message):
+        run_batch([1], fn, client=client)
+
+
+async def test_the_cost_is_held_for_all_workers(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`max_cost` counts what all workers have spent, and what is on its way to them."""
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "EUR"\nask_above = 1\n["m"]\ninput = 1e6\noutput = 0\n')
+    monkeypatch.setenv("NBKIT_PRICES", str(prices))
+    cluster = ClusterInOneProcess()
+
+    async def answer(number: int) -> Answer:
+        trace = Trace(0.0, [1.0], [1], end=2.0, usage=[Usage("m", 1, 0, 1)])
+        return Answer("yes", trace=trace)
+
+    monkeypatch.setattr("tests.test_slices.facts_of", lambda fn: AskFacts({}, "m", False, 0))
+    run = run_batch(range(100), lambda: answer, client=cluster, max_cost=30, progress=False)
+    with pytest.raises(CostTooHigh, match="max_cost"):
+        await run
+    assert sum(cluster.asked.values()) <= 30
