@@ -93,8 +93,7 @@ def _put_up(total: int | None, page: str | None) -> tuple[Any, Any]:
     from ipywidgets import HTML, HBox
 
     bar = tqdm(total=total, display=False, unit="item")
-    shown = bar.container
+    row = [bar.container]
     if page:  # beside it: tqdm counts the children of its container
-        link = f'<a href="{html.escape(page)}" target="_blank">the workers</a>'
-        shown = HBox([shown, HTML(link)])
-    return bar, display(shown, display_id=True)  # type: ignore[no-untyped-call]
+        row.append(HTML(f'<a href="{html.escape(page)}" target="_blank">the workers</a>'))
+    return bar, display(HBox(row), display_id=True)  # type: ignore[no-untyped-call]
