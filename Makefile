@@ -7,8 +7,8 @@
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make lint        formatter, linter, type checker, import contracts
 # make notebooks   execute the notebooks and store their outputs
-# make zh          build and execute the Chinese notebooks from their catalogues, and try their
-#                  exercises                                          (ten minutes)
+# make zh          build the Chinese notebooks, README and guide from their catalogues; execute the
+#                  notebooks and try their exercises                  (ten minutes)
 # make bench       measure; prints tables of ratios taken in one run
 # make book        build the course as web pages, with its outputs, in build/book
 # make picture     record the README's moving picture from a real JupyterLab
@@ -59,6 +59,7 @@ notebooks: $(VENV)/.test
 	$(BIN)/python -m tests.execute_notebooks $(ARGS)
 
 zh: $(VENV)/.test
+	$(BIN)/python -m tests.translate_library
 	$(BIN)/python -m tests.translation execute $(ARGS)
 	$(PYTEST) -m chinese tests/test_exercises.py
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 
 PARENT_CHECK = 0.5
 """Seconds between two checks of the parent: a fork of the kernel may keep stdin open."""
@@ -58,7 +59,8 @@ class ChildProcess:
             )
         except OSError as failed:
             raise error(
-                f"{name} did not start ({failed})", f"check that {command[0]} can be run."
+                say("{name} did not start ({failed})", name=name, failed=failed),
+                say("check that {command} can be run.", command=command[0]),
             ) from None
         try:
             self.facts = self._handshake(settings)
@@ -112,12 +114,17 @@ class ChildProcess:
             return dict(json.loads(lines.get(timeout=self._seconds)))
         except queue.Empty:
             raise self._error(
-                f"{self._name} did not start within {self._seconds:g} s",
-                "is the machine very busy? Run the cell again.",
+                say(
+                    "{name} did not start within {seconds:g} s",
+                    name=self._name,
+                    seconds=self._seconds,
+                ),
+                say("is the machine very busy? Run the cell again."),
             ) from None
         except (OSError, ValueError) as failed:
             raise self._error(
-                f"{self._name} did not start", f"it printed: {self._tail() or failed}"
+                say("{name} did not start", name=self._name),
+                say("it printed: {tail}", tail=self._tail() or failed),
             ) from None
 
     def _tail(self) -> str:

@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from nbkit.errors import NbkitError
+from nbkit.language import say, to_say
+
+_ABOUT = to_say(
+    "The command `nbkit`: check the machine, serve documents or a simulated model, write editions."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NbkitError as error:
         sys.exit(f"✗ {error}")
     except KeyboardInterrupt:
-        _say("\nStopped.")
+        _say(say("\nStopped."))
 
 
 def _say(words: str) -> None:
@@ -29,13 +34,15 @@ def _say(words: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nbkit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="nbkit", description=say(_ABOUT))
     parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    commands.add_parser("check", help="check that everything works").set_defaults(run=_check)
-    _add_serve(commands.add_parser("serve", help="serve answers from a folder of documents"))
-    _add_simulate(commands.add_parser("simulate", help="run the simulated model as a server"))
-    _add_teach(commands.add_parser("teach", help="write an edition of the notebooks for a class"))
+    commands = parser.add_subparsers(title=say("commands"), metavar="COMMAND")
+    commands.add_parser("check", help=say("check that everything works")).set_defaults(run=_check)
+    _add_serve(commands.add_parser("serve", help=say("serve answers from a folder of documents")))
+    _add_simulate(commands.add_parser("simulate", help=say("run the simulated model as a server")))
+    _add_teach(
+        commands.add_parser("teach", help=say("write an edition of the notebooks for a class"))
+    )
     return parser
 
 
@@ -50,22 +57,29 @@ def _check(_options: argparse.Namespace) -> None:
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_serve)
     add = parser.add_argument
-    add("--data", default="en", help='a folder of documents, or the handbook: "en", "zh"')
+    add("--data", default="en", help=say('a folder of documents, or the handbook: "en", "zh"'))
     add(
         "--llm",
-        help='"simulated", "local", "openai", or the address of a compatible server; default: '
-        "NBKIT_LLM, or else the simulated model",
+        help=say(
+            '"simulated", "local", "openai", or the address of a compatible server; default: '
+            "NBKIT_LLM, or else the simulated model"
+        ),
     )
-    add("--model", help="the name of the model at that server, or the file of a local one")
-    add("--host", default="127.0.0.1", help="the interface to listen on")
-    add("--port", type=int, default=0, help="the port; default 0: any free port")
-    add("--max-concurrency", type=int, default=32, help="answers at once; more get HTTP 503")
-    add("--expose", action="store_true", help="allow other machines to connect")
-    add("--name", action="append", default=[], help="one more host name, such as that of a proxy")
+    add("--model", help=say("the name of the model at that server, or the file of a local one"))
+    add("--host", default="127.0.0.1", help=say("the interface to listen on"))
+    add("--port", type=int, default=0, help=say("the port; default 0: any free port"))
+    add("--max-concurrency", type=int, default=32, help=say("answers at once; more get HTTP 503"))
+    add("--expose", action="store_true", help=say("allow other machines to connect"))
+    add(
+        "--name",
+        action="append",
+        default=[],
+        help=say("one more host name, such as that of a proxy"),
+    )
 
 
 def _serve(options: argparse.Namespace) -> None:
-    _say("Reading the documents ...")
+    _say(say("Reading the documents ..."))
     from llama_index.core.chat_engine.types import ChatMode
 
     from nbkit.corpus import load_index
@@ -87,16 +101,20 @@ def _serve(options: argparse.Namespace) -> None:
         # every answer by half a second.
         gc.collect()
         gc.freeze()
-        _say(f"Open {server.page}\nCtrl-C stops it.")
+        _say(say("Open {page}\nCtrl-C stops it.", page=server.page))
         server.wait()
 
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_simulate)
     add = parser.add_argument
-    add("--port", type=int, default=8000, help="the port; default 8000; 0: any free port")
-    add("--profile", default="default", help="a named profile, or a file of `profile.save`: *.json")
-    add("--speed", type=float, help="divides every delay; 0: no waiting")
+    add("--port", type=int, default=8000, help=say("the port; default 8000; 0: any free port"))
+    add(
+        "--profile",
+        default="default",
+        help=say("a named profile, or a file of `profile.save`: *.json"),
+    )
+    add("--speed", type=float, help=say("divides every delay; 0: no waiting"))
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -113,30 +131,37 @@ def _add_teach(parser: argparse.ArgumentParser) -> None:
     add(
         "edition",
         choices=["live", "exercise", "solutions"],
-        help="live: code to be typed in class, with crib sheets; exercise: no solutions, no "
-        "outputs; solutions: in place of the stubs",
+        help=say(
+            "live: code to be typed in class, with crib sheets; exercise: no solutions, no "
+            "outputs; solutions: in place of the stubs"
+        ),
     )
-    add("--out", required=True, metavar="DIR", help="a folder that is new or empty")
+    add("--out", required=True, metavar="DIR", help=say("a folder that is new or empty"))
     add(
         "--notebook",
         action="append",
         default=[],
         metavar="04",
-        help="number or name; repeatable",
+        help=say("number or name; repeatable"),
     )
     add(
         "--from",
         dest="source",
         metavar="DIR",
-        help="the folder of the notebooks; default: the course",
+        help=say("the folder of the notebooks; default: the course"),
     )
+    add("--lang", default="en", help=say('the course in English or Chinese: "en", "zh"'))
 
 
 def _teach(options: argparse.Namespace) -> None:
     from nbkit.teaching.editions import write_edition
 
     written = write_edition(
-        options.edition, options.out, notebooks=options.notebook, source=options.source
+        options.edition,
+        options.out,
+        notebooks=options.notebook,
+        source=options.source,
+        lang=options.lang,
     )
     _say("\n".join(path.name for path in written))
-    _say(f"✓ {len(written)} in {options.out}: jupyter lab {options.out}")
+    _say(say("✓ {written} in {out}: jupyter lab {out}", written=len(written), out=options.out))

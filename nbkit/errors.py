@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nbkit.language import say
 from nbkit.wording import whole_characters
 
 
@@ -16,15 +17,15 @@ class NbkitError(Exception):
 
     def __init__(self, happened: str = "", advice: str | None = None) -> None:
         # A message may quote a server, and text that cannot be encoded could not be shown.
-        message = whole_characters(happened if advice is None else f"{happened} — {advice}")
-        super().__init__(message)
+        message = happened if advice is None else f"{happened}{say(' — ')}{advice}"
+        super().__init__(whole_characters(message))
         self.advice = advice
 
     @property
     def happened(self) -> str:
         """The message without the advice."""
         whole = str(self)
-        return whole if self.advice is None else whole.removesuffix(f" — {self.advice}")
+        return whole if self.advice is None else whole.removesuffix(f"{say(' — ')}{self.advice}")
 
     def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:
         return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}"]

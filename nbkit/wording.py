@@ -5,18 +5,31 @@ Python strings may hold one half alone; UTF-8 cannot.
 """
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+import unicodedata
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+
+from nbkit.language import counted, say, say_number
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun, in English: "1 chunk", "2 chunks"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """A number with its noun: "1 chunk", "2 chunks"; in the reader's language."""
+    return say_number(*counted(noun), number)
 
 
 def some(names: list[str], most: int) -> str:
     """The first of many names, and how many more there are: "a, b and 7 more"."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    first, more = listed(names[:most]), len(names) - most
+    return say("{first} and {more} more", first=first, more=more) if more > 0 else first
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names one after the other: "a, b"."""
+    return say(", ").join(map(str, names))
+
+
+def width(text: str) -> int:
+    """The width of a text in Latin characters; a Chinese character counts as two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 SIMULATED = "simulated-"

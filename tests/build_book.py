@@ -125,17 +125,20 @@ def build(out: Path) -> list[Path]:
     )
     shutil.copytree(FOLDER / "images", out / "images")
     guides = {path.stem: _prose(path.read_text("utf-8")) for path in FOLDER.glob("README*.md")}
+    course = {language: _pages(language) for language in _WORDS}
+    start = "zh/index.html" if "index" in course["zh"] else "index.html"
+    guide_words = {"README.zh": {**_WORDS["zh"], "start": start}}
     written = []
     for language, words in _WORDS.items():
         place = out / folder_of(language).relative_to(FOLDER)
         place.mkdir(exist_ok=True)
-        pages = _pages(language) | (guides if place == out else {})
+        pages = course[language] | (guides if place == out else {})
         words |= {"start": "index.html" if "index" in pages else "../index.html"}
         for name, notebook in pages.items():
             _page_links(notebook, set(pages))
             title = notebook.cells[0].source.partition("\n")[0].removeprefix("# ")
             notebook.metadata["title"] = title
-            html, _ = exporter.from_notebook_node(notebook, {"words": words})
+            html, _ = exporter.from_notebook_node(notebook, {"words": guide_words.get(name, words)})
             page = place / f"{name}.html"
             page.write_text(html, encoding="utf-8")
             print(f"{page.relative_to(out)}: {page.stat().st_size / 1000:.0f} kB", flush=True)

@@ -21,7 +21,14 @@ from tests.simulated import client, instant, model, simulator  # noqa: E402
 
 __all__ = ["client", "instant", "model", "plain_environment", "serve", "simulator"]
 
-_SETTINGS = ("NBKIT_LLM", "NBKIT_SPEED", "NBKIT_API_KEY", "NBKIT_PRICES", "OPENAI_API_KEY")
+_SETTINGS = (
+    "NBKIT_LANG",
+    "NBKIT_LLM",
+    "NBKIT_SPEED",
+    "NBKIT_API_KEY",
+    "NBKIT_PRICES",
+    "OPENAI_API_KEY",
+)
 _SETTINGS += ("OPENAI_BASE_URL",)
 
 

@@ -177,6 +177,26 @@ def test_unknown_names(tmp_path: Path, edition: str, wanted: list[str], message:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_chinese_course(tmp_path: Path) -> None:
+    """Its notebooks, with the pictures of the course; only code of ideas is taken out."""
+    written = write_edition("live", tmp_path / "zh", notebooks=["00", "01"], lang="zh")
+    assert [path.name for path in written] == NAMES[:2]
+    notebooks = [read(path) for path in written]
+    text = "\n".join(part for one in notebooks for part in _sources(one, "markdown"))
+    links = [link[2].partition("#")[0] for link in editions._LINK.findall(text)]
+    assert any(link.startswith("images/") for link in links)
+    assert [link for link in links if not (tmp_path / "zh" / link).is_file()] == []
+    crib = (tmp_path / "zh" / "01_streaming.crib.md").read_text("utf-8")
+    assert "## 练习 1" in crib  # its solution, for the teacher
+    assert "## 要做什么" not in crib
+
+
+def test_a_language_that_is_not_there(tmp_path: Path) -> None:
+    """The error names the languages in which the course exists."""
+    with pytest.raises(EditionError, match="in the language 'fr' — choose from en, zh"):
+        write_edition("live", tmp_path / "fr", lang="fr")
+
+
 def test_another_folder_of_notebooks(tmp_path: Path) -> None:
     """A teacher's own copy of the course can be the source; a folder without any is refused."""
     assert write_edition("live", tmp_path / "out", source=FOLDER, notebooks=["00"])

@@ -26,7 +26,7 @@ def test_a_file_fits_a_room() -> None:
     assert [f"{_name(path)}: {lines[path]}" for path in SOURCES if lines[path] > most[path]] == []
 
 
-MOST_LINES = 20_715
+MOST_LINES = 22_030
 """Where nbkit stands; the goal is 11,000. A cut lowers it, only a new feature may raise it."""
 
 
@@ -95,7 +95,7 @@ def test_no_drawer_modules() -> None:
 def test_only_agreed_things_stand_at_the_top() -> None:
     """The top level holds the four folders, environment.yml and what a project needs."""
     agreed = {"notebooks", "nbkit", "data", "tests", "environment.yml"}
-    agreed |= {"README.md", "LICENSE", "pyproject.toml", "Makefile"}
+    agreed |= {"README.md", "README.zh.md", "LICENSE", "pyproject.toml", "Makefile"}
     visible = {path.relative_to(ROOT).parts[0] for path in _tracked()}
     assert {name for name in visible if not name.startswith(".")} <= agreed
 

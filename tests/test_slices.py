@@ -14,7 +14,7 @@ from nbkit.batch.budget import CostTooHigh
 from nbkit.batch.cluster import (
     Cluster,
     Message,
-    OutcomeSent,
+    OutcomesSent,
     PlacesChanged,
     Settings,
     SliceBegun,
@@ -73,7 +73,7 @@ class ClusterInOneProcess:
                 except ValueError as error:
                     outcome.error = error
                 for _ in range(2):  # a message may come twice
-                    self.heard(OutcomeSent(index, "worker", packed(outcome)))
+                    self.heard(OutcomesSent("worker", [(index, packed(outcome))]))
             self.heard(SliceBegun(key))
         finally:
             self.under_way -= len(items)

@@ -79,7 +79,8 @@ def test_a_translation_is_put_in_place() -> None:
         entry.msgstr = next(
             (text for start, text in said.items() if entry.msgid.startswith(start)), entry.msgstr
         )
-    markdown, cell = build.build(notebook, entries).cells
+    markdown, speaking, cell = build.build(notebook, entries).cells
+    assert speaking.source == "%env NBKIT_LANG=zh"
     assert markdown.source == "你好。"
     assert (
         cell.source
@@ -116,9 +117,9 @@ def test_a_changed_cell_keeps_its_old_text_under_a_notice() -> None:
     entries = catalogue.update(_said(entries, m="四个词。"), catalogue.messages(after))
     assert (entries[0].fuzzy, entries[0].previous_msgid) == (True, "Four words of English.")
     assert build.build(after, entries).cells[0].source == f"{build.NOTICE}四个词。"
-    assert [text.split(":")[1] for text in stale.of_messages(after, entries)] == [
-        " the English has changed"
-    ]
+    assert [
+        text.split(":")[1] for text in stale.of_messages(catalogue.messages(after), entries)
+    ] == [" the English has changed"]
 
 
 def test_a_cell_that_is_gone_is_left_over() -> None:
@@ -129,7 +130,7 @@ def test_a_cell_that_is_gone_is_left_over() -> None:
     moved = catalogue.update(_said(entries, m="一些字。"), catalogue.messages(after))
     assert [(entry.msgctxt, entry.msgstr) for entry in moved] == [("other", "一些字。")]
     gone = catalogue.update(moved, [])
-    assert [text.split(":")[1] for text in stale.of_messages(before, gone)] == [
+    assert [text.split(":")[1] for text in stale.of_messages(catalogue.messages(before), gone)] == [
         " not in the catalogue yet (make zh)",
         " left over, to be deleted",
     ]
@@ -152,6 +153,10 @@ def test_a_cell_that_is_gone_is_left_over() -> None:
         ("The TTFT is low.", "TTFT很低。", "typography"),
         ("Ask again.", "请您再问一遍。", "typography"),
         ("Ask 你好 again.", "再问“你好”。", "chinese"),
+        ("*Ask?* They do.", "*问吗？*他们问。", "structure"),
+        ("| one | two |", "| 一 |", "structure"),
+        ("```\nmake x  # ask\n```", "```\nmake y  # 问\n```", "structure"),
+        ("```\nmake x  # ask again\n```", "```\nmake x  # ask again\n```", "english"),
     ],
 )
 def test_a_slip_is_found(english: str, chinese: str, check: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbkit.batch.outcome import BatchMisused
+from nbkit.language import say
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.wording import shown_name
 
@@ -57,9 +58,12 @@ def warn_of_client_retries(retries: int) -> None:
     """Warn if the model's client retries too, because then one attempt is several requests."""
     if retries:
         warnings.warn(
-            f"This model's client retries by itself (max_retries={retries}), so one attempt can "
-            f"be {retries * (retries + 1)} requests — make it with max_retries=0; the batch "
-            "retries.",
+            say(
+                "This model's client retries by itself (max_retries={retries}), so one attempt can "
+                "be {requests} requests — make it with max_retries=0; the batch retries.",
+                retries=retries,
+                requests=retries * (retries + 1),
+            ),
             stacklevel=5,
         )
 
@@ -75,11 +79,16 @@ def check_async(fn: Callable[..., Any]) -> None:
 def not_async(fn: Callable[..., Any]) -> BatchMisused:
     """The error that a function is not async; it names what to pass instead."""
     method = _async_name(fn)
-    advice = f"pass `{method}` of the same object" if method else "write it with `async def`"
+    advice = say("write it with `async def`.")
+    if method:
+        advice = say("pass `{method}` of the same object.", method=method)
     name = getattr(fn, "__name__", type(fn).__name__)
     return BatchMisused(
-        f"`{name}` is not an async function: it blocks everything else until it returns",
-        f"{advice}.",
+        say(
+            "`{name}` is not an async function: it blocks everything else until it returns",
+            name=name,
+        ),
+        advice,
     )
 
 

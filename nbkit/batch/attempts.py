@@ -18,6 +18,7 @@ from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
+from nbkit.language import say, to_say
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, is_run, refuse
 from nbkit.streaming.answer import Answer
@@ -26,7 +27,7 @@ from nbkit.streaming.stream import TokenStream
 from nbkit.streaming.trace import Trace
 
 _MOST_REFUSALS = 20
-_STOPPED = "The call was cancelled, but not by the batch — ask again."
+_STOPPED = to_say("The call was cancelled, but not by the batch — ask again.")
 _ANSWERS = (
     *get_args(RESPONSE_TYPE),
     *get_args(AGENT_CHAT_RESPONSE_TYPE),
@@ -104,13 +105,16 @@ class Asker:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise StreamBroken(_STOPPED) from None
+            raise StreamBroken(say(_STOPPED)) from None
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 how = "overloaded"
                 late = AttemptTimedOut(
-                    f"No complete answer within {self.timeout:g} s, so it was stopped",
-                    "raise `timeout`, or ask fewer at once.",
+                    say(
+                        "No complete answer within {timeout:g} s, so it was stopped",
+                        timeout=self.timeout,
+                    ),
+                    say("raise `timeout`, or ask fewer at once."),
                 )
                 late.answer = tokens.answer if tokens else None
                 raise late from None
@@ -149,7 +153,7 @@ class Asker:
 async def _read(tokens: TokenStream) -> Answer:
     answer = await tokens
     if answer.stopped:
-        stopped = StreamBroken(_STOPPED)
+        stopped = StreamBroken(say(_STOPPED))
         stopped.answer = answer
         raise stopped
     return answer

@@ -20,6 +20,7 @@ from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import Pace
 from nbkit.batch.slices import SlicesInFlight, cluster_of
 from nbkit.displays.progress import Progress, shown
+from nbkit.language import say
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.agents import is_of_agent, run_of
 from nbkit.streaming.cost import Cost, total_cost
@@ -56,11 +57,13 @@ class BatchRun:
     _budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
-        self._check("max_concurrency", _is_count, '1 or more, or "auto"', "auto")
-        self._check("attempts", _is_count, "1 or more")
+        self._check("max_concurrency", _is_count, say('1 or more, or "auto"'), "auto")
+        self._check("attempts", _is_count, say("1 or more"))
         for name in ("timeout", "requests_per_minute", "tokens_per_minute"):
-            self._check(name, _is_above_0, "a number above 0", None)
-        self._check("on_error", lambda value: value == "stop", '"collect" or "stop"', "collect")
+            self._check(name, _is_above_0, say("a number above 0"), None)
+        self._check(
+            "on_error", lambda value: value == "stop", say('"collect" or "stop"'), "collect"
+        )
         if self.journal is not None and not isinstance(self.journal, Journal):
             self.journal = Journal(self.journal)
         check_max_cost(self.max_cost)
@@ -72,8 +75,11 @@ class BatchRun:
         self.fn = fn = run_of(self.fn) or self.fn
         if not callable(fn) and not is_of_agent(fn):
             raise BatchMisused(
-                f"Got {type(fn).__name__} where a function was expected",
-                "pass an async function of one item, such as `engine.aquery`, without calling it.",
+                say("Got {kind} where a function was expected", kind=type(fn).__name__),
+                say(
+                    "pass an async function of one item, such as `engine.aquery`, without calling "
+                    "it."
+                ),
             )
         check_async(fn)
         self._learn(facts_of(fn))
@@ -86,7 +92,10 @@ class BatchRun:
     def _check(self, name: str, fits: Callable[[Any], bool], wanted: str, *others: Any) -> None:
         value = getattr(self, name)
         if value not in others and not fits(value):
-            raise BatchMisused(f"{name}={value!r} is not possible", f"give {wanted}.")
+            raise BatchMisused(
+                say("{name}={value!r} is not possible", name=name, value=value),
+                say("give {wanted}.", wanted=wanted),
+            )
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -107,12 +116,15 @@ class BatchRun:
         retried = sum(one.attempts - one.refused - 1 for one in asked)
         traces = (one.trace or getattr(one.value, "trace", None) for one in asked)
         usage = [trace.usage if trace else [] for trace in traces]
-        return total_cost(usage, {"the attempt failed": retried})
+        return total_cost(usage, {say("the attempt failed"): retried})
 
     def __repr__(self) -> str:
         failed = sum(outcome.error is not None for outcome in self._ended.values())
-        ended = f"{len(self._ended)} of {count(len(self.items), 'item')} ended"
-        return f"<BatchRun {ended}, {failed} failed>"
+        ended, items = len(self._ended), count(len(self.items), "item")
+        told = say(
+            "{ended} of {items} ended, {failed} failed", ended=ended, items=items, failed=failed
+        )
+        return f"<BatchRun {told}>"
 
     def __await__(self) -> Generator[Any, None, list[Outcome]]:
         return self._run().__await__()
@@ -120,7 +132,8 @@ class BatchRun:
     async def _run(self) -> list[Outcome]:
         if self._running:
             raise BatchMisused(
-                "This batch is already running", "await it only once, and read `.outcomes`."
+                say("This batch is already running"),
+                say("await it only once, and read `.outcomes`."),
             )
         self._running = True
         # What failed is asked again.
@@ -156,10 +169,16 @@ class BatchRun:
                 yield outcome
                 if self.on_error == "stop" and outcome.error is not None:
                     raise BatchStopped(
-                        f"Item {outcome.index} ({brief(outcome.item)}) failed, so the rest was "
-                        f"cancelled: {outcome.error}",
-                        "finished items are in `.outcomes` and "
-                        "in the journal; fix the cause, then await the batch again.",
+                        say(
+                            "Item {index} ({item}) failed, so the rest was cancelled: {error}",
+                            index=outcome.index,
+                            item=brief(outcome.item),
+                            error=outcome.error,
+                        ),
+                        say(
+                            "finished items are in `.outcomes` and in the journal; fix the cause, "
+                            "then await the batch again."
+                        ),
                     ) from outcome.error
 
     def _under_way(self, ended: Ended, total: int | None) -> InFlight | SlicesInFlight:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nbkit.batch.asking import AskFacts
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.cost import FILE, PriceError, Prices, is_amount
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
@@ -128,26 +129,39 @@ class Budget:
         """Ask whether to go on; raises `CostTooHigh` if not, or if nobody is to be asked."""
         shown = self._prices.shown
         if not self._counted:
-            happened = f"What this costs is unknown ({self._why})"
+            happened = say("What this costs is unknown ({why})", why=self._why)
         elif self._max_cost is not None:
-            happened = (
-                f"{shown(self._spent)} are spent, and the next request may pass max_cost "
-                f"({shown(self._max_cost)})"
+            happened = say(
+                "{spent} are spent, and the next request may pass max_cost ({max_cost})",
+                spent=shown(self._spent),
+                max_cost=shown(self._max_cost),
             )
         else:
             costs = (self._mean, self._least, self._dearest)
             likely, least, most = (shown(self._whole(cost)) for cost in costs)
-            whole = "with the next one it" if self._left is None else "the whole"
-            happened = (
-                f"{count(self._paid, 'request')} cost {shown(self._spent)}, and {whole} will "
-                f"cost about {likely} ({least} to {most}, if each costs as little or as much as "
-                f"one so far), more than ask_above in {self._prices.path}"
+            whole = say("with the next one it") if self._left is None else say("the whole")
+            happened = say(
+                "{requests} cost {spent}, and {whole} will cost about {likely} ({least} to {most}, "
+                "if each costs as little or as much as one so far), more than ask_above in {path}",
+                requests=count(self._paid, "request"),
+                spent=shown(self._spent),
+                whole=whole,
+                likely=likely,
+                least=least,
+                most=most,
+                path=self._prices.path,
             )
         if self._max_cost is not None:
-            raise CostTooHigh(happened, "give a higher one, or none; what was answered is kept.")
-        self._declined = self._declined or not _agrees(f"{happened}. Go on? [y/N] ")
+            raise CostTooHigh(
+                happened, say("give a higher one, or none; what was answered is kept.")
+            )
+        self._declined = self._declined or not _agrees(
+            say("{happened}. Go on? [y/N] ", happened=happened)
+        )
         if self._declined:
-            raise CostTooHigh(happened, "to allow it, pass max_cost=; what was answered is kept.")
+            raise CostTooHigh(
+                happened, say("to allow it, pass max_cost=; what was answered is kept.")
+            )
         self._agreed, self._stopping = True, False
 
 
@@ -162,8 +176,12 @@ def budget_of(facts: AskFacts, max_cost: float | None) -> Budget:
     is_needed = charges or (name is None and bool(prices.models))
     if max_cost is not None and not is_needed and not facts.is_simulated:
         raise PriceError(
-            f"max_cost cannot be held: {prices.path} has no price of {name or 'any model'}",
-            "write it there, or leave max_cost out.",
+            say(
+                "max_cost cannot be held: {path} has no price of {name}",
+                path=prices.path,
+                name=name or say("any model"),
+            ),
+            say("write it there, or leave max_cost out."),
         )
     return Budget(prices, max_cost, is_needed=is_needed, charges=charges)
 
@@ -176,7 +194,10 @@ def unlimited() -> Budget:
 def check_max_cost(max_cost: Any) -> None:
     """Raise `PriceError` for a `max_cost` that is not an amount."""
     if max_cost is not None and not (is_amount(max_cost) and max_cost > 0):
-        raise PriceError(f"max_cost={max_cost!r} is not possible", "give an amount above 0.")
+        raise PriceError(
+            say("max_cost={max_cost!r} is not possible", max_cost=max_cost),
+            say("give an amount above 0."),
+        )
 
 
 def _agrees(question: str) -> bool:

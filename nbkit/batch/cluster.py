@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nbkit.batch.asking import AskFacts
 from nbkit.batch.outcome import BatchMisused
+from nbkit.language import say
 
 MAKE_ASK = """\
 def make_ask():
@@ -35,13 +36,12 @@ class Settings(NamedTuple):
     tokens_per_minute: float | None
 
 
-class OutcomeSent(NamedTuple):
-    """A message of a worker: an item has ended."""
+class OutcomesSent(NamedTuple):
+    """A message of a worker: items have ended."""
 
-    place: int
-    """The index of the item."""
     worker: str
-    data: bytes
+    outcomes: list[tuple[int, bytes]]
+    """Of each its index, and what `nbkit.batch.packed` made of it."""
 
 
 class SliceBegun(NamedTuple):
@@ -57,7 +57,7 @@ class PlacesChanged(NamedTuple):
     places: int
 
 
-Message = OutcomeSent | SliceBegun | PlacesChanged
+Message = OutcomesSent | SliceBegun | PlacesChanged
 
 
 @runtime_checkable
@@ -94,7 +94,9 @@ def check_make_ask(make_ask: Any) -> None:
         inspect.signature(make_ask).bind()
     except (TypeError, ValueError):
         raise BatchMisused(
-            "On a cluster, engines and models cannot be sent to the workers, so each worker makes "
-            "its own",
-            "pass a function without arguments that makes what asks:\n\n" + MAKE_ASK,
+            say(
+                "On a cluster, engines and models cannot be sent to the workers, so each worker "
+                "makes its own"
+            ),
+            say("pass a function without arguments that makes what asks:\n\n") + MAKE_ASK,
         ) from None

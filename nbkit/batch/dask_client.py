@@ -20,7 +20,7 @@ from nbkit.batch.asking import AskFacts
 from nbkit.batch.cluster import (
     MAKE_ASK,
     Message,
-    OutcomeSent,
+    OutcomesSent,
     PlacesChanged,
     Settings,
     SliceBegun,
@@ -29,6 +29,7 @@ from nbkit.batch.cluster import (
 from nbkit.batch.dask_scheduler import RunOnScheduler, end_run
 from nbkit.batch.dask_worker import RunOnWorker, ask_facts, ask_slice
 from nbkit.batch.outcome import BatchError, BatchMisused
+from nbkit.language import say
 
 _PATIENCE = 10.0
 """Seconds without a worker before a warning."""
@@ -65,8 +66,11 @@ class DaskCluster:
             await self._call(self._client.register_plugin, plugin)
         except (ImportError, AttributeError) as error:
             raise BatchMisused(
-                f"The cluster cannot run this nbkit ({error})",
-                f"install nbkit {_version()} where the scheduler and the workers run.",
+                say("The cluster cannot run this nbkit ({error})", error=error),
+                say(
+                    "install nbkit {version} where the scheduler and the workers run.",
+                    version=_version(),
+                ),
             ) from error
 
     def listen(self, heard: Callable[[Message], None]) -> None:
@@ -102,8 +106,10 @@ class DaskCluster:
             self._places = PlacesChanged(*await self._scheduled("places"))
             if not asking.done() and not self._places.workers:
                 warnings.warn(
-                    "The cluster has no worker, so the batch waits for one — start some, for "
-                    "example with `cluster.scale(2)`.",
+                    say(
+                        "The cluster has no worker, so the batch waits for one — start some, for "
+                        "example with `cluster.scale(2)`."
+                    ),
                     stacklevel=2,
                 )
             facts, version = await asking
@@ -111,8 +117,12 @@ class DaskCluster:
             asking.cancel()
         if version != _version():
             raise BatchMisused(
-                f"The workers have nbkit {version}, and this process has {_version()}",
-                "install the same version in both.",
+                say(
+                    "The workers have nbkit {version}, and this process has {ours}",
+                    version=version,
+                    ours=_version(),
+                ),
+                say("install the same version in both."),
             )
         return facts
 
@@ -132,9 +142,11 @@ class DaskCluster:
             await ended.wait()
             if future.status not in ("finished", "error"):
                 raise BatchError(
-                    "The scheduler of the cluster is gone, or has dropped the work",
-                    "start a new cluster; a journal keeps what was answered, and a batch with it "
-                    "asks only the rest.",
+                    say("The scheduler of the cluster is gone, or has dropped the work"),
+                    say(
+                        "start a new cluster; a journal keeps what was answered, and a batch with "
+                        "it asks only the rest."
+                    ),
                 )
             yield future
         finally:
@@ -166,12 +178,12 @@ class DaskCluster:
     def _check_client(self) -> None:
         if self._client.status != "running":
             raise BatchMisused(
-                f"The Dask client is {self._client.status}",
-                "make a new one, `Client(cluster)`.",
+                say("The Dask client is {status}", status=self._client.status),
+                say("make a new one, `Client(cluster)`."),
             )
 
 
-_KINDS = {"outcome": OutcomeSent, "begun": SliceBegun, "places": PlacesChanged}
+_KINDS = {"outcomes": OutcomesSent, "begun": SliceBegun, "places": PlacesChanged}
 
 
 def _message(kind: str, *parts: Any) -> Message:
@@ -199,7 +211,9 @@ class _Checking(CloudPickler):  # type: ignore[misc]
     def persistent_id(self, thing: Any) -> None:
         """Raise TypeError for a model or an engine."""
         if isinstance(thing, BaseLLM | BaseQueryEngine | BaseChatEngine):
-            raise TypeError(f"it holds a {type(thing).__name__} that was made outside of it")
+            raise TypeError(
+                say("it holds a {kind} that was made outside of it", kind=type(thing).__name__)
+            )
 
 
 def _check_sendable(make_ask: Callable[[], Any]) -> None:
@@ -208,6 +222,6 @@ def _check_sendable(make_ask: Callable[[], Any]) -> None:
         _Checking(io.BytesIO()).dump(make_ask)
     except Exception as error:
         raise BatchMisused(
-            f"make_ask cannot be sent to the workers ({error})",
-            f"engines and models must be made inside of it:\n\n{MAKE_ASK}",
+            say("make_ask cannot be sent to the workers ({error})", error=error),
+            say("engines and models must be made inside of it:\n\n{make_ask}", make_ask=MAKE_ASK),
         ) from error

@@ -20,8 +20,12 @@ from nbkit.batch.in_flight import InFlight
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.packed import packed
 from nbkit.batch.shared_pace import SharedPace
+from nbkit.language import say
 from nbkit.loops.run import run, start
 from nbkit.streaming.agents import run_of
+
+_SEND_SECONDS = 0.05
+"""Outcomes of so many seconds travel in one message."""
 
 
 class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
@@ -43,6 +47,7 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         self._building = threading.Lock()
         self._asker: Asker | None = None
         self._running: set[Any] = set()
+        self._unsent: list[tuple[int, bytes]] = []
 
     def teardown(self, worker: Worker) -> None:
         """Stop every request of the run."""
@@ -84,8 +89,10 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         fn = run_of(fn) or fn
         if not callable(fn):
             raise BatchMisused(
-                f"make_ask returned {type(fn).__name__} where a function was expected",
-                "let it return what asks, such as `engine.aquery`.",
+                say(
+                    "make_ask returned {kind} where a function was expected", kind=type(fn).__name__
+                ),
+                say("let it return what asks, such as `engine.aquery`."),
             )
         check_async(fn)
         limit = self._settings.max_concurrency
@@ -112,12 +119,21 @@ class RunOnWorker(WorkerPlugin):  # type: ignore[misc]
         async with aclosing(in_flight.outcomes(source(), {})) as outcomes:
             async for outcome in outcomes:
                 self._send(outcome, items[outcome.index][0])
+        self._flush()
         await self._call("end", key=key)
 
     def _send(self, outcome: Outcome, index: int) -> None:
         outcome.index = index
-        message = ("outcome", index, self._worker.address, packed(outcome))
-        self._worker.log_event(self.name, message)
+        if not self._unsent:
+            # A message for each would cost more than ten percent of a question's CPU time.
+            asyncio.get_running_loop().call_later(_SEND_SECONDS, self._flush)
+        self._unsent.append((index, packed(outcome)))
+
+    def _flush(self) -> None:
+        if self._unsent:
+            message = ("outcomes", self._worker.address, self._unsent)
+            self._unsent = []
+            self._worker.log_event(self.name, message)
 
     def _take_seats(self, seats: int) -> None:
         if seats and seats != self._seats.limit and type(self._seats) is Seats:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.wording import whole_characters
 
 
@@ -17,9 +18,15 @@ def file_path(written: str | os.PathLike[str], raising: type[NbkitError]) -> Pat
     try:
         path = Path(written).expanduser()
     except (TypeError, RuntimeError) as error:
-        raise raising(f"{written!r} is not a file name ({error})", "write a path.") from None
+        raise raising(
+            say("{written!r} is not a file name ({error})", written=written, error=error),
+            say("write a path."),
+        ) from None
     if not str(written).strip() or not path.name or path.is_dir():
-        raise raising(f"{str(written)!r} does not name a file", 'give a name such as "run.jsonl".')
+        raise raising(
+            say("{written!r} does not name a file", written=str(written)),
+            say('give a name such as "run.jsonl".'),
+        )
     return path
 
 
@@ -37,8 +44,8 @@ def write_text(path: Path, parts: Iterable[str], raising: type[NbkitError]) -> P
         draft.replace(path)
     except OSError as error:
         raise raising(
-            f"{path} could not be written ({error.strerror or error})",
-            "free space or give another name.",
+            say("{path} could not be written ({error})", path=path, error=error.strerror or error),
+            say("free space or give another name."),
         ) from error
     finally:
         with suppress(OSError):

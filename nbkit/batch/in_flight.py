@@ -9,12 +9,13 @@ from nbkit.batch.attempts import Asker
 from nbkit.batch.concurrency import Seats
 from nbkit.batch.ended import Ended, Items, each
 from nbkit.batch.outcome import BatchError, Outcome
+from nbkit.language import say
 
 
 def source_cancelled() -> BatchError:
     """The error that the source of the items was cancelled."""
     return BatchError(
-        "The source of the items was cancelled, but not by the batch", "start it again."
+        say("The source of the items was cancelled, but not by the batch"), say("start it again.")
     )
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from nbkit.batch.file_path import file_path
 from nbkit.batch.outcome import BatchError, Outcome, brief
 from nbkit.batch.records import answer_of, record_of
+from nbkit.language import say
 from nbkit.wording import whole_characters
 
 _MARK = "nbkit_journal"
@@ -49,7 +50,8 @@ class Journal:
         """The last record of each item as a dict: `pandas.DataFrame(journal.rows())`."""
         if not self.path.is_file():
             raise JournalError(
-                f"There is no journal {self.path}", "check the name, or run a batch."
+                say("There is no journal {path}", path=self.path),
+                say("check the name, or run a batch."),
             )
         lines = self.path.read_bytes().split(b"\n")
         _header(self.path, lines[0])
@@ -70,7 +72,7 @@ class OpenJournal:
     def __init__(self, journal: Journal, parameters: dict[str, Any]) -> None:
         self._path = journal.path
         parameters = {**parameters, **journal.parameters}
-        self._parameters = json.loads(_json(parameters, "A parameter"))
+        self._parameters = json.loads(_json(parameters, say("A parameter")))
         self._lock = FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=0)
         self._done: dict[str, tuple[int, int]] = {}
         self._seen: Counter[bytes] = Counter()
@@ -85,8 +87,8 @@ class OpenJournal:
             self._open()
         except Timeout:
             raise JournalError(
-                f"Another batch is writing {self._path}",
-                "wait for it, or give this one another journal.",
+                say("Another batch is writing {path}", path=self._path),
+                say("wait for it, or give this one another journal."),
             ) from None
         except OSError as error:
             self._close()
@@ -102,8 +104,12 @@ class OpenJournal:
                 os.fsync(self._file.fileno())
         except OSError as error:
             failed = JournalError(
-                f"{self._path} may not be completely on disk ({error.strerror or error})",
-                "keep the outcomes, check the disk, and give the next run another journal.",
+                say(
+                    "{path} may not be completely on disk ({error})",
+                    path=self._path,
+                    error=error.strerror or error,
+                ),
+                say("keep the outcomes, check the disk, and give the next run another journal."),
             )
             # While a generator closes there is no error that could carry the note.
             if ending is None or isinstance(ending, GeneratorExit):
@@ -150,7 +156,9 @@ class OpenJournal:
     def add(self, outcome: Outcome) -> None:
         """Record how an item ended; a value that JSON cannot hold becomes an error."""
         try:
-            line = _json(record_of(outcome), f"The value of item {brief(outcome.item)}")
+            line = _json(
+                record_of(outcome), say("The value of item {item}", item=brief(outcome.item))
+            )
         except JournalError as error:
             outcome.error = error
             line = _json(record_of(outcome), "")
@@ -169,7 +177,7 @@ class OpenJournal:
             self._read_back()
             self._file.truncate(self._end)  # removes a record whose writer was killed
         if self._end == 0:
-            self._append(_json({_MARK: 1, "parameters": self._parameters}, "A parameter"))
+            self._append(_json({_MARK: 1, "parameters": self._parameters}, say("A parameter")))
 
     def _read_back(self) -> None:
         with self._path.open("rb") as file:
@@ -187,14 +195,23 @@ class OpenJournal:
     def _compare(self, written: dict[str, Any]) -> None:
         ours = self._parameters
         changed = [
-            f"{name} was {brief(written.get(name))}, is {brief(ours.get(name))}"
+            say(
+                "{name} was {before}, is {now}",
+                name=name,
+                before=brief(written.get(name)),
+                now=brief(ours.get(name)),
+            )
             for name in sorted(written.keys() | ours.keys())
             if written.get(name) != ours.get(name)
         ]
         if changed:
             raise JournalError(
-                f"{self._path} is from a run with other parameters ({'; '.join(changed)})",
-                "give this run another journal, or undo the change.",
+                say(
+                    "{path} is from a run with other parameters ({changed})",
+                    path=self._path,
+                    changed=say("; ").join(changed),
+                ),
+                say("give this run another journal, or undo the change."),
             )
 
     def _append(self, line: bytes) -> None:
@@ -211,8 +228,10 @@ class OpenJournal:
 
     def _cannot_write(self, error: OSError) -> JournalError:
         return JournalError(
-            f"{self._path} cannot be written ({error.strerror or error})",
-            "free space or give another path; finished items are kept.",
+            say(
+                "{path} cannot be written ({error})", path=self._path, error=error.strerror or error
+            ),
+            say("free space or give another path; finished items are kept."),
         )
 
 
@@ -230,8 +249,8 @@ def _json(thing: Any, what: str, *, sort_keys: bool = False) -> bytes:
         text = json.dumps(thing, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
     except (TypeError, ValueError) as error:
         raise JournalError(
-            f"{what} cannot be written as JSON ({error})",
-            "use text, numbers, lists and dicts, or run without a journal.",
+            say("{what} cannot be written as JSON ({error})", what=what, error=error),
+            say("use text, numbers, lists and dicts, or run without a journal."),
         ) from None
     return whole_characters(text).encode() + b"\n"
 
@@ -243,7 +262,9 @@ def _header(path: Path, line: bytes) -> dict[str, Any]:
     try:
         return dict(json.loads(line)["parameters"])
     except (ValueError, KeyError, TypeError):
-        raise JournalError(f"{path} is not a journal of a batch", "give another name.") from None
+        raise JournalError(
+            say("{path} is not a journal of a batch", path=path), say("give another name.")
+        ) from None
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -253,7 +274,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
             raise ValueError
     except (ValueError, AttributeError):
         raise JournalError(
-            f"Line {number} of {path} is not a record of a batch",
-            "correct or remove it; the other lines are correct.",
+            say("Line {number} of {path} is not a record of a batch", number=number, path=path),
+            say("correct or remove it; the other lines are correct."),
         ) from None
     return dict(record)

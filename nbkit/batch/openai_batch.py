@@ -23,14 +23,15 @@ from nbkit.batch.openai_results import BatchFileError, not_found, results_in
 from nbkit.batch.outcome import BatchMisused, Outcome, brief
 from nbkit.batch.run import Ask, iter_batch, run_batch
 from nbkit.displays.progress import Progress
+from nbkit.language import say, to_say
 from nbkit.models.recorded import CHAT, PLACEHOLDER, RecordedRequest, record
 from nbkit.streaming.agents import end_run, is_run, run_of
 from nbkit.wording import count, some, whole_characters
 
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
 """The limits of one file, at OpenAI."""
-_ONE = "a batch file has one request for each item: use `run_batch` for this."
-_DEPENDS = ("The next request of an agent or a chat depends on answers", _ONE)
+_ONE = to_say("a batch file has one request for each item: use `run_batch` for this.")
+_DEPENDS = (to_say("The next request of an agent or a chat depends on answers"), _ONE)
 _File = str | PathLike[str]
 
 
@@ -52,16 +53,20 @@ async def to_openai_jsonl(
     file, items = file_path(path, BatchFileError), _listed(questions)
     ids = _ids(items)
     if not items:
-        raise BatchMisused("There are no questions", "pass at least one.")
+        raise BatchMisused(say("There are no questions"), say("pass at least one."))
     if run_of(ask) or isinstance(getattr(ask, "__self__", None), BaseChatEngine):
-        raise BatchFileError(*_DEPENDS)
+        raise BatchFileError(*map(say, _DEPENDS))
     run_batch(items, ask, attempts=1)  # raises what it would raise; nothing is asked
     requests = await _requests(items, ask, progress)
     models = sorted({str(request.body.get("model")) for request in requests.values()})
     if len(models) > 1:
         raise BatchFileError(
-            f"These questions ask {count(len(models), 'model')} ({some(models, 3)})",
-            "write a file for each: a batch file is for one.",
+            say(
+                "These questions ask {models} ({names})",
+                models=count(len(models), "model"),
+                names=some(models, 3),
+            ),
+            say("write a file for each: a batch file is for one."),
         )
     parts = list(_parts(_line(key, requests[index]) for index, key in enumerate(ids)))
     names = [f"{file.stem}-{number}" for number in range(1, len(parts) + 1)]
@@ -94,7 +99,8 @@ def from_openai_jsonl(
     ids = _ids(items)
     if journal is not None and ask is None:
         raise BatchMisused(
-            "A journal also records which function was asked", "pass it, as the third argument."
+            say("A journal also records which function was asked"),
+            say("pass it, as the third argument."),
         )
     found: dict[str, Outcome] = {}
     if isinstance(results, str | PathLike) or not isinstance(results, Iterable):
@@ -105,7 +111,8 @@ def from_openai_jsonl(
                 found[key] = outcome
     if found and found.keys().isdisjoint(ids):
         raise BatchFileError(
-            "These results are of other questions", "pass those that the file was written for."
+            say("These results are of other questions"),
+            say("pass those that the file was written for."),
         )
     outcomes = [
         replace(found[key] if key in found else not_found(), item=item, index=index)
@@ -127,7 +134,8 @@ def _keep(outcomes: list[Outcome], journal: Journal, ask: Ask) -> None:
 def _listed(questions: Iterable[Any]) -> list[Any]:
     if not isinstance(questions, Iterable) or isinstance(questions, str | bytes):
         raise BatchMisused(
-            f"Got {type(questions).__name__} where questions were expected", "pass a list."
+            say("Got {kind} where questions were expected", kind=type(questions).__name__),
+            say("pass a list."),
         )
     return list(questions)
 
@@ -141,8 +149,10 @@ def _ids(items: list[Any]) -> list[str]:
             content = json.dumps(item, ensure_ascii=False, sort_keys=True)
         except (TypeError, ValueError) as error:
             raise BatchMisused(
-                f"Item {brief(item)} cannot be written as JSON ({error})",
-                "use text, numbers, lists and dicts.",
+                say(
+                    "Item {item} cannot be written as JSON ({error})", item=brief(item), error=error
+                ),
+                say("use text, numbers, lists and dicts."),
             ) from None
         name = hashlib.sha256(whole_characters(content).encode()).hexdigest()[:32]
         seen[name] += 1
@@ -159,7 +169,7 @@ async def _requests(items: list[Any], ask: Ask, progress: Progress) -> dict[int,
         value = ask(items[index])
         if is_run(value):
             end_run(value)
-            raise BatchFileError(*_DEPENDS)
+            raise BatchFileError(*map(say, _DEPENDS))
         return value
 
     def tell(done: int, total: int | None, index: Any) -> None:
@@ -181,27 +191,47 @@ def _only(item: Any, requests: list[RecordedRequest], error: Exception | None) -
     """The one request of an item; raises `BatchFileError` if it is not one, or no complete one."""
     if isinstance(error, BatchFileError):
         raise error
-    name = f"Item {brief(item)}"
+    name = say("Item {item}", item=brief(item))
     if len(requests) > 1:
-        raise BatchFileError(f"{name} needs {len(requests)} requests to a model or more", _ONE)
+        raise BatchFileError(
+            say(
+                "{name} needs {requests} requests to a model or more",
+                name=name,
+                requests=len(requests),
+            ),
+            say(_ONE),
+        )
     if requests and not requests[0].url.endswith(CHAT):
         raise BatchFileError(
-            f"{name} asks a model in another protocol than OpenAI's chat ({requests[0].url})",
-            "connect its LLM with `nbkit.connect`, or LlamaIndex's `OpenAI`.",
+            say(
+                "{name} asks a model in another protocol than OpenAI's chat ({url})",
+                name=name,
+                url=requests[0].url,
+            ),
+            say("connect its LLM with `nbkit.connect`, or LlamaIndex's `OpenAI`."),
         )
     if error is not None:
-        when = "needs the model's answer to go on" if requests else "failed before the request"
-        advice = _ONE if requests else "correct the cause."
-        raise BatchFileError(f"{name} {when} ({error})", advice) from error
+        happened = say("{name} failed before the request ({error})", name=name, error=error)
+        if not requests:
+            raise BatchFileError(happened, say("correct the cause.")) from error
+        happened = say("{name} needs the model's answer to go on ({error})", name=name, error=error)
+        raise BatchFileError(happened, say(_ONE)) from error
     if not requests:
         raise BatchFileError(
-            f"{name} made no request to a model in OpenAI's chat protocol",
-            "leave it out if no document matched; else pass an engine or a function that asks one.",
+            say("{name} made no request to a model in OpenAI's chat protocol", name=name),
+            say(
+                "leave it out if no document matched; else pass an engine or a function that asks "
+                "one."
+            ),
         )
     if requests[0].body.get("tools"):
-        raise BatchFileError(f"{name} offers the model tools, so it may need more requests", _ONE)
+        raise BatchFileError(
+            say("{name} offers the model tools, so it may need more requests", name=name), say(_ONE)
+        )
     if PLACEHOLDER in json.dumps(requests[0].body, ensure_ascii=False):
-        raise BatchFileError(f"The request of {brief(item)} contains an earlier answer", _ONE)
+        raise BatchFileError(
+            say("The request of {item} contains an earlier answer", item=brief(item)), say(_ONE)
+        )
     return requests[0]
 
 

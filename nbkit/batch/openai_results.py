@@ -9,6 +9,7 @@ from typing import Any
 import openai
 
 from nbkit.batch.outcome import BatchError, Outcome
+from nbkit.language import say, to_say
 from nbkit.models import shapes
 from nbkit.models.http import httpx
 from nbkit.models.recorded import CHAT
@@ -21,7 +22,7 @@ from nbkit.streaming.thinking import Thought, ThoughtSplitter
 from nbkit.streaming.trace import Trace
 from nbkit.wording import whole_characters
 
-_AGAIN = "ask it again: in another batch, or now with `run_batch`."
+_AGAIN = to_say("ask it again: in another batch, or now with `run_batch`.")
 
 
 class BatchFileError(BatchError, ValueError):
@@ -37,21 +38,23 @@ def results_in(path: Path) -> Iterator[tuple[str, Outcome]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    result = _result(line, f"Line {number} of {path}")
+                    result = _result(line, say("Line {number} of {path}", number=number, path=path))
                     yield result["custom_id"], _outcome(result)
     except OSError as error:
         raise BatchFileError(
-            f"{path} cannot be read ({error.strerror or error})",
-            "pass a file that you downloaded from the provider.",
+            say("{path} cannot be read ({error})", path=path, error=error.strerror or error),
+            say("pass a file that you downloaded from the provider."),
         ) from None
 
 
 def not_found() -> Outcome:
     """The outcome of an item that is in none of the files, without item and index."""
     missing = StreamBroken(
-        "The files have no result for this item: the batch expired or was cancelled before it, or "
-        "its file of errors was not passed",
-        _AGAIN,
+        say(
+            "The files have no result for this item: the batch expired or was cancelled before it, "
+            "or its file of errors was not passed"
+        ),
+        say(_AGAIN),
     )
     return Outcome(None, 0, error=missing)
 
@@ -67,11 +70,12 @@ def _result(line: bytes, place: str) -> dict[str, Any]:
         is_request = False
     if is_request:
         raise BatchFileError(
-            f"{place} is a request, not a result",
-            "pass the file that the provider gives for it.",
+            say("{place} is a request, not a result", place=place),
+            say("pass the file that the provider gives for it."),
         )
     raise BatchFileError(
-        f"{place} is not a result of a batch in OpenAI's form", "download the file again."
+        say("{place} is not a result of a batch in OpenAI's form", place=place),
+        say("download the file again."),
     )
 
 
@@ -79,7 +83,7 @@ def _outcome(result: dict[str, Any]) -> Outcome:
     """What a line says; it counts as an attempt if the model's server answered at all."""
     if failed := result.get("error"):
         error = openai.APIError(str(failed), httpx.Request("POST", CHAT), body=failed)
-        return Outcome(None, 0, error=StreamBroken(judge(error).happened, _AGAIN))
+        return Outcome(None, 0, error=StreamBroken(judge(error).happened, say(_AGAIN)))
     response = result["response"]
     body, status = response.get("body"), response.get("status_code")
     is_refused = isinstance(status, int) and status >= 400
@@ -99,7 +103,7 @@ def _answer(body: Any) -> Answer | StreamBroken | AnswerTruncated:
         reply = shapes.completion(body)
         content = reply.choices[0].message.content or ""
     except (AttributeError, IndexError, TypeError):
-        return StreamBroken("The result has no answer in OpenAI's chat protocol", _AGAIN)
+        return StreamBroken(say("The result has no answer in OpenAI's chat protocol"), say(_AGAIN))
     call = ModelCall(model=reply.model)
     thoughts = [call.on_raw(reply)]
     splitter, text = ThoughtSplitter(), ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.trace import Trace
 from nbkit.wording import count
 
@@ -52,8 +53,8 @@ class Outcome:
 
     def __repr__(self) -> str:
         result = self.value if self.error is None else f"{type(self.error).__name__}: {self.error}"
-        parts = [f"{brief(self.item)} → {brief(result)}", self.state]
-        parts += [count(self.attempts, "attempt"), *["from the journal"] * self.resumed]
+        parts = [f"{brief(self.item)} → {brief(result)}", say(self.state)]
+        parts += [count(self.attempts, "attempt"), *[say("from the journal")] * self.resumed]
         return f"<Outcome {' · '.join(parts)}>"
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from aiolimiter import AsyncLimiter
 
+from nbkit.language import say
+
 _BURST_SECONDS = 1.0
 """Seconds of a rate that may be sent at once, to catch up after a delay by a busy loop."""
 _REFUSED_SECONDS = 1.0
@@ -132,7 +134,9 @@ class Pace:
 def warn_of_unknown_tokens() -> None:
     """Warn that a limit of tokens cannot be kept, because the server does not count them."""
     warnings.warn(
-        "The answers do not say how many tokens they used, so tokens_per_minute has no "
-        "effect — use requests_per_minute instead.",
+        say(
+            "The answers do not say how many tokens they used, so tokens_per_minute has no effect "
+            "— use requests_per_minute instead."
+        ),
         stacklevel=3,
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from nbkit.batch.outcome import BatchError, Outcome
 from nbkit.batch.records import without_keys
+from nbkit.language import say
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.trace import clock_offset
 
@@ -29,8 +30,12 @@ def packed(outcome: Outcome) -> bytes:
         return pickle.dumps((clock_offset(), sent))
     except Exception as error:  # noqa: BLE001 - pickle raises whatever the object's own code does
         sent.error = BatchError(
-            f"The value, a {type(sent.value).__name__}, cannot be sent from the worker ({error})",
-            "return text, numbers, lists or dicts.",
+            say(
+                "The value, a {kind}, cannot be sent from the worker ({error})",
+                kind=type(sent.value).__name__,
+                error=error,
+            ),
+            say("return text, numbers, lists or dicts."),
         )
         sent.value = None
         return pickle.dumps((clock_offset(), sent))

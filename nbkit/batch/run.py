@@ -9,6 +9,7 @@ from nbkit.batch.ended import Items
 from nbkit.batch.journal import Journal, check_item
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.displays.progress import Progress
+from nbkit.language import say
 
 Ask = Callable[..., Any]
 
@@ -122,9 +123,9 @@ def iter_batch(
 def _no_items(items: Any) -> BatchMisused:
     if isinstance(items, AsyncIterable):
         return BatchMisused(
-            "run_batch takes a list of items", "for an async source, use iter_batch."
+            say("run_batch takes a list of items"), say("for an async source, use iter_batch.")
         )
     return BatchMisused(
-        f"Got {type(items).__name__} where items were expected",
-        "pass a list, such as your questions.",
+        say("Got {kind} where items were expected", kind=type(items).__name__),
+        say("pass a list, such as your questions."),
     )

@@ -11,7 +11,7 @@ from nbkit.batch.budget import Budget
 from nbkit.batch.cluster import (
     Cluster,
     Message,
-    OutcomeSent,
+    OutcomesSent,
     PlacesChanged,
     SliceBegun,
     SliceLost,
@@ -21,6 +21,7 @@ from nbkit.batch.in_flight import source_cancelled
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import warn_of_unknown_tokens
 from nbkit.batch.packed import unpacked
+from nbkit.language import say
 from nbkit.streaming.answer import Answer
 
 _LARGEST = 200
@@ -83,30 +84,31 @@ class SlicesInFlight:
     def heard(self, message: Message) -> None:
         """Take a message of the cluster."""
         match message:
-            case OutcomeSent():
-                self._end(message)
+            case OutcomesSent(worker, outcomes):
+                for index, data in outcomes:
+                    self._end(worker, index, data)
             case SliceBegun(key):
                 self._unbegun.discard(key)
             case PlacesChanged(workers, places):
                 self.workers, self.places = workers, places
         self._changed.set()
 
-    def _end(self, message: OutcomeSent) -> None:
-        outcome = self._open.pop(message.place, None)
+    def _end(self, worker: str, index: int, data: bytes) -> None:
+        outcome = self._open.pop(index, None)
         if outcome is None:  # a slice can run twice; the first answer counts
             return
         try:
-            sent = unpacked(message.data)
+            sent = unpacked(data)
         except Exception as error:  # noqa: BLE001 - of the value's own code
-            sent = Outcome(None, message.place, attempts=1)
-            sent.error = BatchError(f"The value cannot be read here: {error!r}")
+            sent = Outcome(None, index, attempts=1)
+            sent.error = BatchError(say("The value cannot be read here: {error!r}", error=error))
         if (
             self.counts_tokens
             and isinstance(sent.value, Answer)
             and sent.value.trace.tokens is None
         ):
             warn_of_unknown_tokens()
-        sent.item, sent.key, sent.worker = outcome.item, outcome.key, message.worker
+        sent.item, sent.key, sent.worker = outcome.item, outcome.key, worker
         self._add(sent)
 
     def _add(self, outcome: Outcome) -> None:
@@ -184,8 +186,15 @@ class SlicesInFlight:
         for outcome in slice_.values():
             self._open.pop(outcome.index, None)
             outcome.error = WorkerLost(
-                f"The worker was lost {_MOST_LOSSES} times while it asked {brief(outcome.item)}",
-                "look at the worker's log; a question or its documents may need too much memory.",
+                say(
+                    "The worker was lost {times} times while it asked {item}",
+                    times=_MOST_LOSSES,
+                    item=brief(outcome.item),
+                ),
+                say(
+                    "look at the worker's log; a question or its documents may need too much "
+                    "memory."
+                ),
             )
             self._add(outcome)
 
@@ -222,7 +231,9 @@ def cluster_of(client: Any) -> Cluster:
         if isinstance(client, Client):
             return DaskCluster(client)
     raise BatchMisused(
-        f"Got client={type(client).__name__}",
-        "pass a client of Dask: `from distributed import Client, LocalCluster`, then "
-        "`client=Client(LocalCluster(n_workers=2))`.",
+        say("Got client={kind}", kind=type(client).__name__),
+        say(
+            "pass a client of Dask: `from distributed import Client, LocalCluster`, then "
+            "`client=Client(LocalCluster(n_workers=2))`."
+        ),
     )

@@ -12,6 +12,7 @@ from nbkit.batch.file_path import file_path, write_text
 from nbkit.batch.outcome import Outcome
 from nbkit.batch.spans import SpanFacts, spans_of
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.answer import Answer
 from nbkit.wording import whole_characters
 
@@ -47,7 +48,9 @@ def export_traces(answers: Any, path: str | PathLike[str], *, content: bool = Fa
     file = file_path(path, TraceExportError)
     timed = [asked for asked in _timed(answers) if asked[0].trace.is_timed]
     if not timed:
-        raise TraceExportError("None of these answers was timed", "ask again, and export those.")
+        raise TraceExportError(
+            say("None of these answers was timed"), say("ask again, and export those.")
+        )
     encode = _encoder()
     offset = time.time_ns() - time.perf_counter_ns()
     spans = (spans_of(answer, question, content=content) for answer, question in timed)
@@ -74,8 +77,8 @@ def _timed(answers: Any) -> Iterator[_Asked]:
             yield from _timed(one)
     else:
         raise TraceExportError(
-            f"Got {type(answers).__name__} where an answer was expected",
-            "pass an Answer, a list of Answers or outcomes, or a dict of them.",
+            say("Got {kind} where an answer was expected", kind=type(answers).__name__),
+            say("pass an Answer, a list of Answers or outcomes, or a dict of them."),
         )
 
 
@@ -95,8 +98,8 @@ def _encoder() -> Callable[[SpanFacts, int], str]:
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
     except ImportError:
         raise TraceExportError(
-            "OpenTelemetry's SDK or its OTLP/JSON exporter is not installed",
-            'run `pip install "nbkit-streaming[traces]"`, then restart the kernel.',
+            say("OpenTelemetry's SDK or its OTLP/JSON exporter is not installed"),
+            say('run `pip install "nbkit-streaming[traces]"`, then restart the kernel.'),
         ) from None
     ended = InMemorySpanExporter()
     provider = TracerProvider(
@@ -128,8 +131,10 @@ def _encoder() -> Callable[[SpanFacts, int], str]:
         done = FileSpanExporter(stream=line).export(ended.get_finished_spans())
         if done is not SpanExportResult.SUCCESS or not line.getvalue():
             raise TraceExportError(
-                "OpenTelemetry did not write the trace",
-                "see its log; is OTEL_SDK_DISABLED set? Then unset it, and restart the kernel.",
+                say("OpenTelemetry did not write the trace"),
+                say(
+                    "see its log; is OTEL_SDK_DISABLED set? Then unset it, and restart the kernel."
+                ),
             )
         return line.getvalue()
 

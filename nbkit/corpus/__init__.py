@@ -4,14 +4,15 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbkit.corpus.folder import find_folder
 from nbkit.corpus.reading import (
     BUNDLED,
     CorpusError,
     bundled_data,
     find_files,
-    find_folder,
     tell_missing,
 )
+from nbkit.language import say
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
@@ -61,8 +62,8 @@ def load_index(
     model = OfflineEmbedding() if embed_model is None else embed_model
     if not isinstance(model, BaseEmbedding):
         raise CorpusError(
-            f"embed_model is a {type(embed_model).__name__}",
-            "give a LlamaIndex embedding, or leave it out to stay offline.",
+            say("embed_model is a {kind}", kind=type(embed_model).__name__),
+            say("give a LlamaIndex embedding, or leave it out to stay offline."),
         )
     entry = cache.entry_for(folder, files, model)
     built = cache.load(entry, model) if entry else None
@@ -82,7 +83,10 @@ def load_questions(language: str = "en") -> list[Question]:
     quote from its `file`. Raises `CorpusError`. Taught in notebook 06.
     """
     if language not in BUNDLED:
-        raise CorpusError(f"There are no questions for {language!r}", 'ask for "en" or "zh".')
+        raise CorpusError(
+            say("There are no questions for {language!r}", language=language),
+            say('ask for "en" or "zh".'),
+        )
     path = bundled_data() / "questions" / f"{language}.jsonl"
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     return [Question(*(row[field] for field in Question._fields)) for row in rows]

@@ -7,7 +7,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nbkit.wording import whole_characters
+from nbkit.language import say, to_say
+from nbkit.wording import listed, whole_characters
 
 MOST_XML = 100_000_000
 """Bytes of XML in a Word file. It is packed, so that a small file can hold any amount."""
@@ -37,7 +38,7 @@ def pdf_pages(content: bytes, turn: Callable[[], object]) -> tuple[list[str], st
             reader = pypdf.PdfReader(io.BytesIO(content))
             # Many files have an empty password: they can be read, but not printed or changed.
             if reader.is_encrypted and not reader.decrypt(""):
-                raise Unreadable("encrypted: save a copy without the password")
+                raise Unreadable(to_say("encrypted: save a copy without the password"))
             for number, page in enumerate(reader.pages, 1):
                 try:
                     pages.append(_clean(page.extract_text()))
@@ -49,11 +50,15 @@ def pdf_pages(content: bytes, turn: Callable[[], object]) -> tuple[list[str], st
         except Unreadable:
             raise
         except Exception as error:  # a parser's errors are of any kind
-            raise Unreadable(f"damaged ({_first_line(error)})") from error
+            raise Unreadable(say("damaged ({reason})", reason=_first_line(error))) from error
     if failed:
-        missing = f"page{'s' * (len(failed) > 1)} {', '.join(failed)}: damaged ({reason})"
+        numbers = listed(failed)
+        pages_told = say("page {page}", page=numbers)
+        if len(failed) > 1:
+            pages_told = say("pages {page}", page=numbers)
+        missing = say("{pages}: damaged ({reason})", pages=pages_told, reason=reason)
     if not any(pages):
-        raise Unreadable(missing or "no text, only pictures: scanned? Use OCR first")
+        raise Unreadable(missing or to_say("no text, only pictures: scanned? Use OCR first"))
     return pages, missing
 
 
@@ -64,12 +69,18 @@ def word_text(content: bytes) -> str:
     from nbkit.corpus.html import html_text
 
     if content.startswith(_OLD_WORD):
-        raise Unreadable("encrypted, or an old .doc: save as .docx without a password")
+        raise Unreadable(to_say("encrypted, or an old .doc: save as .docx without a password"))
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             xml = sum(part.file_size for part in packed.infolist() if "media/" not in part.filename)
         if xml > MOST_XML:
-            raise Unreadable(f"huge: unpacks to {xml / 1e6:,.0f} MB, over {MOST_XML / 1e6:,.0f} MB")
+            raise Unreadable(
+                say(
+                    "huge: unpacks to {size:,.0f} MB, over {most:,.0f} MB",
+                    size=xml / 1e6,
+                    most=MOST_XML / 1e6,
+                )
+            )
         pictures = mammoth.images.img_element(lambda _: {"src": ""})
         page = mammoth.convert_to_html(
             io.BytesIO(content), convert_image=pictures, style_map=_WORD_TITLE
@@ -77,7 +88,7 @@ def word_text(content: bytes) -> str:
     except Unreadable:
         raise
     except Exception as error:  # a parser's errors are of any kind
-        raise Unreadable(f"damaged ({_first_line(error)})") from error
+        raise Unreadable(say("damaged ({reason})", reason=_first_line(error))) from error
     return html_text(_clean(page.value))
 
 

@@ -11,6 +11,7 @@ from llama_index.core.response_synthesizers.context_only import ContextOnly
 from llama_index.core.response_synthesizers.no_text import NoText
 
 from nbkit.corpus.reading import CorpusError
+from nbkit.language import say
 from nbkit.models.lean import lean_engine
 
 _WITHOUT_LLM = {ResponseMode.NO_TEXT: NoText, ResponseMode.CONTEXT_ONLY: ContextOnly}
@@ -38,10 +39,16 @@ def _mode(settings: Mapping[str, Any]) -> ResponseMode:
         mode = ResponseMode(asked)
     except ValueError:
         names = ", ".join(mode.value for mode in ResponseMode)
-        raise CorpusError(f"There is no response mode {asked!r}", f"choose from {names}.") from None
+        raise CorpusError(
+            say("There is no response mode {asked!r}", asked=asked),
+            say("choose from {names}.", names=names),
+        ) from None
     if mode in _SEVERAL_ANSWERS and settings.get("streaming"):
         raise CorpusError(
-            f"{mode.value} asks the model several times and joins the answers, so it cannot stream",
-            'leave out streaming=True, or use response_mode="tree_summarize".',
+            say(
+                "{mode} asks the model several times and joins the answers, so it cannot stream",
+                mode=mode.value,
+            ),
+            say('leave out streaming=True, or use response_mode="tree_summarize".'),
         )
     return mode

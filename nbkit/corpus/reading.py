@@ -1,13 +1,11 @@
 """The texts of a folder, with one clear error for everything that cannot be read."""
 
-import difflib
 import hashlib
 import importlib.util
 import json
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +16,7 @@ from tqdm import tqdm
 from nbkit.corpus import documents, kept
 from nbkit.corpus.encodings import decoded, without_data
 from nbkit.errors import NbkitError
+from nbkit.language import say, to_say
 from nbkit.wording import some
 
 BUNDLED = ("en", "zh")
@@ -28,7 +27,7 @@ MOST_BYTES = 100_000_000
 """Of a file. More is rarely text, and would take minutes and much memory."""
 MOST_LETTERS = 10_000_000
 """Of a file's text: about 3,000 pages, which take minutes to embed."""
-EMPTY = "empty"
+EMPTY = to_say("empty")
 TEXTS = "texts"
 """The kind under which texts are kept."""
 _SHOWN = 5
@@ -54,38 +53,7 @@ def bundled_data() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "data"
 
 
-def find_folder(name_or_folder: "str | os.PathLike[str]") -> Path:
-    """The folder for a name or path, relative if the path is. Raises `CorpusError`."""
-    if not isinstance(name_or_folder, str | os.PathLike):
-        raise CorpusError(
-            f"load_index() was given a {type(name_or_folder).__name__}",
-            'give it "en", "zh" or the path of a folder.',
-        )
-    if name_or_folder in BUNDLED:
-        return bundled_data() / name_or_folder
-    shown = os.fspath(name_or_folder)
-    folder = Path(shown)
-    with suppress(RuntimeError):  # an unknown user's home folder: reported as missing below
-        folder = folder.expanduser()
-    if folder.is_file():
-        raise CorpusError(
-            f"{_readable(folder)} is a file", "give load_index() the folder that holds it."
-        )
-    # Path("") is the current folder, but an empty name is a mistake.
-    if folder.is_dir() and shown.strip():
-        return folder
-    around = folder.parent.iterdir() if folder.parent.is_dir() else ()
-    names = [*BUNDLED, *(found.name for found in around if found.is_dir())]
-    near = difflib.get_close_matches(folder.name, names)
-    raise CorpusError(
-        f"There is no folder {shown!r}",
-        'give "en" or "zh" for the bundled handbook, or the path '
-        "of a folder of yours (a relative path starts where the notebook is)."
-        + (f" Did you mean {' or '.join(map(repr, near))}?" if near else ""),
-    )
-
-
-def _readable(path: "str | Path") -> str:
+def readable(path: "str | Path") -> str:
     """A path as readable text: on older systems its bytes may not be UTF-8."""
     as_bytes = os.fsencode(path)
     found = decoded(as_bytes)
@@ -99,7 +67,7 @@ def _paths(folder: Path) -> dict[str, Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         # Word and Excel create ~$ files next to an open document.
         paths += [Path(here, name) for name in names if not name.startswith((".", "~$"))]
-    named = {_readable(path.relative_to(folder).as_posix()): path for path in paths}
+    named = {readable(path.relative_to(folder).as_posix()): path for path in paths}
     return dict(sorted(named.items()))
 
 
@@ -115,7 +83,11 @@ def find_files(folder: Path) -> tuple[dict[str, File], dict[str, str]]:
             if not path.is_file():  # a pipe, which could block, or a broken link
                 odd.append(name)
             elif (size := path.stat().st_size) > MOST_BYTES:
-                missing[name] = f"huge: {size / 1e6:,.0f} MB, over {MOST_BYTES / 1e6:,.0f} MB"
+                missing[name] = say(
+                    "huge: {size:,.0f} MB, over {most:,.0f} MB",
+                    size=size / 1e6,
+                    most=MOST_BYTES / 1e6,
+                )
             elif not size:
                 missing[name] = EMPTY
             else:
@@ -124,24 +96,32 @@ def find_files(folder: Path) -> tuple[dict[str, File], dict[str, str]]:
         except OSError as error:
             failed.append(f"{name} ({error.strerror})")
     if odd:
-        warnings.warn(f"Not read: {some(odd, _SHOWN)} — not a regular file.", stacklevel=3)
+        warnings.warn(
+            say("Not read: {odd} — not a regular file.", odd=some(odd, _SHOWN)), stacklevel=3
+        )
     if failed:
-        advice = f"allow reading, or move them out of {_readable(folder)}."
-        raise CorpusError(f"Cannot open {some(failed, _SHOWN)}", advice)
+        advice = say("allow reading, or move them out of {folder}.", folder=readable(folder))
+        raise CorpusError(say("Cannot open {failed}", failed=some(failed, _SHOWN)), advice)
     return files, missing
 
 
 def tell_missing(missing: dict[str, str]) -> None:
     """Warn of what was not read, a line each."""
     if missing:
-        lines = [f"  {name} — {reason}." for name, reason in sorted(missing.items())]
-        warnings.warn("\n".join(["Not read:", *lines]), stacklevel=3)
+        lines = [
+            say("  {name} — {reason}.", name=name, reason=say(reason))
+            for name, reason in sorted(missing.items())
+        ]
+        warnings.warn("\n".join([say("Not read:"), *lines]), stacklevel=3)
 
 
 def nothing_read(folder: Path, missing: dict[str, str]) -> CorpusError:
     """The error for files of which none has text."""
-    listed = some([f"{name} ({reason})" for name, reason in sorted(missing.items())], _SHOWN)
-    return CorpusError(f"The files in {_readable(folder)} hold no text: {listed}", "add some.")
+    listed = some([f"{name} ({say(reason)})" for name, reason in sorted(missing.items())], _SHOWN)
+    return CorpusError(
+        say("The files in {folder} hold no text: {listed}", folder=readable(folder), listed=listed),
+        say("add some."),
+    )
 
 
 def _wanted(folder: Path) -> dict[str, Path]:
@@ -152,12 +132,19 @@ def _wanted(folder: Path) -> dict[str, Path]:
     note = ""
     if others and not _has_other_readers():
         wanted = {name: path for name, path in wanted.items() if name not in others}
-        note = (
-            f"Not read: {some(others, _SHOWN)} — `pip install llama-index-readers-file` reads them."
+        note = say(
+            "Not read: {others} — `pip install llama-index-readers-file` reads them.",
+            others=some(others, _SHOWN),
         )
     if not wanted:
-        advice = f"put {', '.join((*TEXT_TYPES, *DOCUMENT_TYPES))} files there. {note}"
-        raise CorpusError(f"Nothing to read in {_readable(folder)}", advice.strip())
+        advice = say(
+            "put {names} files there. {note}",
+            names=", ".join((*TEXT_TYPES, *DOCUMENT_TYPES)),
+            note=note,
+        )
+        raise CorpusError(
+            say("Nothing to read in {folder}", folder=readable(folder)), advice.strip()
+        )
     if note:
         warnings.warn(note, stacklevel=4)
     return wanted
@@ -181,7 +168,9 @@ def texts(folder: Path, files: dict[str, File]) -> dict[str, FileText]:
     """
     result, failed, total = {}, [], len(files)
     # A bar of text: a widget would leave an empty place in a saved notebook.
-    with tqdm(total=total, desc="Reading", unit="file", delay=BAR_AFTER, miniters=0) as bar:
+    with tqdm(
+        total=total, desc=say("Reading"), unit=say("file"), delay=BAR_AFTER, miniters=0
+    ) as bar:
         for name, file in files.items():
             bar.set_postfix_str(name, refresh=False)
             try:
@@ -190,11 +179,20 @@ def texts(folder: Path, files: dict[str, File]) -> dict[str, FileText]:
                 failed.append(name)
             bar.update()
     if failed:
-        advice = f"save as UTF-8, or move out of {_readable(folder)}."
-        raise CorpusError(f"No text in any encoding: {some(failed, _SHOWN)}", advice)
-    if guessed := [f"{name} as {text.guessed}" for name, text in result.items() if text.guessed]:
+        advice = say("save as UTF-8, or move out of {folder}.", folder=readable(folder))
+        raise CorpusError(
+            say("No text in any encoding: {failed}", failed=some(failed, _SHOWN)), advice
+        )
+    if guessed := [
+        say("{name} as {encoding}", name=name, encoding=text.guessed)
+        for name, text in result.items()
+        if text.guessed
+    ]:
         warnings.warn(
-            f"Not UTF-8, so read {some(guessed, _SHOWN)} — if that is wrong, save as UTF-8.",
+            say(
+                "Not UTF-8, so read {guessed} — if that is wrong, save as UTF-8.",
+                guessed=some(guessed, _SHOWN),
+            ),
             stacklevel=4,
         )
     return result
@@ -235,7 +233,14 @@ def _text(name: str, path: Path, content: bytes, turn: Callable[[], object]) -> 
     pages = [without_data(page) for page in pages]
     letters = sum(map(len, pages))
     if letters > MOST_LETTERS:
-        return FileText([], f"huge: {letters:,} characters, over {MOST_LETTERS:,}")
+        return FileText(
+            [],
+            say(
+                "huge: {letters:,} characters, over {most_letters:,}",
+                letters=letters,
+                most_letters=MOST_LETTERS,
+            ),
+        )
     return FileText(pages, missing, guessed) if "".join(pages).strip() else FileText([], EMPTY)
 
 
@@ -271,5 +276,8 @@ def _other_text(name: str, path: Path) -> str:
         parts = SimpleDirectoryReader.load_file(path, lambda _: {}, {}, raise_on_error=True)
     except Exception as error:  # the document readers raise the errors of their parsers
         reason = error.__cause__ or error
-        raise CorpusError(f"Cannot read {name} ({reason})", "repair it, or move it out.") from error
+        raise CorpusError(
+            say("Cannot read {name} ({reason})", name=name, reason=reason),
+            say("repair it, or move it out."),
+        ) from error
     return "\n\n".join(part.text for part in parts)

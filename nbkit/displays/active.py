@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from nbkit.displays.live_widget import cell_ends, cell_runs
 from nbkit.displays.output import repeat_unseen
+from nbkit.language import say
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.loops.kernel import Place, ipython_shell, kernel_shell, this_place
 from nbkit.streaming.errors import StreamMisused
@@ -65,9 +66,11 @@ def need_loop(name: str, tokens: TokenStream | None = None) -> None:
         if tokens is not None:
             tokens.close()
         raise StreamMisused(
-            f"`{name}` needs a running event loop",
-            "in a notebook call it in a cell; in a script, "
-            "from a coroutine started with `asyncio.run(main())`.",
+            say("`{name}` needs a running event loop", name=name),
+            say(
+                "in a notebook call it in a cell; in a script, from a coroutine started with "
+                "`asyncio.run(main())`."
+            ),
         ) from None
 
 

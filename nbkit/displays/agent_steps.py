@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nbkit.language import say
 from nbkit.streaming.steps import ToolStep
 from nbkit.wording import whole_characters
 
@@ -24,7 +25,7 @@ def step_rows(steps: list[ToolStep]) -> list[dict[str, str]]:
 
 def _line(step: ToolStep) -> str:
     arguments = ", ".join(f"{name}={_cut(repr(value), _SHORT)}" for name, value in _given(step))
-    took = "" if step.seconds is None else f" · {step.seconds:.2f} s"
+    took = "" if step.seconds is None else say(" · {seconds:.2f} s", seconds=step.seconds)
     return whole_characters(" ".join(f"{step.tool}({arguments}){took}".split()))
 
 

@@ -9,6 +9,7 @@ from nbkit.displays.following import answer_page, follow
 from nbkit.displays.live_widget import ChatWidget
 from nbkit.displays.transcript import Transcript
 from nbkit.errors import NbkitError
+from nbkit.language import say, to_say
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.loops.kernel import has_widgets, in_marimo, this_place
 from nbkit.streaming.answer import Answer
@@ -17,7 +18,7 @@ from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.stream import TokenStream
 from nbkit.wording import whole_characters
 
-_ENDED = "This chat has ended — run the cell that shows it again to go on."
+_ENDED = to_say("This chat has ended — run the cell that shows it again to go on.")
 
 
 class TurnView(RunningView[Answer]):
@@ -71,7 +72,7 @@ class ChatView:
         Raises `TurnRunning` while another turn is, `StreamMisused` for no text or an ended chat.
         """
         if self._ended.is_set():
-            raise StreamMisused(_ENDED)
+            raise StreamMisused(say(_ENDED))
         need_loop("chat.say")
         turn = self.conversation.turn(message)
         return TurnView(self, whole_characters(message), turn)
@@ -93,9 +94,10 @@ class ChatView:
         self.stop()
         self._ended.set()
         self.repeat()
-        html = f'<div data-nbkit="{self.widget.key}">(chat ended)</div>'
-        self._slot.update({"text/plain": "(chat ended)", "text/html": html}, raw=True)
-        self.widget.make_way("(chat ended)")
+        words = say("(chat ended)")
+        html = f'<div data-nbkit="{self.widget.key}">{words}</div>'
+        self._slot.update({"text/plain": words, "text/html": html}, raw=True)
+        self.widget.make_way(words)
 
     def add(self, message: str, answer: Answer) -> None:
         """Add a finished turn to the transcript."""
@@ -152,9 +154,14 @@ def chat(engine: Any, memory: Any = None) -> ChatView:
     """
     conversation = Conversation(engine, memory)
     if not has_widgets():
-        instead = "make `talk = nbkit.Conversation(engine)`, then for each message "
-        instead += "`await nbkit.show(talk.turn(message))`"
+        advice = say(
+            "make `talk = nbkit.Conversation(engine)`, then for each message `await "
+            "nbkit.show(talk.turn(message))`."
+        )
         if in_marimo():
-            instead = f"in marimo use the page of `nbkit.serve(chat=...)`; or {instead}"
-        raise StreamMisused("`chat` needs a Jupyter notebook, for its widgets", f"{instead}.")
+            page = say(
+                "in marimo use the page of `nbkit.serve(chat=...)`; or {advice}", advice=advice
+            )
+            advice = page
+        raise StreamMisused(say("`chat` needs a Jupyter notebook, for its widgets"), advice)
     return ChatView(conversation)

@@ -8,13 +8,19 @@ from typing import Any
 from nbkit.displays.agent_steps import step_rows
 from nbkit.displays.live_cell import SHOWN
 from nbkit.displays.markdown import to_html
+from nbkit.language import say, to_say
 from nbkit.streaming.answer import NOTHING_FOUND, Answer, named_sources
 from nbkit.wording import count
 
 Bundle = dict[str, str]
 """One output by MIME type: text/html, text/plain."""
 
-_MARKS = {"done": "✓", "stopped": "■", "truncated": "✂", "failed": "✗"}
+_MARKS = {
+    to_say("done"): "✓",
+    to_say("stopped"): "■",
+    to_say("truncated"): "✂",
+    to_say("failed"): "✗",
+}
 _FRAME = "max-width: 60em; padding-left: 0.9em; border-left: 3px solid #8888"
 _TABLE = "width: 100%; font-size: 1em"
 _CELL = "text-align: left; vertical-align: top; line-height: 1.5"
@@ -36,8 +42,8 @@ def source_rows(sources: list[Any]) -> list[dict[str, str]]:
 
 def caption(answer: Answer) -> str:
     """State and timing in one line, then what went wrong, if something did."""
-    found = f" · {NOTHING_FOUND}" if answer.nothing_found else ""
-    line = f"{_MARKS[answer.state]} {answer.state}{found} · {answer.trace.caption}"
+    found = f" · {say(NOTHING_FOUND)}" if answer.nothing_found else ""
+    line = f"{_MARKS[answer.state]} {say(answer.state)}{found} · {answer.trace.caption}"
     return line if answer.error is None else f"{line}\n{answer.error}"
 
 
@@ -46,7 +52,7 @@ def settled(answer: Answer) -> Bundle:
     text, line = _shown(answer.text), caption(answer)
     # No script may run here, so no button: one click selects it all.
     copy = f'<pre style="user-select: all; white-space: pre-wrap">{escape(text)}</pre>'
-    html = _html(answer) + (_folded("Markdown to copy", copy) if text else "")
+    html = _html(answer) + (_folded(say("Markdown to copy"), copy) if text else "")
     return {
         "text/html": f'<div class="{_SETTLED}" style="{_FRAME}">{html}</div>',
         "text/plain": f"{text}\n\n{line}".strip(),
@@ -91,7 +97,9 @@ def _as_text(named: Sequence[tuple[str, Answer]]) -> str:
 def _shown(text: str) -> str:
     if len(text) <= SHOWN:
         return text
-    return f"{text[:SHOWN]}\n\n… {len(text) - SHOWN:,} more characters are in the answer's `.text`."
+    rest = len(text) - SHOWN
+    more = say("… {rest:,} more characters are in the answer's `.text`.", rest=rest)
+    return f"{text[:SHOWN]}\n\n{more}"
 
 
 def _html(answer: Answer) -> str:
@@ -112,14 +120,14 @@ def _html(answer: Answer) -> str:
 def _way(answer: Answer) -> str:
     """What came before the answer, folded: the thoughts, and the steps of an agent."""
     thought, seconds = _shown(answer.thought), answer.trace.thinking
-    took = "" if seconds is None else f" for {seconds:.2f} s"
+    title = say("Thought") if seconds is None else say("Thought for {time:.2f} s", time=seconds)
     kept = 'style="white-space: pre-wrap; opacity: 0.75"'
     text = f"<p {kept}>{escape(thought)}</p>"
     steps = [
         _folded(escape(row["line"]), f"<p {kept}>{escape(row['result'])}</p>")
         for row in step_rows(answer.steps)
     ]
-    return (_folded(f"Thought{took}", text) if thought else "") + "".join(steps)
+    return (_folded(title, text) if thought else "") + "".join(steps)
 
 
 def _fields(found: Any) -> str:

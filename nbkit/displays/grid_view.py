@@ -9,6 +9,7 @@ from nbkit.displays.active import RunningView, need_loop
 from nbkit.displays.final_output import settled_grid
 from nbkit.displays.following import answer_page, follow
 from nbkit.displays.output import open_screen
+from nbkit.language import say
 from nbkit.streaming.agents import end_run, is_of_agent, is_run, refuse
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import StreamMisused
@@ -76,8 +77,10 @@ def show_all(sources: Mapping[str, Any] | Iterable[Any], *, race: bool = False) 
         streams = {label: stream(source) for label, source in given.items()}
         if not streams:
             raise StreamMisused(
-                "`show_all` got nothing to show",
-                "give it answers by label, such as `{q: engine.aquery(q) for q in questions}`.",
+                say("`show_all` got nothing to show"),
+                say(
+                    "give it answers by label, such as `{q: engine.aquery(q) for q in questions}`."
+                ),
             )
     except StreamMisused:
         for source in given.values():
@@ -103,7 +106,9 @@ def _labelled(sources: Any) -> dict[str, Any]:
     if iscoroutine(sources):
         sources.close()
     raise StreamMisused(
-        f"`show_all` got one {type(sources).__name__}",
-        "for one answer call `show`; for several "
-        "give a dict by label, such as `{q: engine.aquery(q) for q in questions}`.",
+        say("`show_all` got one {kind}", kind=type(sources).__name__),
+        say(
+            "for one answer call `show`; for several give a dict by label, such as `{q: "
+            "engine.aquery(q) for q in questions}`."
+        ),
     )

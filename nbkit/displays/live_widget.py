@@ -22,11 +22,12 @@ import anywidget
 import traitlets
 
 from nbkit.displays.live_cell import LiveCell
+from nbkit.language import say, script_words, to_say
 from nbkit.loops.kernel import Place, this_place
 
 _STATIC = Path(__file__).parent / "static"
 _FIRST_CHECKPOINT = 128
-_UNFINISHED = "(An answer was streaming here: run the cell again to see it.)"
+_UNFINISHED = to_say("(An answer was streaming here: run the cell again to see it.)")
 _open: "set[LiveWidget]" = set()
 Hear = Callable[[dict[str, Any]], None]
 """Takes a message of the page, on the event loop: its type, and what belongs to it."""
@@ -71,11 +72,14 @@ class LiveWidget(anywidget.AnyWidget):
     """Names the static output that takes this widget's place: its `data-nbkit`."""
     settled = traitlets.Bool(False).tag(sync=True)
     race = traitlets.Bool(False).tag(sync=True)
+    words: "traitlets.Dict[str, str]" = traitlets.Dict().tag(sync=True)
+    """The texts of its buttons and captions in another language, by the English ones."""
 
     def __init__(self, labels: Sequence[str], hear: Hear, *, race: bool = False) -> None:
         self.cells = [LiveCell(number, label) for number, label in enumerate(labels)]
         self._began = time.perf_counter()
-        super().__init__(race=race, checkpoint=self._whole(), key=secrets.token_urlsafe(9))
+        key, words = secrets.token_urlsafe(9), script_words(self._esm)
+        super().__init__(race=race, checkpoint=self._whole(), key=key, words=words)
         self._hear_page = hear
         self._loop = asyncio.get_running_loop()
         # One stream flows at the pace of a film; many share a slower clock, for what a frame
@@ -89,7 +93,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._pages: dict[str, _Page] = {}
         self._run_again = False
         self.outlives_cell = False
-        self._text = _UNFINISHED
+        self._text = say(_UNFINISHED)
         _open.add(self)
         self.on_msg(self._hear)
 

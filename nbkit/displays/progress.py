@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from tqdm.auto import tqdm
 
+from nbkit.language import say, to_say
+
 _FRAME_SECONDS = 0.1
 Progress = bool | Callable[[int, int | None, object], None]
 
@@ -45,7 +47,10 @@ def _calling(call: Callable[[int, int | None, object], None], total: int | None)
         except Exception as error:  # noqa: BLE001 - a display must not cost the answers
             broken = True
             warnings.warn(
-                f"The progress function raised {error!r} — it is not called again.", stacklevel=2
+                say(
+                    "The progress function raised {error!r} — it is not called again.", error=error
+                ),
+                stacklevel=2,
             )
 
     return hear
@@ -55,13 +60,13 @@ def _calling(call: Callable[[int, int | None, object], None], total: int | None)
 def _bar(total: int | None, page: str | None) -> Iterator[Hear]:
     bar, slot = _put_up(total, page)
     loop = asyncio.get_running_loop()
-    counts = {"failed": 0, "retried": 0}
+    counts = {to_say("failed"): 0, to_say("retried"): 0}
     painting: asyncio.TimerHandle | None = None
 
     def paint() -> None:
         nonlocal painting
         painting = None
-        bar.set_postfix(counts)
+        bar.set_postfix({say(name): number for name, number in counts.items()})
 
     def hear(item: object, *, failed: bool, retried: bool) -> None:
         nonlocal painting
@@ -87,13 +92,14 @@ def _put_up(total: int | None, page: str | None) -> tuple[Any, Any]:
     """Show a bar; in a notebook, where it is a widget, also give the place it was put in."""
     if all(cls.__module__ != "tqdm.notebook" for cls in tqdm.__mro__):
         if page:
-            tqdm.write(f"The workers: {page}", file=sys.stderr)
-        return tqdm(total=total, unit="item"), None
+            tqdm.write(say("The workers: {page}", page=page), file=sys.stderr)
+        return tqdm(total=total, unit=say("item")), None
     from IPython.display import display
     from ipywidgets import HTML, HBox
 
-    bar = tqdm(total=total, display=False, unit="item")
+    bar = tqdm(total=total, display=False, unit=say("item"))
     row = [bar.container]
     if page:  # beside it: tqdm counts the children of its container
-        row.append(HTML(f'<a href="{html.escape(page)}" target="_blank">the workers</a>'))
+        link = f'<a href="{html.escape(page)}" target="_blank">{say("the workers")}</a>'
+        row.append(HTML(link))
     return bar, display(HBox(row), display_id=True)  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import ipywidgets  # type: ignore[import-untyped]
 
 from nbkit.displays.live_widget import code_of
 from nbkit.errors import ConnectError
+from nbkit.language import say, to_say
 from nbkit.loops.kernel import in_marimo
 from nbkit.models import connect
 from nbkit.models.providers import SimulatedOpenAI
@@ -28,9 +29,16 @@ _STEPS: dict[str, tuple[float, ...]] = {
     "failure_rate": (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1),
 }
 """What each slider can be set to; infinity is a profile's `None`, no limit."""
+_NAMES = {
+    "ttft": to_say("First token (TTFT)"),
+    "tokens_per_second": to_say("Tokens per second"),
+    "slots": to_say("Slots"),
+    "requests_per_minute": to_say("Requests per minute"),
+    "failure_rate": to_say("Failure rate"),
+}
 _TIMED = ("ttft", "tokens_per_second", "requests_per_minute")
 """Settings that mean nothing to a model that never waits."""
-_NO_SLIDERS = (
+_NO_SLIDERS = to_say(
     "The sliders need Jupyter: in marimo change the model by code, as in "
     "`llm.simulator.set(llm.model, ttft=2)`."
 )
@@ -59,14 +67,14 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self._listening = True
         self.profiles = ipywidgets.Dropdown(
             options=list(PROFILES),
-            description="Profile",
+            description=say("Profile"),
             style={"description_width": "initial"},
             layout={"width": "16em"},
         )
         self.reset = ipywidgets.Button(
-            description="Reset",
+            description=say("Reset"),
             icon="undo",
-            tooltip="Back to the profile the model was connected with",
+            tooltip=say("Back to the profile the model was connected with"),
         )
         self.sliders = {setting: _slider(setting) for setting in _STEPS}
         self._words = ipywidgets.HTML()
@@ -141,7 +149,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         except ConnectError as error:
             self._show(self._profile, str(error))
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        words = f"{self!r} {_NO_SLIDERS}" if in_marimo() else repr(self)
+        words = f"{self!r} {say(_NO_SLIDERS)}" if in_marimo() else repr(self)
         return {**bundle, "text/plain": words, "text/html": f"<p>{escape(words)}</p>"}
 
 
@@ -164,8 +172,8 @@ def panel(llm: Any = None) -> Panel:
     if not isinstance(llm, SimulatedOpenAI):
         name = getattr(llm, "model", None) or type(llm).__name__
         raise NotSimulatedError(
-            f"{name} is not simulated, so nothing here can set its speed",
-            'use nbkit.panel(nbkit.connect("simulated")).',
+            say("{name} is not simulated, so nothing here can set its speed", name=name),
+            say('use nbkit.panel(nbkit.connect("simulated")).'),
         )
     key = (llm.simulator, llm.model)
     shown = _panels.get(key)
@@ -178,26 +186,35 @@ def panel(llm: Any = None) -> Panel:
 
 def in_words(profile: Profile) -> str:
     """A profile in words, and the settings that differ from the named one."""
-    parts = ["No waiting at all"]
+    parts = [say("No waiting at all")]
     if profile.speed:
         per_prompt = profile.ttft_per_1k_prompt_tokens
-        prompt = f" + {per_prompt:g} s per 1,000 prompt tokens" if per_prompt else ""
-        parts = [f"First token after {profile.ttft:g} s{prompt}"]
-        total = profile.total_tokens_per_second
-        shared = f" ({total:g} for all answers together)" if total else ""
-        parts.append(f"then {profile.tokens_per_second:g} tokens/s{shared}")
+        parts = [say("First token after {ttft:g} s", ttft=profile.ttft)]
+        if per_prompt:
+            parts[0] += say(" + {seconds:g} s per 1,000 prompt tokens", seconds=per_prompt)
+        parts.append(say("then {rate:g} tokens/s", rate=profile.tokens_per_second))
+        if total := profile.total_tokens_per_second:
+            parts[1] += say(" ({total:g} for all answers together)", total=total)
         if profile.speed != 1:
-            parts.append(f"all at {profile.speed:g} times that speed")
-        limits = {"requests": profile.requests_per_minute, "tokens": profile.tokens_per_minute}
-        told = {what: limit for what, limit in limits.items() if limit is not None}
-        parts += [f"at most {limit:,.12g} {what} a minute" for what, limit in told.items()]
-    answers = "any number of answers" if profile.slots is None else count(profile.slots, "answer")
-    parts.append(f"{answers} at once")
+            parts.append(say("all at {speed:g} times that speed", speed=profile.speed))
+        if (limit := profile.requests_per_minute) is not None:
+            parts.append(say("at most {limit:,.12g} requests a minute", limit=limit))
+        if (limit := profile.tokens_per_minute) is not None:
+            parts.append(say("at most {limit:,.12g} tokens a minute", limit=limit))
+    places = profile.slots
+    answers = say("any number of answers") if places is None else count(places, "answer")
+    parts.append(say("{answers} at once", answers=answers))
     if profile.failure_rate:
-        parts.append(f"{_label('failure_rate', profile.failure_rate)} of requests fail")
+        share = _label("failure_rate", profile.failure_rate)
+        parts.append(say("{share} of requests fail", share=share))
     if profile.fault is not None:
-        parts.append(f"the fault “{profile.fault}” in every answer")
-    words = f"Simulated {profile.name} ({profile.resembles}). {', '.join(parts)}."
+        parts.append(say("the fault “{fault}” in every answer", fault=profile.fault))
+    words = say(
+        "Simulated {name} ({resembles}). {parts}.",
+        name=profile.name,
+        resembles=say(profile.resembles),
+        parts=reduce(lambda told, part: say("{told}, {part}", told=told, part=part), parts),
+    )
     plain = PROFILES.get(profile.name, profile)
     settings = {name: getattr(profile, name) for name in SETTINGS}
     changed = [
@@ -205,15 +222,21 @@ def in_words(profile: Profile) -> str:
         for name, value in settings.items()
         if value != getattr(plain, name)
     ]
-    return f"{words} Changed: {', '.join(changed)}." if changed else words
+    if changed:
+        words += say(" Changed: {settings}.", settings=", ".join(changed))
+    return words
 
 
 def _label(setting: str, value: float) -> str:
     if value == math.inf:
-        return "unlimited"
+        return say("unlimited")
     if setting == "failure_rate":
         return f"{100 * value:g} %"
-    return f"{value:g}" + {"ttft": " s", "slots": " at once"}.get(setting, "")
+    units = {
+        "ttft": say("{value:g} s", value=value),
+        "slots": say("{value:g} at once", value=value),
+    }
+    return units.get(setting, f"{value:g}")
 
 
 def _scale(setting: str, value: float) -> tuple[tuple[str, float], ...]:
@@ -227,10 +250,6 @@ def _scale(setting: str, value: float) -> tuple[tuple[str, float], ...]:
 
 
 def _slider(setting: str) -> Slider:
-    named = setting.replace("_", " ").capitalize()
-    slider = Slider(
-        options=_scale(setting, _STEPS[setting][0]),
-        description="First token (TTFT)" if setting == "ttft" else named,
-    )
+    slider = Slider(options=_scale(setting, _STEPS[setting][0]), description=say(_NAMES[setting]))
     slider.add_class("nbkit-slider")
     return slider

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nbkit.displays.final_output import Bundle, settled_chat
+from nbkit.language import say
 from nbkit.streaming.answer import Answer
 from nbkit.wording import count
 
@@ -66,9 +67,10 @@ class Transcript:
     def _bundle(self, piece: int) -> Bundle:
         """A piece as output; the page reads in it how many turns have ended."""
         lost = count(self._forgotten, "message")
-        note = (
-            f"The model no longer sees the first {lost} of this conversation: its memory has no "
-            "room for more."
+        note = say(
+            "The model no longer sees the first {lost} of this conversation: its memory has no "
+            "room for more.",
+            lost=lost,
         )
         said = note if piece == _NOTE and self._forgotten else None
         turns = self._turns.get(piece, [])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.trace import Trace
 
 
@@ -40,4 +41,4 @@ class Measurement:
     @property
     def origin(self) -> str:
         """Label and load as text."""
-        return f"{self.label} at {self.load:g}"
+        return say("{label} at {load:g}", label=self.label, load=self.load)

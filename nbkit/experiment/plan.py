@@ -9,6 +9,7 @@ from typing import Any
 
 from nbkit.experiment.measurements import ExperimentError
 from nbkit.experiment.targets import Target
+from nbkit.language import say
 from nbkit.metrics.load_point import Kind
 from nbkit.wording import whole_characters
 
@@ -93,7 +94,9 @@ def read_questions(questions: Any) -> list[str]:
         questions = [questions]
     listed = list(questions) if isinstance(questions, Iterable) else []
     if not listed or not all(isinstance(one, str) for one in listed):
-        raise ExperimentError("There is nothing to ask", "pass a list of questions, as text.")
+        raise ExperimentError(
+            say("There is nothing to ask"), say("pass a list of questions, as text.")
+        )
     return [whole_characters(one) for one in listed]
 
 
@@ -101,24 +104,27 @@ def read_loads(max_concurrency: Any, requests_per_second: Any) -> tuple[Kind, li
     """The kind of load, and the loads in ascending order; raises `ExperimentError`."""
     if max_concurrency is not None and requests_per_second is not None:
         raise ExperimentError(
-            "max_concurrency and requests_per_second are two ways to load a server",
-            "give one, and measure twice.",
+            say("max_concurrency and requests_per_second are two ways to load a server"),
+            say("give one, and measure twice."),
         )
     if requests_per_second is None:
         kind: Kind = "concurrency"
-        name, given, wanted = "max_concurrency", max_concurrency, "whole numbers from 1"
+        name, given, wanted = "max_concurrency", max_concurrency, say("whole numbers from 1")
         given = 1 if given is None else given
     else:
         kind, name, given = "rate", "requests_per_second", requests_per_second
-        wanted = "arrivals a second, above 0"
+        wanted = say("arrivals a second, above 0")
     loads: list[Any] = [given] if isinstance(given, int | float | str) else list(given)
     allowed = int if kind == "concurrency" else int | float
     for load in loads:
         number = isinstance(load, allowed) and not isinstance(load, bool)
         if not number or not 0 < load < math.inf:
-            raise ExperimentError(f"{name}={load!r} is not possible", f"give {wanted}.")
+            raise ExperimentError(
+                say("{name}={load!r} is not possible", name=name, load=load),
+                say("give {wanted}.", wanted=wanted),
+            )
     if not loads:
-        raise ExperimentError(f"{name} is empty", "give at least one load.")
+        raise ExperimentError(say("{name} is empty", name=name), say("give at least one load."))
     return kind, sorted(set(loads))
 
 
@@ -132,13 +138,23 @@ def check_counts(
         ("warmup", int(warmup) if isinstance(warmup, bool) else warmup, 0),
     ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ExperimentError(f"{name}={value!r} is not possible", f"give {least} or more.")
+            raise ExperimentError(
+                say("{name}={value!r} is not possible", name=name, value=value),
+                say("give {least} or more.", least=least),
+            )
     most = int(max(loads))
     if requests is not None and kind == "concurrency" and 1 < most > requests / 2:
         raise ExperimentError(
-            f"requests={requests} is too few for max_concurrency={most}: the first {most} meet an "
-            "idle server and are left out",
-            f"ask {2 * most} at least, better {_ROUNDS * most}.",
+            say(
+                "requests={requests} is too few for max_concurrency={most}: the first {most} meet "
+                "an idle server and are left out",
+                requests=requests,
+                most=most,
+            ),
+            say("ask {most} at least, better {rounds}.", most=2 * most, rounds=_ROUNDS * most),
         )
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
-        raise ExperimentError(f"timeout={timeout!r} is not possible", "give seconds, or None.")
+        raise ExperimentError(
+            say("timeout={timeout!r} is not possible", timeout=timeout),
+            say("give seconds, or None."),
+        )

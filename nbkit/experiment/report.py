@@ -11,9 +11,11 @@ from nbkit.experiment.report_numbers import figures, latency, requests
 from nbkit.experiment.report_verdicts import Side, sides_of, verdicts
 from nbkit.experiment.saved import shown_error
 from nbkit.experiment.table import listed
+from nbkit.language import language, page_said, say
 from nbkit.metrics.load_point import UNITS
 from nbkit.metrics.slo import SLO
 from nbkit.wording import count, is_simulated
+from nbkit.wording import listed as listed_names
 
 
 def html_report(experiments: Sequence[Any], slo: SLO | None, *, text: bool) -> str:
@@ -21,25 +23,29 @@ def html_report(experiments: Sequence[Any], slo: SLO | None, *, text: bool) -> s
     runs = [_shareable(one, text=text) for one in experiments]
     sides = list(sides_of(runs))
     points = [side.point for side in sides]
-    labels = ", ".join(dict.fromkeys(side.label for side in sides)) or "nothing answered"
-    title = f"Latency of {labels}" + (f": {len(runs)} runs" if len(runs) > 1 else "")
+    labels = ", ".join(dict.fromkeys(side.label for side in sides)) or say("nothing answered")
+    title = say("Latency of {labels}", labels=labels)
+    if len(runs) > 1:
+        title = say("{title}: {runs}", title=title, runs=count(len(runs), "run"))
     body = [
         f"<h1>{safe(title)}</h1>",
         *map(paragraph, _opening(runs)),
         *(f'<p class="caution">{safe(words)}</p>' for words in _cautions(runs, sides)),
-        section("Verdicts", verdicts(sides)),
-        section("Requests", requests(points, slo)),
-        section("Latency", latency(points)),
-        section("Figures", figures(points, slo)),
-        section("Notes", _notes(runs)),
-        section("Circumstances", _circumstances(runs)),
-        section("Questions", _questions(runs) if text else ()),
+        section(say("Verdicts"), verdicts(sides)),
+        section(say("Requests"), requests(points, slo)),
+        section(say("Latency"), latency(points)),
+        section(say("Figures"), figures(points, slo)),
+        section(say("Notes"), _notes(runs)),
+        section(say("Circumstances"), _circumstances(runs)),
+        section(say("Questions"), _questions(runs) if text else ()),
     ]
     here = files("nbkit.experiment") / "static"
     template, style = (
         (here / name).read_text("utf-8").strip() for name in ("report.html", "report.css")
     )
-    return Template(template).substitute(title=safe(title), style=style, body="\n".join(body))
+    whole = Template(page_said(template))
+    text_of = {"title": safe(title), "style": style, "body": "\n".join(body)}
+    return whole.substitute(text_of, language=language())
 
 
 def _shareable(experiment: Any, *, text: bool) -> Any:
@@ -51,14 +57,22 @@ def _shareable(experiment: Any, *, text: bool) -> Any:
 def _opening(runs: Sequence[Any]) -> Iterator[str]:
     """When each run was made, and what was asked, in a sentence."""
     for number, run in enumerate(runs, 1):
-        name = f"Run {number}, measured" if len(runs) > 1 else "Measured"
+        name = say("Run {number}, measured", number=number) if len(runs) > 1 else say("Measured")
         failed = sum(one.error is not None for one in run.results)
         asked = count(run.parameters.get("questions", 0), "question")
         when = str(run.environment.get("started", "")).replace("T", " ")
-        yield (
-            f"{name} {when}: {asked}, asked of "
-            f"{', '.join(run.labels)} with {listed(run.loads)} {UNITS[run.kind]}; "
-            f"{len(run.results)} of {count(run.planned, 'request')} ended, {failed} failed."
+        yield say(
+            "{name} {when}: {asked}, asked of {labels} with {loads} {units}; {results} of "
+            "{requests} ended, {failed} failed.",
+            name=name,
+            when=when,
+            asked=asked,
+            labels=listed_names(run.labels),
+            loads=listed(run.loads),
+            units=say(UNITS[run.kind]),
+            results=len(run.results),
+            requests=count(run.planned, "request"),
+            failed=failed,
         )
 
 
@@ -72,14 +86,14 @@ def _cautions(runs: Sequence[Any], sides: Sequence[Side]) -> Iterator[str]:
         or is_simulated(one.trace.model)
     }
     if simulated:
-        yield f"Simulated model, no vendor's: {', '.join(sorted(simulated))}."
+        yield say("Simulated model, no vendor's: {names}.", names=listed_names(sorted(simulated)))
     if len(runs) > 1:
-        yield (
+        yield say(
             "These runs were made at different times. A difference between them may come from all "
             "that has changed in between, the load of the server included: see Circumstances."
         )
         if len({side.point.rows[0].question[0] for side in sides}) > 1:
-            yield (
+            yield say(
                 "Not all runs are known to have asked the same questions (a file keeps them only "
                 "if saved with text=True), so these are not compared question by question."
             )
@@ -88,7 +102,11 @@ def _cautions(runs: Sequence[Any], sides: Sequence[Side]) -> Iterator[str]:
 def _notes(runs: Sequence[Any]) -> Iterator[str]:
     for number, run in enumerate(runs, 1):
         if run.notes:
-            yield (f"<h3>Run {number}</h3>" if len(runs) > 1 else "") + listing("ul", run.notes)
+            yield (_heading(number) if len(runs) > 1 else "") + listing("ul", run.notes)
+
+
+def _heading(number: int) -> str:
+    return f"<h3>{say('Run {number}', number=number)}</h3>"
 
 
 def _circumstances(runs: Sequence[Any]) -> Iterator[str]:
@@ -96,7 +114,7 @@ def _circumstances(runs: Sequence[Any]) -> Iterator[str]:
     told = [
         dict(_flat({**run.environment, **run.parameters}))
         | {
-            "models that answered": sorted(
+            say("models that answered"): sorted(
                 {one.trace.model for one in run.results if one.trace.model}
             )
         }
@@ -106,17 +124,19 @@ def _circumstances(runs: Sequence[Any]) -> Iterator[str]:
     for name in dict.fromkeys(name for each in told for name in each):
         values = [_words(each.get(name)) for each in told]
         differ = len(set(values)) > 1
-        head = f"{name} (differs)" if differ else name
+        head = say("{name} (differs)", name=name) if differ else name
         rows.append(row(head, values, ' class="differ"' if differ else ""))
-    numbered = [f"run {number}" for number in range(1, len(runs) + 1)]
-    yield table("Circumstances", numbered if len(runs) > 1 else ["value"], rows, "words")
+    numbered = [say("run {number}", number=number) for number in range(1, len(runs) + 1)]
+    yield table(
+        say("Circumstances"), numbered if len(runs) > 1 else [say("value")], rows, say("words")
+    )
 
 
 def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in facts.items():
         if name in ("versions", "machine", "against") and isinstance(value, Mapping):
             yield from (
-                (f"asked: {key}" if name == "against" else str(key), each)
+                (say("asked: {key}", key=key) if name == "against" else str(key), each)
                 for key, each in value.items()
             )
         else:

@@ -8,32 +8,33 @@ from matplotlib.axes import Axes
 from nbkit import plots
 from nbkit.experiment.report_html import NOTHING, paragraph, picture, row, table
 from nbkit.experiment.table import table_row
+from nbkit.language import say, to_say
 from nbkit.metrics.load_point import UNITS, LoadPoint
 from nbkit.metrics.percentiles import METRICS
 from nbkit.metrics.slo import SLO
 
 _REQUESTS = {
-    "asked": "asked",
-    "ramp": "left out",
+    "asked": to_say("asked"),
+    "ramp": to_say("left out"),
     "n": "n",
-    "errors": "errors",
-    "throughput": "answers a second",
-    "tokens_per_s": "tokens a second",
-    "in_flight": "in flight",
-    "slo_n": "n judged",
-    "slo_share": "promise kept",
-    "goodput": "goodput a second",
+    "errors": to_say("errors"),
+    "throughput": to_say("answers a second"),
+    "tokens_per_s": to_say("tokens a second"),
+    "in_flight": to_say("in flight"),
+    "slo_n": to_say("n judged"),
+    "slo_share": to_say("promise kept"),
+    "goodput": to_say("goodput a second"),
 }
 
 
 def requests(points: Sequence[LoadPoint], slo: SLO | None) -> Iterator[str]:
     """How many were asked and answered, and how many a second."""
     if slo is not None:
-        yield paragraph(f"The promise: {slo}.")
+        yield paragraph(say("The promise: {slo}.", slo=slo))
     rows = [table_row(point, slo) for point in points]
     shown = [name for name in _REQUESTS if any(each.get(name) is not None for each in rows)]
     cells = [[_number(name, each.get(name)) for name in shown] for each in rows]
-    yield _of_points("Requests", [_REQUESTS[name] for name in shown], points, cells)
+    yield _of_points(say("Requests"), [say(_REQUESTS[name]) for name in shown], points, cells)
 
 
 def _number(name: str, value: float | None) -> str:
@@ -54,7 +55,8 @@ def latency(points: Sequence[LoadPoint]) -> Iterator[str]:
         known = [spread.p50 for spread in spreads if spread.p50 is not None]
         if not known or (metric == "ttfo" and not thinks):
             continue
-        unit, times = ("seconds", 1) if max(known) >= 0.1 else ("milliseconds", 1000)
+        slow = max(known) >= 0.1
+        unit, times = (say("seconds"), 1) if slow else (say("milliseconds"), 1000)
         # The bootstrap of a million gaps takes 15 s, and a median gap is hardly ever in doubt.
         between = metric == "gaps"
         cells = []
@@ -63,10 +65,11 @@ def latency(points: Sequence[LoadPoint]) -> Iterator[str]:
             values = (spread.p50, *ends, spread.p90, spread.p99)
             told = [NOTHING if each is None else _figure(times * each) for each in values]
             cells.append([f"{spread.n:,}", *told])
-        yield f"<h3>{name.capitalize()}, {unit}</h3>"
-        columns = ["n gaps" if between else "n", "p50", *([] if between else ["from", "to"])]
-        yield _of_points(name, [*columns, "p90", "p99"], points, cells)
-    yield paragraph("From and to are the ends of the 95 % interval of the p50.")
+        yield f"<h3>{say('{metric}, {unit}', metric=say(name).capitalize(), unit=unit)}</h3>"
+        ends_told = [] if between else [say("from"), say("to")]
+        columns = [say("n gaps") if between else "n", "p50", *ends_told, "p90", "p99"]
+        yield _of_points(say(name), columns, points, cells)
+    yield paragraph(say("From and to are the ends of the 95 % interval of the p50."))
 
 
 def _figure(value: float) -> str:
@@ -95,10 +98,10 @@ def _of_points(
     name: str, columns: Sequence[str], points: Sequence[LoadPoint], cells: Sequence[Sequence[str]]
 ) -> str:
     """A table with a row for each label and load; without the load, if there is only one."""
-    units = dict.fromkeys(UNITS[point.kind] for point in points)
+    units = dict.fromkeys(say(UNITS[point.kind]) for point in points)
     several = len({(point.kind, point.load) for point in points}) > 1
     rows = [
         row(point.label, [*([f"{point.load:g}"] if several else []), *each])
         for point, each in zip(points, cells, strict=True)
     ]
-    return table(name, [*([" or ".join(units)] if several else []), *columns], rows)
+    return table(name, [*([say(" or ").join(units)] if several else []), *columns], rows)

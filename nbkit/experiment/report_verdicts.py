@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from nbkit.batch.records import without_keys
 from nbkit.experiment.report_html import paragraph, safe
 from nbkit.experiment.verdicts import Comparison, compared
+from nbkit.language import say
 from nbkit.metrics.load_point import UNITS, LoadPoint
 from nbkit.metrics.requests import NotMeasured
 from nbkit.plots.style import duration
@@ -35,7 +36,8 @@ def sides_of(runs: Sequence[Any]) -> Iterator[Side]:
         for point in run.points:
             rows = [replace(row, question=(own, row.question)) for row in point.rows]
             label = without_keys(point.label)
-            name = f"{label} (run {number + 1})" if len(runs) > 1 else label
+            several = say("{label} (run {number})", label=label, number=number + 1)
+            name = several if len(runs) > 1 else label
             yield Side(number, label, replace(point, label=name, rows=rows))
 
 
@@ -44,8 +46,8 @@ def verdicts(sides: Sequence[Side]) -> Iterator[str]:
     found: dict[str, list[str]] = {}
     told = 0
     for first, second in _pairs(sides):
-        unit = UNITS[first.point.kind].capitalize()
-        lines = found.setdefault(f"{unit}: {first.point.load:g}", [])
+        unit = say(UNITS[first.point.kind]).capitalize()
+        lines = found.setdefault(say("{unit}: {load:g}", unit=unit, load=first.point.load), [])
         for metric in _COMPARED:
             try:
                 # The later one is judged by the earlier one.
@@ -60,11 +62,17 @@ def verdicts(sides: Sequence[Side]) -> Iterator[str]:
         yield f'<h3>{load}</h3><ul class="verdicts">{"".join(dict.fromkeys(lines))}</ul>'
     if told >= _BY_CHANCE:
         yield paragraph(
-            f"Of {told} comparisons without any true difference, about {told // _BY_CHANCE} would "
-            "still show one by chance."
+            say(
+                "Of {told} comparisons without any true difference, about {expected} would still "
+                "show one by chance.",
+                told=told,
+                expected=told // _BY_CHANCE,
+            )
         )
     if not found:
-        yield paragraph("Nothing to compare: it takes two labels or two runs at the same load.")
+        yield paragraph(
+            say("Nothing to compare: it takes two labels or two runs at the same load.")
+        )
 
 
 def _pairs(sides: Sequence[Side]) -> Iterator[tuple[Side, Side]]:
@@ -82,8 +90,15 @@ def _pairs(sides: Sequence[Side]) -> Iterator[tuple[Side, Side]]:
 
 def _verdict(made: Comparison) -> str:
     first, second = map(duration, made.medians)
-    size = f"median {first}, other median {second}; ratio {made.ratio:.2f}"
+    size = say(
+        "median {first}, other median {second}; ratio {ratio:.2f}",
+        first=first,
+        second=second,
+        ratio=made.ratio,
+    )
     if made.interval is not None:
-        size += f", 95 % interval {made.interval.low:.2f}–{made.interval.high:.2f}"
+        size += say(
+            ", 95 % interval {low:.2f}–{high:.2f}", low=made.interval.low, high=made.interval.high
+        )
     state = ' class="differ"' if made.differ else ""
     return f"<li{state}>{safe(made.verdict)} <small>{safe(size)}</small></li>"

@@ -15,6 +15,7 @@ from nbkit.experiment.table import (
     table_row,
 )
 from nbkit.experiment.verdicts import Comparison, compared
+from nbkit.language import say
 from nbkit.metrics.html_table import html_table
 from nbkit.metrics.load_point import Kind, LoadPoint
 from nbkit.metrics.requests import read_rows
@@ -58,7 +59,9 @@ class Experiment:
     def latest(cls) -> "Experiment":
         """The newest experiment of this process, also one that was stopped."""
         if cls._latest is None:
-            raise ExperimentError("Nothing was measured yet", "run `await nbkit.measure(...)`.")
+            raise ExperimentError(
+                say("Nothing was measured yet"), say("run `await nbkit.measure(...)`.")
+            )
         return cls._latest
 
     @property
@@ -84,10 +87,14 @@ class Experiment:
     def requests_of(self, label: str | None = None, at: float | None = None) -> list[Measurement]:
         """The requests of a label, at a load, or both; `ExperimentError` if not measured."""
         if label is not None and label not in self.labels:
-            raise ExperimentError(f"There is no {label!r} here", f"choose one of {self.labels}.")
+            raise ExperimentError(
+                say("There is no {label!r} here", label=label),
+                say("choose one of {labels}.", labels=self.labels),
+            )
         if at is not None and at not in self.loads:
             raise ExperimentError(
-                f"Nothing was measured at {self.kind} {at!r}", f"choose one of {self.loads}."
+                say("Nothing was measured at {kind} {at!r}", kind=self.kind, at=at),
+                say("choose one of {loads}.", loads=self.loads),
             )
         return [
             one for one in self.results if label in (None, one.label) and at in (None, one.load)
@@ -134,12 +141,17 @@ class Experiment:
         """
         if at is None and len(self.loads) > 1:
             raise ExperimentError(
-                f"{self.kind.capitalize()} was {listed(self.loads)}",
-                "choose one with at=, or give a pair to compare two loads.",
+                say("{kind} was {loads}", kind=self.kind.capitalize(), loads=listed(self.loads)),
+                say("choose one with at=, or give a pair to compare two loads."),
             )
         loads = at if isinstance(at, tuple) else (at, at)
         sides = [self.requests_of(label, load) for label, load in zip((a, b), loads, strict=True)]
-        names = [a, b] if loads[0] == loads[1] else [f"{a} at {loads[0]:g}", f"{b} at {loads[1]:g}"]
+        names = [a, b]
+        if loads[0] != loads[1]:
+            names = [
+                say("{label} at {load:g}", label=label, load=load)
+                for label, load in zip(names, loads, strict=True)
+            ]
         return compared(names, [read_rows(side) if side else [] for side in sides], metric)
 
     def cost(self) -> Cost:
@@ -200,8 +212,8 @@ class Experiment:
 
         if wrong := [other for other in others if not isinstance(other, Experiment)]:
             raise ExperimentError(
-                f"Got {type(wrong[0]).__name__} where an experiment was expected",
-                "pass what `nbkit.measure` or `Experiment.load` returned.",
+                say("Got {kind} where an experiment was expected", kind=type(wrong[0]).__name__),
+                say("pass what `nbkit.measure` or `Experiment.load` returned."),
             )
         file = file_path(path, ExperimentError)
         report = html_report([self, *others], slo, text=text)
@@ -219,20 +231,28 @@ class Experiment:
     @property
     def notes(self) -> list[str]:
         """What a reader must know about the numbers, in sentences."""
-        told = [] if not self.stopped else [f"Stopped after {self._done()}."]
+        told = [] if not self.stopped else [say("Stopped after {done}.", done=self._done())]
         return [*told, *notes_of_requests(self.results), *notes_of_points(self.points)]
 
     def _done(self) -> str:
-        return f"{len(self.results)} of {count(self.planned, 'request')}"
+        planned = count(self.planned, "request")
+        return say("{done} of {requests}", done=len(self.results), requests=planned)
 
     def _repr_html_(self) -> str:
-        return html_table(self.table().reset_index(), "Experiment", _figure, self.notes)
+        return html_table(self.table().reset_index(), say("Experiment"), _figure, self.notes)
 
     def __repr__(self) -> str:
         failed = sum(one.error is not None for one in self.results)
         parts = [
-            f"{', '.join(self.labels)} at {self.kind} {listed(self.loads)}",
-            f"stopped after {self._done()}" if self.stopped else count(self.planned, "request"),
-            f"{failed} failed" if failed else "none failed",
+            say(
+                "{labels} at {kind} {loads}",
+                labels=", ".join(self.labels),
+                kind=self.kind,
+                loads=listed(self.loads),
+            ),
+            say("stopped after {done}", done=self._done())
+            if self.stopped
+            else count(self.planned, "request"),
+            say("{failed} failed", failed=failed) if failed else say("none failed"),
         ]
         return f"<Experiment {' · '.join(parts)}>"

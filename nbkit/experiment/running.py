@@ -23,6 +23,7 @@ from nbkit.experiment.plan import (
 )
 from nbkit.experiment.results import Experiment
 from nbkit.experiment.targets import Target, Timed, targets_of
+from nbkit.language import say
 from nbkit.loops.heartbeat import keep_waking
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.errors import AnswerTruncated, StreamBroken, StreamError
@@ -114,8 +115,14 @@ async def measure(
             for run in runs:
                 await runner.measure(run)
     except BaseException as error:
-        ended = f"{len(experiment.results)} of {experiment.planned} requests"
-        error.add_note(f"{ended} had ended; they are in nbkit.Experiment.latest().")
+        ended = say(
+            "{results} of {planned} requests",
+            results=len(experiment.results),
+            planned=experiment.planned,
+        )
+        error.add_note(
+            say("{ended} had ended; they are in nbkit.Experiment.latest().", ended=ended)
+        )
         raise
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
@@ -169,7 +176,8 @@ class _Runner:
                 await tokens
         except TimeoutError:
             error = StreamBroken(
-                f"No complete answer within {self.timeout:g} s", "raise `timeout`."
+                say("No complete answer within {timeout:g} s", timeout=self.timeout),
+                say("raise `timeout`."),
             )
         except StreamError as raised:
             error = raised
@@ -225,8 +233,8 @@ def _begin_budgets(
         budget.begin(number)
         if budget.charges and max_cost is None and not warming:
             raise ExperimentError(
-                "Without a warm-up nothing tells what this will cost",
-                "leave warmup on, or pass max_cost=.",
+                say("Without a warm-up nothing tells what this will cost"),
+                say("leave warmup on, or pass max_cost=."),
             )
     return list(requests)
 
@@ -239,7 +247,15 @@ def _answer_of(tokens: TokenStream) -> Answer:
 def _missing(answer: Answer) -> StreamBroken | None:
     """The error of an answer that was stopped or has no text; `None` for a complete one."""
     if answer.stopped:
-        return StreamBroken("The call was cancelled, but not by the experiment", "ask again.")
+        return StreamBroken(
+            say("The call was cancelled, but not by the experiment"), say("ask again.")
+        )
     if answer.nothing_found:
-        return StreamBroken("No document matched, so no model was asked", "look at the retriever.")
-    return None if answer.text else StreamBroken("The answer has no text", "look at the model.")
+        return StreamBroken(
+            say("No document matched, so no model was asked"), say("look at the retriever.")
+        )
+    return (
+        None
+        if answer.text
+        else StreamBroken(say("The answer has no text"), say("look at the model."))
+    )

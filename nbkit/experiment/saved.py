@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from nbkit.batch.file_path import write_text
 from nbkit.batch.records import without_keys
 from nbkit.experiment.measurements import ExperimentError, Measurement
+from nbkit.language import say
 from nbkit.streaming.trace import Usage
 
 _MARK = "nbkit_experiment"
@@ -31,7 +32,7 @@ def write(
 def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
     """The header and the results in a file, without an incomplete last line."""
     if not path.is_file():
-        raise ExperimentError(f"There is no file {path}", "check the name.")
+        raise ExperimentError(say("There is no file {path}", path=path), say("check the name."))
     first, *lines = path.read_text("utf-8", errors="replace").split("\n")
     header = _header(path, first)
     results = []
@@ -40,8 +41,12 @@ def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
             results.append(_REQUEST.validate_json(line))
         except ValidationError:
             raise ExperimentError(
-                f"Line {number} of {path} is not a request of an experiment",
-                "correct or remove it; the other lines are correct.",
+                say(
+                    "Line {number} of {path} is not a request of an experiment",
+                    number=number,
+                    path=path,
+                ),
+                say("correct or remove it; the other lines are correct."),
             ) from None
     return header, results
 
@@ -55,11 +60,16 @@ def _header(path: Path, line: str) -> dict[str, Any]:
             return {name: header[name] for name in _HEADER} | {"warmed": warmed}
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(
-            f"{path} is not an experiment that nbkit saved", "check the name."
+            say("{path} is not an experiment that nbkit saved", path=path), say("check the name.")
         ) from None
     raise ExperimentError(
-        f"{path} was saved by another nbkit version (format {written}, this reads {_FORMAT})",
-        "load it with that version, or measure again.",
+        say(
+            "{path} was saved by another nbkit version (format {written}, this reads {format})",
+            path=path,
+            written=written,
+            format=_FORMAT,
+        ),
+        say("load it with that version, or measure again."),
     )
 
 

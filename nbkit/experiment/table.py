@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nbkit.experiment.measurements import Measurement
+from nbkit.language import say
 from nbkit.metrics.intervals import FEWEST
 from nbkit.metrics.load_point import LoadPoint
 from nbkit.metrics.slo import SLO
 from nbkit.wording import count
+from nbkit.wording import listed as listed_names
 
 _LATE = 0.05
 """Seconds that a request may be late before a note says so."""
@@ -22,27 +24,40 @@ def failures_of(results: Iterable[Measurement]) -> dict[str, int]:
 def notes_of_requests(results: Sequence[Measurement]) -> Iterator[str]:
     """What a reader must know about the requests, in sentences."""
     for error, times in failures_of(results).items():
-        yield f"{times} of {count(len(results), 'request')} failed: {error}"
+        yield say(
+            "{times} of {requests} failed: {error}",
+            times=times,
+            requests=count(len(results), "request"),
+            error=error,
+        )
     if asleep := sum(one.trace.suspended for one in results):
         answers = count(asleep, "answer")
-        yield f"{answers} left out: the machine slept, or its clock was set, meanwhile."
+        yield say(
+            "{answers} left out: the machine slept, or its clock was set, meanwhile.",
+            answers=answers,
+        )
     if ramp := sum(one.ramp for one in results):
-        yield (
-            f"{count(ramp, 'request')} left out: the first of each run, as many as are in flight, "
-            "meet an idle server."
+        yield say(
+            "{requests} left out: the first of each run, as many as are in flight, meet an idle "
+            "server.",
+            requests=count(ramp, "request"),
         )
     late = max((one.late for one in results), default=0.0)
     if late > _LATE:
-        yield (
-            f"Requests were made up to {late:.2f} s later than planned, which is in their latency: "
-            "this machine, not the server, may be what is slow."
+        yield say(
+            "Requests were made up to {late:.2f} s later than planned, which is in their latency: "
+            "this machine, not the server, may be what is slow.",
+            late=late,
         )
     for label in dict.fromkeys(one.label for one in results):
         told = [one.trace.looks_buffered for one in results if one.label == label]
         if any(told):
-            yield (
-                f"{label}: {sum(map(bool, told))} of {count(len(told), 'answer')} came in one "
-                "lump, so TTFT is nearly end-to-end latency."
+            yield say(
+                "{label}: {several} of {answers} came in one lump, so TTFT is nearly end-to-end "
+                "latency.",
+                label=label,
+                several=sum(map(bool, told)),
+                answers=count(len(told), "answer"),
             )
 
 
@@ -50,11 +65,15 @@ def notes_of_points(points: Sequence[LoadPoint]) -> Iterator[str]:
     """What is missing in the numbers, in sentences."""
     lacking = (point.spread("ttft").lacks for point in points if point.n >= FEWEST)
     for lacks in dict.fromkeys(why for why in lacking if why):
-        yield f"{lacks}."
+        yield say("{lacks}.", lacks=lacks)
     some = [(point.spread("tpot").n, point.n) for point in points]
     if any(0 < known < n for known, n in some):
         known, n = (sum(each) for each in zip(*some, strict=True))
-        yield f"TPOT is of {known} of {count(n, 'answer')}: the others have none."
+        yield say(
+            "TPOT is of {known} of {answers}: the others have none.",
+            known=known,
+            answers=count(n, "answer"),
+        )
 
 
 def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
@@ -83,4 +102,4 @@ def table_row(point: LoadPoint, slo: SLO | None) -> dict[str, Any]:
 
 def listed(loads: Iterable[float]) -> str:
     """The loads as text."""
-    return ", ".join(f"{load:g}" for load in loads) or "(none)"
+    return listed_names(f"{load:g}" for load in loads) or say("(none)")

@@ -15,6 +15,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from nbkit.batch.asking import facts_of, llm_of, parameters_of
 from nbkit.batch.budget import budget_of
 from nbkit.experiment.measurements import ExperimentError
+from nbkit.language import say
 from nbkit.streaming.agents import is_of_agent, is_run, refuse, run_of
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.readers import NeedsLoop, call
@@ -72,10 +73,14 @@ def targets_of(against: Any, max_cost: float | None = None) -> list[Target]:
     if not isinstance(against, Mapping):
         against = {_name(against): against}
     if not against:
-        raise ExperimentError("There is nothing to measure", "pass an engine, or a dict of them.")
+        raise ExperimentError(
+            say("There is nothing to measure"), say("pass an engine, or a dict of them.")
+        )
     labels = [str(label) for label in against]
     if len(set(labels)) < len(labels):
-        raise ExperimentError(f"Two labels are equal: {labels}", "give each its own label.")
+        raise ExperimentError(
+            say("Two labels are equal: {labels}", labels=labels), say("give each its own label.")
+        )
     targets = [Target(*pair, max_cost) for pair in zip(labels, against.values(), strict=True)]
     charging = [target for target in targets if target.budget.is_needed]
     for target in charging:
@@ -100,19 +105,25 @@ def _call_of(label: str, what: Any) -> Call:
             return call
     if hasattr(what, "as_query_engine"):
         raise ExperimentError(
-            f"{label!r} is {type(what).__name__}, which does not answer questions",
-            "pass `index.as_query_engine(streaming=True)`.",
+            say(
+                "{label!r} is {kind}, which does not answer questions",
+                label=label,
+                kind=type(what).__name__,
+            ),
+            say("pass `index.as_query_engine(streaming=True)`."),
         )
     if inspect.iscoroutine(what):
         what.close()
         raise ExperimentError(
-            f"{label!r} is an answer to one question",
-            "pass the engine, or `engine.aquery` without calling it.",
+            say("{label!r} is an answer to one question", label=label),
+            say("pass the engine, or `engine.aquery` without calling it."),
         )
     if not callable(what):
         raise ExperimentError(
-            f"{label!r} is {type(what).__name__}, which cannot be asked",
-            "pass an engine, an LLM, or a function of a question.",
+            say(
+                "{label!r} is {kind}, which cannot be asked", label=label, kind=type(what).__name__
+            ),
+            say("pass an engine, an LLM, or a function of a question."),
         )
     function: Call = what
     return function
@@ -136,8 +147,10 @@ def _in_new_conversation(engine: Any) -> Call:
         # Private, but the same in all of LlamaIndex's engines; without it they share one history.
         if not hasattr(engine, "_memory"):
             raise ExperimentError(
-                f"{type(engine).__name__} keeps its memory where nbkit cannot find it",
-                "pass an async function that creates an engine and asks it.",
+                say(
+                    "{kind} keeps its memory where nbkit cannot find it", kind=type(engine).__name__
+                ),
+                say("pass an async function that creates an engine and asks it."),
             )
         fresh._memory = ChatMemoryBuffer.from_defaults(token_limit=10**6)
         return await fresh.astream_chat(question)

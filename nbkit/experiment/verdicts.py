@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nbkit.language import say
 from nbkit.metrics.intervals import Interval, pairs_of, ratio_interval
 from nbkit.metrics.percentiles import METRICS, values_of
 from nbkit.metrics.requests import NotMeasured, Row
@@ -41,25 +42,52 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The result in one sentence."""
-        what = METRICS[self.metric]
+        what = say(METRICS[self.metric])
         sizes = self._sizes()
         if self.interval is None:
-            return f"{what}: {self.a} cannot be told from {self.b}, {sizes}: {self.lacks}"
+            return say(
+                "{what}: {a} cannot be told from {b}, {sizes}: {lacks}",
+                what=what,
+                a=self.a,
+                b=self.b,
+                sizes=sizes,
+                lacks=self.lacks,
+            )
         low, high = self.interval
         if not self.differ:
-            return (
-                f"{what}: no difference between {self.a} and {self.b} that {sizes} can show "
-                f"(ratio {low:.2f}–{high:.2f})"
+            return say(
+                "{what}: no difference between {a} and {b} that {sizes} can show (ratio "
+                "{low:.2f}–{high:.2f})",
+                what=what,
+                a=self.a,
+                b=self.b,
+                sizes=sizes,
+                low=low,
+                high=high,
             )
         if low > 1:
-            return f"{what}: {self.a} is slower than {self.b}, {_size(low, high, sizes)}"
-        return f"{what}: {self.a} is faster than {self.b}, {_size(1 / high, 1 / low, sizes)}"
+            return say(
+                "{what}: {a} is slower than {b}, {size}",
+                what=what,
+                a=self.a,
+                b=self.b,
+                size=_size(low, high, sizes),
+            )
+        return say(
+            "{what}: {a} is faster than {b}, {size}",
+            what=what,
+            a=self.a,
+            b=self.b,
+            size=_size(1 / high, 1 / low, sizes),
+        )
 
     def _sizes(self) -> str:
         if self.pairs is not None:
-            return f"n = {self.pairs} pairs"
+            return say("n = {pairs} pairs", pairs=self.pairs)
         first, second = self.n
-        return f"n = {first}" if first == second else f"n = {first} and {second}"
+        if first == second:
+            return f"n = {first}"
+        return say("n = {first} and {second}", first=first, second=second)
 
     def __repr__(self) -> str:
         return self.verdict
@@ -71,12 +99,15 @@ def compared(names: Sequence[str], sides: Sequence[Sequence[Row]], metric: str) 
     for name, side in zip(names, (over, under), strict=True):
         if not len(side.values):
             raise NotMeasured(
-                f"{name} has no {METRICS[metric]} to compare",
-                "see `.failures` and `.table()`.",
+                say("{name} has no {metric} to compare", name=name, metric=say(METRICS[metric])),
+                say("see `.failures` and `.table()`."),
             )
     first, second = (float(np.median(side.values)) for side in (over, under))
     if second == 0:
-        raise NotMeasured(f"{names[1]} has a {METRICS[metric]} of zero", "choose another metric.")
+        raise NotMeasured(
+            say("{name} has a {metric} of zero", name=names[1], metric=say(METRICS[metric])),
+            say("choose another metric."),
+        )
     pairs = pairs_of(over, under)
     return Comparison(
         names[0],
@@ -100,4 +131,6 @@ def _size(low: float, high: float, sizes: str) -> str:
     if high >= _SMALL:
         return f"{times} ({sizes})"
     percent = math.floor(100 * (float(told[1]) - 1) + 1e-9) + 1
-    return f"but by less than {percent} % ({times}, {sizes})"
+    return say(
+        "but by less than {percent} % ({times}, {sizes})", percent=percent, times=times, sizes=sizes
+    )

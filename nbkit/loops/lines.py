@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
+from nbkit.language import say
 from nbkit.loops.kernel import kernel_shell
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
@@ -68,10 +69,11 @@ def _describe(frame: FrameType) -> str:
     module, shell = frame.f_globals.get("__name__"), kernel_shell()
     cell = shell.compile.format_code_name(file) if shell is not None else None
     if cell is not None:
-        place = f"cell {cell[1].removeprefix('In')}"
+        place = say("cell {number}", number=cell[1].removeprefix("In"))
     else:
         place = PurePath(file).name if module in (None, "__main__") else str(module)
     text = linecache.getline(file, number).strip()
     if len(text) > _WIDEST:
         text = text[: _WIDEST - 1] + "…"
-    return f"{place}, line {number}: {text}" if text else f"{place}, line {number}"
+    line = say("{place}, line {number}", place=place, number=number)
+    return f"{line}: {text}" if text else line

@@ -11,6 +11,7 @@ from functools import cache
 from types import FrameType
 from typing import Any, TypeVar
 
+from nbkit.language import say, to_say
 from nbkit.loops.turns import LoopMisused
 
 T = TypeVar("T")
@@ -18,14 +19,14 @@ T = TypeVar("T")
 _WAIT_SLICE = 0.1
 _CLOSE_SECONDS = 2.0
 _ASYNC_CODE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_NESTED = """\
+_NESTED = to_say("""\
 nest_asyncio is on for the rest of this process: asyncio.run() now works in a cell. But:
   - nested runs end in reverse order: a short one waits for a longer one started after it;
   - asyncio.run(loop_factory=...) and uvicorn.run() fail; from Python 3.12 so does a uvicorn
     server in a thread, and its clients only see "connection refused";
   - asyncio.Runner and anyio.run are refused as before, and tasks are slower, in pure Python.
 A notebook needs none of it: write `await main()` where a script has `asyncio.run(main())`.
-"""
+""")
 
 
 class _SharedLoop:
@@ -125,8 +126,8 @@ def run(awaitable: Awaitable[T]) -> T:
     except RuntimeError as error:
         if "different loop" in str(error) or "different event loop" in str(error):
             raise LoopMisused(
-                "The coroutine waits for something that belongs to another event loop",
-                "`await` it in the cell or coroutine that made it.",
+                say("The coroutine waits for something that belongs to another event loop"),
+                say("`await` it in the cell or coroutine that made it."),
             ) from error
         raise
 
@@ -140,12 +141,14 @@ def _check(awaitable: Any) -> None:
     kind = type(awaitable).__name__
     coroutine = awaitable if inspect.iscoroutine(awaitable) else None
     if not inspect.isawaitable(awaitable):
-        call = " with its parentheses: `run(main())`" if callable(awaitable) else ": `run(main())`"
-        raise LoopMisused(f"Got {kind}, which cannot be awaited", f"pass a coroutine{call}.")
+        advice = say("pass a coroutine: `run(main())`.")
+        if callable(awaitable):
+            advice = say("pass a coroutine with its parentheses: `run(main())`.")
+        raise LoopMisused(say("Got {kind}, which cannot be awaited", kind=kind), advice)
     if coroutine is not None and inspect.getcoroutinestate(coroutine) != "CORO_CREATED":
         raise LoopMisused(
-            "This coroutine has been run or awaited before",
-            "call its function again for a new one.",
+            say("This coroutine has been run or awaited before"),
+            say("call its function again for a new one."),
         )
     try:
         in_a_loop = bool(asyncio.get_running_loop())
@@ -155,13 +158,16 @@ def _check(awaitable: Any) -> None:
         if coroutine is not None:
             coroutine.close()  # otherwise Python warns about it in a later cell
         raise LoopMisused(
-            "`run` was called inside a coroutine, where it would block the event loop it waits for",
-            "write `await` instead of `run`.",
+            say(
+                "`run` was called inside a coroutine, where it would block the event loop it waits "
+                "for"
+            ),
+            say("write `await` instead of `run`."),
         )
     if asyncio.isfuture(awaitable) or (in_a_loop and coroutine is None):
         raise LoopMisused(
-            f"This {kind} belongs to an event loop already, which `run` could block",
-            "write `await` where it was made.",
+            say("This {kind} belongs to an event loop already, which `run` could block", kind=kind),
+            say("write `await` where it was made."),
         )
 
 
@@ -184,8 +190,8 @@ def allow_nested_run() -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise LoopMisused(
-            "No event loop is running here, so `asyncio.run` works as it is",
-            "leave `allow_nested_run()` out.",
+            say("No event loop is running here, so `asyncio.run` works as it is"),
+            say("leave `allow_nested_run()` out."),
         ) from None
     import nest_asyncio
 
@@ -195,4 +201,4 @@ def allow_nested_run() -> None:
 
 @cache
 def _warn_once() -> None:
-    sys.stdout.write(_NESTED)
+    sys.stdout.write(say(_NESTED))

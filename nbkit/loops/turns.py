@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from nbkit.errors import NbkitError
+from nbkit.language import say, to_say
 
 _LATE = 0.01
-_UNSEEN = "no line was recorded: another thread held the interpreter, or the machine was busy"
+_UNSEEN = to_say(
+    "no line was recorded: another thread held the interpreter, or the machine was busy"
+)
 
 
 class LoopMisused(NbkitError, RuntimeError):
@@ -27,7 +30,7 @@ class LoopTurn:
     def mostly_at(self) -> tuple[str, str]:
         """The user's line that was sampled most often, and the innermost line sampled with it."""
         if not self.seen:
-            return _UNSEEN, _UNSEEN
+            return say(_UNSEEN), say(_UNSEEN)
         where = Counter(where for where, _ in self.seen).most_common(1)[0][0]
         return where, Counter(i for w, i in self.seen if w == where).most_common(1)[0][0]
 
@@ -72,8 +75,8 @@ def turn_timer(loop: asyncio.AbstractEventLoop) -> TurnTimer:
     selector = getattr(loop, "_selector", None)  # private: asyncio's own loops have it
     if selector is None:
         raise LoopMisused(
-            f"An event loop of type {type(loop).__qualname__} cannot be watched",
-            "run this on one of asyncio's own loops.",
+            say("An event loop of type {kind} cannot be watched", kind=type(loop).__qualname__),
+            say("run this on one of asyncio's own loops."),
         )
     owner = getattr(selector.select, "__self__", None)
     return owner if isinstance(owner, TurnTimer) else TurnTimer(selector)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from nbkit.language import say
 from nbkit.loops.kernel import kernel_shell
 from nbkit.loops.lines import lines_of
 from nbkit.loops.turns import LoopMisused, LoopTurn, turn_timer
@@ -19,7 +20,6 @@ _LEAST_THRESHOLD = 0.01
 _LONGEST_TICK = 0.1
 _SAMPLED_AFTER = 0.002
 _ROWS = 10
-_HEAD = '<tr><th>blocked</th><th>times</th><th style="text-align: left">by the line</th></tr>'
 _SMALL_SHARE = 0.05
 """A loop that was blocked for less than this share of the time is marked as slowed, not blocked."""
 
@@ -81,10 +81,15 @@ class LoopWatch:
     def caption(self) -> str:
         """The result in one line, for people."""
         if not self.blocks:
-            return f"free for {self.elapsed:.2f} s"
-        return (
-            f"blocked {self.blocked:.2f} s of {self.elapsed:.2f} s ({self.share:.0%}) · "
-            f"{count(len(self.blocks), 'block')} · longest {self.longest:.3f} s"
+            return say("free for {elapsed:.2f} s", elapsed=self.elapsed)
+        return say(
+            "blocked {blocked:.2f} s of {elapsed:.2f} s ({share:.0%}) · {blocks} · longest "
+            "{longest:.3f} s",
+            blocked=self.blocked,
+            elapsed=self.elapsed,
+            share=self.share,
+            blocks=count(len(self.blocks), "block"),
+            longest=self.longest,
         )
 
     def __repr__(self) -> str:
@@ -100,6 +105,11 @@ class LoopWatch:
             self.blocks.append(Block(start, end, *turn.mostly_at()))
 
 
+def _head() -> str:
+    names = f"<th>{say('blocked')}</th><th>{say('times')}</th>"
+    return f'<tr>{names}<th style="text-align: left">{say("by the line")}</th></tr>'
+
+
 def _summary(watch: LoopWatch) -> dict[str, str]:
     """The table of lines that blocked the loop, worst first, as HTML and plain text."""
     lines: dict[str, list[Block]] = defaultdict(list)
@@ -110,21 +120,23 @@ def _summary(watch: LoopWatch) -> dict[str, str]:
     for blocks in worst[:_ROWS]:
         where, innermost, times = blocks[0].where, blocks[0].innermost, len(blocks)
         seconds = sum(block.seconds for block in blocks)
-        inside = "" if innermost == where else f"<br><small>in {escape(innermost)}</small>"
+        within = say("in {line}", line=escape(innermost))
+        inside = "" if innermost == where else f"<br><small>{within}</small>"
         rows += (
             f"<tr><td>{seconds:.3f} s</td><td>{times} ×</td>"
             f'<td style="text-align: left"><code>{escape(where)}</code>{inside}</td></tr>'
         )
         plain += f"\n{seconds:8.3f} s {times:5} ×  {where}"
-    more = f"<p>and {count(len(lines) - _ROWS, 'line')} more</p>" if len(lines) > _ROWS else ""
-    table = f"<table>{_HEAD}{rows}</table>{more}" if rows else ""
+    more = say("and {lines} more", lines=count(len(lines) - _ROWS, "line"))
+    more = f"<p>{more}</p>" if len(lines) > _ROWS else ""
+    table = f"<table>{_head()}{rows}</table>{more}" if rows else ""
     if not rows:
         sign, border = "✓", "2px solid #3a3"
     elif watch.share < _SMALL_SHARE:
         sign, border = "△", "4px dotted #b80"
     else:
         sign, border = "✗", "6px double #c33"
-    state = f"{sign} loop {watch.caption}"
+    state = say("{sign} loop {caption}", sign=sign, caption=watch.caption)
     html = (
         f'<div class="nbkit-loop" style="max-width: 60em; padding-left: 0.9em; '
         f'border-left: {border}"><strong>{state}</strong>{table}</div>'
@@ -146,14 +158,15 @@ def watch_loop(threshold: float = 0.02) -> Iterator[LoopWatch]:
     """
     if not isinstance(threshold, int | float) or not threshold >= _LEAST_THRESHOLD:
         raise LoopMisused(
-            f"The threshold is {threshold!r}", f"give seconds, {_LEAST_THRESHOLD} or more."
+            say("The threshold is {threshold!r}", threshold=threshold),
+            say("give seconds, {least_threshold} or more.", least_threshold=_LEAST_THRESHOLD),
         )
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise LoopMisused(
-            "No event loop is running here, so there is none to watch",
-            "enter `watch_loop()` in a notebook cell, or inside a coroutine.",
+            say("No event loop is running here, so there is none to watch"),
+            say("enter `watch_loop()` in a notebook cell, or inside a coroutine."),
         ) from None
     timer, left = turn_timer(loop), threading.Event()
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nbkit.language import say
+
 FEWEST = 5
 """Four values are all on one side of the true median in 2 of 16 cases: too often for 95 %."""
 _RESAMPLES = 2_000
@@ -65,7 +67,11 @@ class Sample:
             return None
         if self.grouped and (why := too_few_questions(found, len(self.values))):
             return why
-        return f"{found} measured is too few for an interval ({FEWEST} are needed)"
+        return say(
+            "{found} measured is too few for an interval ({fewest} are needed)",
+            found=found,
+            fewest=FEWEST,
+        )
 
     def by_group(self) -> dict[Hashable, float]:
         """The median of each group."""
@@ -89,9 +95,11 @@ def too_few_questions(found: int, n: int) -> str | None:
     """The reason why n values of `found` questions give no interval; `None` if they give one."""
     if not 1 < found < FEWEST or n == found:
         return None
-    return (
-        f"{found} different questions are too few for an interval ({FEWEST} are needed): asking "
-        "them again says nothing about other questions"
+    return say(
+        "{found} different questions are too few for an interval ({fewest} are needed): asking "
+        "them again says nothing about other questions",
+        found=found,
+        fewest=FEWEST,
     )
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nbkit.language import say, to_say
 from nbkit.metrics.percentiles import Spread, values_of
 from nbkit.metrics.requests import NotMeasured, Row, windows_of
 from nbkit.metrics.slo import SLO, Goodput, judged
 
 Kind = Literal["concurrency", "rate"]
-UNITS = {"concurrency": "requests at once", "rate": "requests arriving a second"}
+UNITS = {"concurrency": to_say("requests at once"), "rate": to_say("requests arriving a second")}
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,17 @@ def read_points(measured: Any) -> list[LoadPoint]:
     points = list(points) if isinstance(points, Iterable) else [points]
     if not points or not all(isinstance(point, LoadPoint) for point in points):
         raise NotMeasured(
-            f"Got {type(measured).__name__} where an experiment was expected",
-            "pass what `await nbkit.measure(...)` returned.",
+            say("Got {kind} where an experiment was expected", kind=type(measured).__name__),
+            say("pass what `await nbkit.measure(...)` returned."),
         )
     if len({point.kind for point in points}) > 1:
         raise NotMeasured(
-            "Some of these were measured by concurrency, others by rate", "pass them separately."
+            say("Some of these were measured by concurrency, others by rate"),
+            say("pass them separately."),
         )
     if not any(point.n for point in points):
         raise NotMeasured(
-            "No request of this experiment was answered, so there is nothing to draw",
-            "look at its `.failures`, then measure again.",
+            say("No request of this experiment was answered, so there is nothing to draw"),
+            say("look at its `.failures`, then measure again."),
         )
     return points

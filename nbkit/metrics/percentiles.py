@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbkit.language import say, to_say
 from nbkit.metrics.html_table import html_table
 from nbkit.metrics.intervals import FEWEST, Floats, Interval, Sample, median_interval
 from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows
-from nbkit.wording import count
+from nbkit.wording import count, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = {
-    "ttft": "time to first token",
-    "ttfo": "time to first output token",
-    "tpot": "time per output token",
-    "gaps": "time between chunks",
-    "end_to_end": "end-to-end latency",
+    "ttft": to_say("time to first token"),
+    "ttfo": to_say("time to first output token"),
+    "tpot": to_say("time per output token"),
+    "gaps": to_say("time between chunks"),
+    "end_to_end": to_say("end-to-end latency"),
 }
 """The names of the metrics; `Trace` defines them, in seconds."""
 
@@ -74,7 +75,7 @@ class Spread(Sample):
         told = [f"{name} {value:.4f} s" for name, value in figures.items() if value is not None]
         if self.interval is not None:
             low, high = self.interval
-            told[0] += f" (95 % interval {low:.4f}–{high:.4f})"
+            told[0] += say(" (95 % interval {low:.4f}–{high:.4f})", low=low, high=high)
         return f"<Spread {' · '.join([*told, f'n = {self.n}'])}>"
 
 
@@ -84,7 +85,10 @@ def values_of(rows: Sequence[Row], metric: str) -> Spread:
     Raises `NotMeasured` for an unknown metric.
     """
     if metric not in METRICS:
-        raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(METRICS)}.")
+        raise NotMeasured(
+            say("There is no metric {metric!r}", metric=metric),
+            say("choose one of {metrics}.", metrics=list(METRICS)),
+        )
     values: list[float] = []
     groups: list[Hashable] = []
     counting = sorted((row for row in rows if row.counts), key=lambda row: row.start)
@@ -130,8 +134,8 @@ class Summary:
         return "\n".join([self.table().to_string(float_format="{:.4f}".format), *self.notes])
 
     def _repr_html_(self) -> str:
-        table = self.table().rename_axis("seconds").reset_index()
-        return html_table(table, "Summary", "{:.4f}".format, self.notes)
+        table = self.table().rename_axis(say("seconds")).reset_index()
+        return html_table(table, say("Summary"), "{:.4f}".format, self.notes)
 
 
 def summary(answers: Any) -> Summary:
@@ -147,8 +151,12 @@ def summary(answers: Any) -> Summary:
     rows = read_rows(answers)
     if not any(row.counts for row in rows):
         raise NotMeasured(
-            f"None of {count(len(rows), 'request')} can be measured: {' '.join(_notes(rows))}",
-            "see their `.error`, then ask again.",
+            say(
+                "None of {requests} can be measured: {notes}",
+                requests=count(len(rows), "request"),
+                notes=" ".join(_notes(rows)),
+            ),
+            say("see their `.error`, then ask again."),
         )
     return Summary(rows)
 
@@ -164,16 +172,26 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     lacks = values_of(rows, "ttft").lacks
     models = sorted({trace.model for _, trace in timed if trace.model})
     origins = list(dict.fromkeys(row.origin for row in rows if row.origin))
+    several, mixed, few = len(models) > 1, len(origins) > 1, 0 < counted < 10
     said = {
-        f"{count(failed, 'request')} not complete, and not in these figures.": failed,
-        f"{count(silent, 'answer')} without any text, and not in these figures.": silent,
-        f"{count(suspended, 'answer')} left out: the machine slept, or its clock was set, "
-        "meanwhile.": suspended,
-        f"{count(ramp, 'request')} left out: the first of each run met an idle server.": ramp,
-        f"{lacks}.": lacks is not None and counted >= FEWEST,
-        f"n = {counted} is too few for a p99 (100 are needed)"
-        + (", and for a p90 (10)." if counted < 10 else "."): 0 < counted < 100,
-        f"Answers of several models are mixed here: {', '.join(models)}.": len(models) > 1,
-        f"Several labels or loads are mixed here: {', '.join(origins)}.": len(origins) > 1,
+        say(
+            "{requests} not complete, and not in these figures.", requests=count(failed, "request")
+        ): failed,
+        say(
+            "{answers} without any text, and not in these figures.", answers=count(silent, "answer")
+        ): silent,
+        say(
+            "{answers} left out: the machine slept, or its clock was set, meanwhile.",
+            answers=count(suspended, "answer"),
+        ): suspended,
+        say(
+            "{requests} left out: the first of each run met an idle server.",
+            requests=count(ramp, "request"),
+        ): ramp,
+        say("{lacks}.", lacks=lacks): lacks is not None and counted >= FEWEST,
+        say("n = {n} is too few for a p99 (100 are needed).", n=counted): 10 <= counted < 100,
+        say("n = {n} is too few for a p99 (100 are needed), and for a p90 (10).", n=counted): few,
+        say("Answers of several models are mixed here: {models}.", models=listed(models)): several,
+        say("Several labels or loads are mixed here: {origins}.", origins=listed(origins)): mixed,
     }
     return [note for note, holds in said.items() if holds]

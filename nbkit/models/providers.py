@@ -14,6 +14,7 @@ from llama_index.llms.openai.utils import (
 )
 from llama_index.llms.openai_like import OpenAILike
 
+from nbkit.language import say
 from nbkit.models.clients import connections, one_of, sdk_clients
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.first_stream import FirstStream
@@ -33,7 +34,7 @@ from nbkit.models.server_facts import context_window
 from nbkit.models.server_settings import check_address
 from nbkit.simulator import Profile, Simulator, current
 from nbkit.simulator.errors import ProfileError
-from nbkit.wording import SIMULATED, shown_address, shown_name
+from nbkit.wording import SIMULATED, listed, shown_address, shown_name
 
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 ASSUMED_WINDOW = 32_768
@@ -59,9 +60,12 @@ class CompatibleServer(OpenAILike):
         return [
             ("model", shown_name(self.model)),
             ("api_base", shown_address(self.api_base or "")),
-            ("context_window", f"{window} (assumed)" if self.window_is_assumed else window),
-            ("streams", str(self._first_stream or "not checked")),
-            ("tools", "allowed" if self.is_function_calling_model else "not allowed"),
+            (
+                "context_window",
+                say("{window} (assumed)", window=window) if self.window_is_assumed else window,
+            ),
+            ("streams", str(self._first_stream or say("not checked"))),
+            ("tools", say("allowed") if self.is_function_calling_model else say("not allowed")),
         ]
 
     def _get_model_kwargs(self, **kwargs: Any) -> dict[str, Any]:
@@ -89,7 +93,7 @@ class SimulatedOpenAI(CompatibleServer):
         return self._simulator
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        resembles = self.profile.resembles
+        resembles = say(self.profile.resembles)
         return [("model", self.model), ("simulated", True), ("resembles", resembles)]
 
 
@@ -109,10 +113,11 @@ class LocalModel(CompatibleServer):
         return self._server
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        parameters = f"{self._server.parameters / 1e6:,.0f} M parameters"
+        size = say("{millions:,.0f} M parameters", millions=self._server.parameters / 1e6)
+        languages = say(self.languages) if self.languages else None
         return [
             ("model", self.model),
-            ("size", ", ".join(filter(None, [parameters, self.languages]))),
+            ("size", listed(filter(None, [size, languages]))),
             ("threads", self._server.threads),
             ("context_window", self.context_window),
         ]
@@ -125,7 +130,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
 
     def connect_clients() -> dict[str, Any]:
         simulator.warm()
-        advice = (
+        advice = say(
             "the simulated model was stopped; run nbkit.connect() again and use what it returns."
         )
         return sdk_clients(url, simulator.api_key, advice)
@@ -154,7 +159,9 @@ def local(model: str | None, **settings: Any) -> LocalModel:
     `settings` are those of `server_settings` but for headers. Raises LocalModelError, ProfileError.
     """
     if "default_headers" in settings:
-        raise ProfileError("default_headers cannot be set for the local model", "leave them out.")
+        raise ProfileError(
+            say("default_headers cannot be set for the local model"), say("leave them out.")
+        )
     file = bundled_model() if model is None else model_file(model)
     window = settings.pop("context_window", WINDOW)
     lock, made = connections(os.getpid())
@@ -166,7 +173,7 @@ def local(model: str | None, **settings: Any) -> LocalModel:
         server: LocalServer = one_of(place, lambda: LocalServer(file, window, template=template))
 
     def connect_clients() -> dict[str, Any]:
-        advice = 'the local model was stopped; run nbkit.connect("local") again.'
+        advice = say('the local model was stopped; run nbkit.connect("local") again.')
         # llama.cpp may close a connection without saying so, and the next request on it is lost.
         return sdk_clients(server.base_url, server.api_key, advice, {"Connection": "close"})
 
@@ -194,25 +201,25 @@ def compatible_llm(
     models, so that a wrong key raises RefusedKeyError here.
     """
     api_key = key or "none"
-    base_url = check_address(base_url, "This")
+    base_url = check_address(base_url, say("This"))
     host = urlsplit(base_url).hostname or ""
     is_openais = host == "openai.com" or host.endswith(".openai.com")
     if is_openais and not is_chatcomp_api_supported(model := model or "gpt-4o-mini"):
         raise ModelChoiceError(
-            f"{model} needs OpenAI's Responses protocol, which nbkit does not use",
-            "choose another with model=.",
+            say("{model} needs OpenAI's Responses protocol, which nbkit does not use", model=model),
+            say("choose another with model=."),
         )
 
     def make() -> CompatibleServer:
         headers = settings.get("default_headers")
-        advice = "is it running? Check it, your network and proxy, then run the cell again."
+        advice = say("is it running? Check it, your network and proxy, then run the cell again.")
         first = FirstStream(shown_address(base_url))
         clients = sdk_clients(base_url, api_key, advice, headers, first)
         name, window = model, settings.get("context_window")
         if name and is_openais and not check_key:
             window = window or _known_window(name)
         elif check_key or not (name and window):
-            with sync_client(base_url, "start the server, or check host and port.") as asking:
+            with sync_client(base_url, say("start the server, or check host and port.")) as asking:
                 asking.headers.update({"Authorization": f"Bearer {api_key}", **(headers or {})})
                 sure = check_key or not (key or headers)
                 if name:

@@ -5,6 +5,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from nbkit.errors import ConnectError
+from nbkit.language import say
 
 
 def proxy_for(base_url: str) -> str | None:
@@ -26,9 +27,13 @@ def proxy_for(base_url: str) -> str | None:
     if not is_http_address(address):
         # Without the address itself, which may contain a password.
         raise ConnectError(
-            f"{name.upper()}_PROXY is not an http:// address, and {host} cannot be reached through "
-            "another kind of proxy",
-            f"write it as http://host:port, or add {host} to NO_PROXY.",
+            say(
+                "{name}_PROXY is not an http:// address, and {host} cannot be reached through "
+                "another kind of proxy",
+                name=name.upper(),
+                host=host,
+            ),
+            say("write it as http://host:port, or add {host} to NO_PROXY.", host=host),
         )
     return address
 

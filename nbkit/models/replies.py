@@ -9,6 +9,7 @@ import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from nbkit.errors import ConnectError
+from nbkit.language import say
 from nbkit.models import shapes
 from nbkit.models.http import httpx
 from nbkit.models.sse import Event, EventParser
@@ -22,7 +23,7 @@ class CutReplyError(ConnectError, httpx.RemoteProtocolError):
     """An answer that was empty, or ended in the middle of an event: a lost connection."""
 
     def __init__(self, happened: str, advice: str, request: httpx.Request) -> None:
-        httpx.RemoteProtocolError.__init__(self, f"{happened} — {advice}", request=request)
+        httpx.RemoteProtocolError.__init__(self, f"{happened}{say(' — ')}{advice}", request=request)
         self.advice = advice
 
 
@@ -142,35 +143,48 @@ def _not_a_reply(request: httpx.Request, body: str) -> Exception:
     """The error that says what a server sent instead of an answer, and what to change."""
     address = str(request.url.copy_with(userinfo=b"", query=None))
     address = address.removesuffix("/chat/completions")
-    check = "check the address"
+    check = say("check the address")
     if not re.search(r"/v\d", address):
-        check += f', which usually ends in /v1: connect("{address}/v1")'
+        check = say(
+            'check the address, which usually ends in /v1: connect("{address}/v1")', address=address
+        )
     if not body:
         return CutReplyError(
-            f"{address} sent an empty answer (HTTP 200)",
-            f"ask again; if it happens again, {check} and read the server's log.",
+            say("{address} sent an empty answer (HTTP 200)", address=address),
+            say("ask again; if it happens again, {check} and read the server's log.", check=check),
             request,
         )
     if body.startswith("<"):
         title = re.search(r"<title[^>]*>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
         named = f" ({' '.join(title[1].split())[:80]!r})" if title else ""
         return NotAReplyError(
-            f"{address} sent a web page{named} instead of an answer",
-            f"{check}, or sign in there first.",
+            say(
+                "{address} sent a web page{named} instead of an answer",
+                address=address,
+                named=named,
+            ),
+            say("{check}, or sign in there first.", check=check),
         )
     if body.startswith("{") and body.count("{") > body.count("}"):
         return _cut(request, body)
     if body.startswith(("data:", "event:")):
         return NotAReplyError(
-            f"{address} sends a stream even if not asked for one",
-            "use an engine with `streaming=True`.",
+            say("{address} sends a stream even if not asked for one", address=address),
+            say("use an engine with `streaming=True`."),
         )
     return NotAReplyError(
-        f"{address} does not answer in OpenAI's chat protocol: it sent {body[:80]!r}", f"{check}."
+        say(
+            "{address} does not answer in OpenAI's chat protocol: it sent {body!r}",
+            address=address,
+            body=body[:80],
+        ),
+        say("{advice}.", advice=check),
     )
 
 
 def _cut(request: httpx.Request, data: str) -> CutReplyError:
     return CutReplyError(
-        f"The server's answer was cut in the middle of {data[:40]!r}", "ask again.", request
+        say("The server's answer was cut in the middle of {data!r}", data=data[:40]),
+        say("ask again."),
+        request,
     )

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 import pydantic
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from nbkit.language import say
+
 _Reply = TypeVar("_Reply", ChatCompletion, ChatCompletionChunk)
 _TEXTS = ("message", "msg", "detail", "status_msg", "error_msg")
 
@@ -39,7 +41,7 @@ def error_in(data: Any, event: str = "") -> tuple[str, Any] | None:
     base = data.get("base_resp")  # MiniMax
     failed = isinstance(base, dict) and base.get("status_code")
     if error := data.get("error") or (base if failed else None):
-        return _words(error) or "the server reported an error", error
+        return _words(error) or say("the server reported an error"), error
     told = event == "error" or data.keys() & {"code", "detail", "error_code"}
     if told and "choices" not in data and (words := _words(data)):
         return words, data

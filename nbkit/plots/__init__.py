@@ -7,9 +7,13 @@ from nbkit.metrics.requests import NotMeasured as PlotError
 from nbkit.plots.anatomy import anatomy
 from nbkit.plots.breakdowns import breakdown
 from nbkit.plots.comparisons import compare, speedup
+from nbkit.plots.concurrency import concurrency
 from nbkit.plots.distributions import ecdf, gaps
-from nbkit.plots.over_time import concurrency, timeline, tokens_over_time
+from nbkit.plots.fonts import for_own_figures
+from nbkit.plots.over_time import timeline, tokens_over_time
 from nbkit.plots.under_load import knee, slo
+
+for_own_figures()
 
 __all__ = [
     "PlotError",

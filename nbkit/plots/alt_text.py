@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 
 from matplotlib.axes import Axes
 
+from nbkit.language import say
+
 _found: "WeakKeyDictionary[Axes, list[str]]" = WeakKeyDictionary()
 
 
@@ -33,12 +35,13 @@ def _in_words(ax: Axes) -> str:
         return ax.get_title()
     legend = ax.get_legend()
     named = [text.get_text() for text in legend.get_texts()] if legend else []
-    finding = "; ".join(_found[ax] or named)
-    axes = {"Across": ax.get_xlabel(), "Up": ax.get_ylabel()}
-    told = [f"{way}: {label}." for way, label in axes.items() if label]
+    finding = say("; ").join(_found[ax] or named)
+    axes = {say("Across"): ax.get_xlabel(), say("Up"): ax.get_ylabel()}
+    told = [say("{way}: {label}.", way=way, label=label) for way, label in axes.items() if label]
     title = ax.get_title()
-    title = title if title.endswith(("?", ".", ")")) else f"{title}."
-    return " ".join([title, *([f"{finding}."] if finding else []), *told])
+    title = title if title.endswith(("?", ".", ")", "？", "）")) else say("{title}.", title=title)
+    found = [say("{finding}.", finding=finding)] if finding else []
+    return " ".join([title, *found, *told])
 
 
 def _show(figure: Any) -> None:

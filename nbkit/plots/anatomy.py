@@ -4,6 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from nbkit.language import say
 from nbkit.metrics.requests import NotMeasured, read_rows
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
@@ -21,20 +22,28 @@ def anatomy(answer: Any, *, ax: Axes | None = None) -> Axes:
     rows = read_rows(answer)
     trace = rows[0].trace
     if len(rows) > 1 or trace is None or trace.chunks < 2:
-        raise NotMeasured("This is not one answer of several chunks", "pass one that streamed.")
+        raise NotMeasured(
+            say("This is not one answer of several chunks"), say("pass one that streamed.")
+        )
     moments = [moment - trace.start for moment in trace.arrivals]
     first, last = moments[0], moments[-1]
     widest = max(range(len(trace.gaps)), key=trace.gaps.__getitem__)
     tpot = "" if trace.tpot is None or trace.tokens is None else f"TPOT × {trace.tokens - 1}"
-    title = f"The first token after {style.duration(first)}, all after {style.duration(last)}"
-    with style.styled_axes(ax, title, "seconds since the question", grid="x", height=3.6) as ax:
-        ax.barh(0, first, 0.6, color=style.ORANGE, label="waiting for the first token")
-        ax.barh(0, last - first, 0.6, left=first, color=style.BLUE, label="streaming")
+    title = say(
+        "The first token after {first}, all after {last}",
+        first=style.duration(first),
+        last=style.duration(last),
+    )
+    with style.styled_axes(
+        ax, title, say("seconds since the question"), grid="x", height=3.6
+    ) as ax:
+        ax.barh(0, first, 0.6, color=style.ORANGE, label=say("waiting for the first token"))
+        ax.barh(0, last - first, 0.6, left=first, color=style.BLUE, label=say("streaming"))
         ax.vlines(moments, -0.3, 0.3, color="white", linewidth=1)
         _span(ax, 0, first, -0.55, "TTFT")
-        _span(ax, first, last, -0.55, tpot or "writing")
-        _span(ax, 0, last, -1.0, "end-to-end latency")
-        longest = f"the longest gap: {style.duration(trace.gaps[widest])}"
+        _span(ax, first, last, -0.55, tpot or say("writing"))
+        _span(ax, 0, last, -1.0, say("end-to-end latency"))
+        longest = say("the longest gap: {time}", time=style.duration(trace.gaps[widest]))
         _span(ax, moments[widest], moments[widest + 1], 0.45, longest, below=True)
         tell(ax, longest)
         ax.set(ylim=(1.1, -1.5), xlim=(0, 1.05 * last), yticks=[])

@@ -6,21 +6,23 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from nbkit.language import say, to_say
 from nbkit.metrics.load_point import read_points
 from nbkit.metrics.percentiles import enough_for
 from nbkit.metrics.requests import NotMeasured, Row, read_groups, read_rows
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
+from nbkit.wording import listed
 
 _PHASES: dict[str, dict[str, Any]] = {
-    "made late, by this machine": {"facecolor": style.VERMILION},
-    "retrieval, and calls before the last": {
+    to_say("made late, by this machine"): {"facecolor": style.VERMILION},
+    to_say("retrieval, and calls before the last"): {
         "facecolor": "#E5E5E5",
         "hatch": "////",
         "edgecolor": "#888888",
     },
-    "wait for the first token": {"facecolor": style.ORANGE},
-    "streaming": {"facecolor": style.BLUE},
+    to_say("wait for the first token"): {"facecolor": style.ORANGE},
+    to_say("streaming"): {"facecolor": style.BLUE},
 }
 _BAND = 5.0
 """Percentile points on each side of the drawn percentile."""
@@ -47,29 +49,32 @@ def breakdown(measured: Any, *, ax: Axes | None = None) -> Axes:
         for name, chosen in _ranked(rows)
     ]
     if not bars:
-        raise NotMeasured("No complete answer with text here", "see the errors, then ask again.")
+        raise NotMeasured(
+            say("No complete answer with text here"), say("see the errors, then ask again.")
+        )
     if len(bars) > _MOST_ROWS:
         raise NotMeasured(
-            f"{len(bars)} bars are too many to read",
-            'pass fewer: `plots.breakdown(experiment.requests_of("label", at=4))`.',
+            say("{bars} bars are too many to read", bars=len(bars)),
+            say('pass fewer: `plots.breakdown(experiment.requests_of("label", at=4))`.'),
         )
     labels = [label for label, _ in bars]
     looks = list(_PHASES.items())
     if all(phases[0] <= _LEAST * sum(phases) for _, phases in bars):
         looks = looks[1:]
         bars = [(name, [late + early, *rest]) for name, (late, early, *rest) in bars]
-    title, height = "What is the waiting made of?", 2.6 + 0.5 * len(bars)
+    title, height = say("What is the waiting made of?"), 2.6 + 0.5 * len(bars)
     with style.styled_axes(
-        ax, title, "seconds since the question", grid="x", height=height, texts=labels
+        ax, title, say("seconds since the question"), grid="x", height=height, texts=labels
     ) as ax:
         for place, (label, phases) in enumerate(bars):
             left, parts = 0.0, []
             for (phase, look), seconds in zip(looks, phases, strict=True):
-                name = None if place else phase
+                name = None if place else say(phase)
                 ax.barh(place, seconds, 0.62, left=left, label=name, linewidth=0, **look)
                 left += seconds
-                parts.append(f"{phase} {style.duration(seconds)}")
-            tell(ax, f"{label} {style.duration(left)} ({', '.join(parts)})")
+                parts.append(f"{say(phase)} {style.duration(seconds)}")
+            told, whole = listed(parts), style.duration(left)
+            tell(ax, say("{label} {whole} ({parts})", label=label, whole=whole, parts=told))
             style.write(ax, style.duration(left), (left, place), (8, 0))
         style.name_rows(ax, labels)
         ax.set_xlim(0, 1.15 * max(sum(phases) for _, phases in bars))

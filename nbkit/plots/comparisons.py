@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from nbkit.language import say
 from nbkit.metrics.requests import NotMeasured
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
@@ -36,10 +37,10 @@ def compare(
         (ideal,) = _seconds("ideal", ideal)
     labels = [style.one_line(label) for label in runs]
     several = any(len(taken) > 1 for taken in runs.values())
-    unit = "seconds" + (" (median; whisker: fastest to slowest)" if several else "")
+    unit = say("seconds (median; whisker: fastest to slowest)") if several else say("seconds")
     height = 2.2 + 0.7 * len(runs)
     with style.styled_axes(
-        ax, "How much faster is it?", unit, grid="x", height=height, texts=labels
+        ax, say("How much faster is it?"), unit, grid="x", height=height, texts=labels
     ) as ax:
         for place, taken in enumerate(runs.values()):
             middle = median(taken)
@@ -50,11 +51,11 @@ def compare(
                     middle, place, xerr=reach, color=style.label_colour(ax), capsize=6, linewidth=2
                 )
             words = style.duration(middle)
-            words += f", {first / middle:.1f} × as fast" if place else ""
+            words += say(", {first:.1f} × as fast", first=first / middle) if place else ""
             style.write(ax, words, (max(taken), place), (10, 0), fontsize=15)
-            tell(ax, f"{labels[place]}: {words}")
+            tell(ax, say("{label}: {words}", label=labels[place], words=words))
         if ideal is not None:
-            ax.axvline(ideal, label=f"ideal: {style.duration(ideal)}", **_IDEAL)
+            ax.axvline(ideal, label=say("ideal: {time}", time=style.duration(ideal)), **_IDEAL)
         style.name_rows(ax, labels)
         # Space for the text at the end of the longest bar.
         ax.set_xlim(0, 1.35 * max(ideal or 0, *(max(taken) for taken in runs.values())))
@@ -82,14 +83,20 @@ def speedup(
     """
     runs = _runs(seconds)
     if not all(isinstance(n, Integral) and int(n) >= 1 for n in runs):
-        raise NotMeasured(f"{list(runs)} are not numbers of requests", "pass whole numbers from 1.")
+        raise NotMeasured(
+            say("{numbers} are not numbers of requests", numbers=list(runs)),
+            say("pass whole numbers from 1."),
+        )
     if slots is not None and slots < 1:
-        raise NotMeasured(f"slots={slots} is not possible", "pass at least one slot.")
+        raise NotMeasured(
+            say("slots={slots} is not possible", slots=slots), say("pass at least one slot.")
+        )
     numbers = sorted(runs)
     given = sequential if isinstance(sequential, Mapping) else dict.fromkeys(numbers, sequential)
     if missing := [n for n in numbers if n not in given]:
         raise NotMeasured(
-            f"`sequential` has no duration for {missing[0]}", "give one for each number at once."
+            say("`sequential` has no duration for {number}", number=missing[0]),
+            say("give one for each number at once."),
         )
     alone = {n: median(_seconds("sequential", given[n])) for n in numbers}
     faster = {n: alone[n] / median(runs[n]) for n in numbers}
@@ -99,22 +106,31 @@ def speedup(
     ]
     limit = slots or max(numbers)
     corners = sorted({1, limit, *numbers})
-    ideal = "ideal" if slots is None else f"ideal, with {slots} slots at the model"
+    ideal = (
+        say("ideal")
+        if slots is None
+        else say("ideal, with {slots} slots at the model", slots=slots)
+    )
     most = numbers[-1]
     share = {n: value / min(n, limit) for n, value in faster.items()}
-    title = f"{most} at once: {faster[most]:.1f} × as fast, {share[most]:.0%} of the ideal"
+    title = say(
+        "{most} at once: {faster:.1f} × as fast, {share:.0%} of the ideal",
+        most=most,
+        faster=faster[most],
+        share=share[most],
+    )
     with style.styled_axes(
-        ax, title, "requests at once", "times as fast as one at a time", height=6
+        ax, title, say("requests at once"), say("times as fast as one at a time"), height=6
     ) as ax:
         ax.plot(corners, [min(n, limit) for n in corners], label=ideal, **_IDEAL)
         several = any(len(taken) > 1 for taken in runs.values())
         look = {**style.series(0), "marker": "o", "markersize": 10, "capsize": 6}
         ups, spread = list(faster.values()), reach if several else None
-        ax.errorbar(numbers, ups, yerr=spread, label="measured", **look)
+        ax.errorbar(numbers, ups, yerr=spread, label=say("measured"), **look)
         for n, value in faster.items():
             words = f"{value:.1f} ×" + (f" ({share[n]:.0%})" if n > 1 else "")
             style.write(ax, words, (n, value), (10, -10), va="top")
-            tell(ax, f"{n} at once: {words}")
+            tell(ax, say("{n} at once: {words}", n=n, words=words))
         ax.margins(0.1)
         ax.set_xscale("log", base=2)
         ax.set_yscale("log", base=2)
@@ -127,7 +143,9 @@ def speedup(
 
 def _runs(seconds: Any) -> dict[Any, list[float]]:
     if not isinstance(seconds, Mapping) or not seconds:
-        raise NotMeasured("There is nothing to compare", "pass a dict of durations in seconds.")
+        raise NotMeasured(
+            say("There is nothing to compare"), say("pass a dict of durations in seconds.")
+        )
     return {label: _seconds(label, value) for label, value in seconds.items()}
 
 
@@ -136,13 +154,22 @@ def _seconds(label: Any, value: Any) -> list[float]:
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     seconds = list(value) if several else [value]
     if not seconds:
-        raise NotMeasured(f"{label!r} has no measurement", "measure it, or leave it out.")
+        raise NotMeasured(
+            say("{label!r} has no measurement", label=label), say("measure it, or leave it out.")
+        )
     for one in seconds:
         if not isinstance(one, Real) or isinstance(one, bool):
             raise NotMeasured(
-                f"{label!r} has {type(one).__name__} where seconds were expected",
-                "pass a number, or a list of numbers.",
+                say(
+                    "{label!r} has {kind} where seconds were expected",
+                    label=label,
+                    kind=type(one).__name__,
+                ),
+                say("pass a number, or a list of numbers."),
             )
         if not 0 < float(one) < math.inf:
-            raise NotMeasured(f"{label!r} took {one} s", "pass durations above zero.")
+            raise NotMeasured(
+                say("{label!r} took {one} s", label=label, one=one),
+                say("pass durations above zero."),
+            )
     return [float(one) for one in seconds]

@@ -10,17 +10,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
+from nbkit.language import say, to_say
 from nbkit.metrics.percentiles import Spread, enough_for, values_of
 from nbkit.metrics.requests import NotMeasured, read_groups, read_rows
 from nbkit.plots.alt_text import tell
 from nbkit.plots.style import GREY, duration, one_line, series, styled_axes, write
+from nbkit.wording import count
 
 _METRICS = {
-    "ttft": ("seconds until the first token", "How many had their first token by when?"),
-    "ttfo": ("seconds until the answer's first token", "How many had begun to answer by when?"),
-    "end_to_end": ("seconds until the last chunk", "How many were complete by when?"),
-    "gaps": ("seconds between chunks", "How many gaps were no longer than this?"),
-    "tpot": ("seconds per output token", "How many were at least this fast?"),
+    "ttft": (
+        to_say("seconds until the first token"),
+        to_say("How many had their first token by when?"),
+    ),
+    "ttfo": (
+        to_say("seconds until the answer's first token"),
+        to_say("How many had begun to answer by when?"),
+    ),
+    "end_to_end": (
+        to_say("seconds until the last chunk"),
+        to_say("How many were complete by when?"),
+    ),
+    "gaps": (to_say("seconds between chunks"), to_say("How many gaps were no longer than this?")),
+    "tpot": (to_say("seconds per output token"), to_say("How many were at least this fast?")),
 }
 _SHORTEST_GAP = 1e-6
 """Seconds; two chunks can have the same time, and zero has no place on a log axis."""
@@ -37,22 +48,27 @@ def ecdf(measured: Any, *, metric: str = "ttft", ax: Axes | None = None) -> Axes
     Raises `PlotError` for anything else, and if there is nothing to draw. Taught in notebook 09.
     """
     if metric not in _METRICS:
-        raise NotMeasured(f"There is no metric {metric!r}", f"choose one of {list(_METRICS)}.")
+        raise NotMeasured(
+            say("There is no metric {metric!r}", metric=metric),
+            say("choose one of {metrics}.", metrics=list(_METRICS)),
+        )
     curves = {
         label: _measurements(label, group, metric) for label, group in read_groups(measured).items()
     }
     if not any(values for values, _ in curves.values()):
-        raise NotMeasured(f"None of these has a {metric}", "pass answers that have text.")
+        raise NotMeasured(
+            say("None of these has a {metric}", metric=metric), say("pass answers that have text.")
+        )
     labels = [
-        _legend(label, f"n = {len(values)}" + (f", {out} left out" if out else ""))
+        _legend(label, f"n = {len(values)}" + (say(", {out} left out", out=out) if out else ""))
         for label, (values, out) in curves.items()
     ]
     right = 1.05 * max(max(values) for values, _ in curves.values() if values)
-    xlabel, title = _METRICS[metric]
-    ylabel = "share of gaps" if metric == "gaps" else "share of answers"
+    xlabel, title = map(say, _METRICS[metric])
+    ylabel = say("share of gaps") if metric == "gaps" else say("share of answers")
     with styled_axes(ax, title, xlabel, ylabel, texts=labels) as ax:
         for place, (label, (values, _)) in enumerate(zip(labels, curves.values(), strict=True)):
-            middle = f", half within {duration(median(values))}" if values else ""
+            middle = say(", half within {time}", time=duration(median(values))) if values else ""
             tell(ax, f"{label}{middle}")
             shares = [count / max(len(values), 1) for count in range(len(values) + 1)]
             ax.step(
@@ -83,16 +99,16 @@ def gaps(answers: Any, *, ax: Axes | None = None) -> Axes:
     everything = np.concatenate([spread.values for spread in found.values()])
     if not everything.size:
         raise NotMeasured(
-            "No answer here has two chunks, so there are no gaps", "stream the answers."
+            say("No answer here has two chunks, so there are no gaps"), say("stream the answers.")
         )
     everything = np.maximum(everything, _SHORTEST_GAP)
     bins = np.geomspace(0.8 * everything.min(), 1.25 * everything.max(), 50)
     labels = [_legend(label, _figures(spread)) for label, spread in found.items()]
     title, xlabel = (
-        "Does the text flow evenly, or in bursts?",
-        "time between one chunk and the next",
+        say("Does the text flow evenly, or in bursts?"),
+        say("time between one chunk and the next"),
     )
-    with styled_axes(ax, title, xlabel, "share of gaps", grid="x", texts=labels) as ax:
+    with styled_axes(ax, title, xlabel, say("share of gaps"), grid="x", texts=labels) as ax:
         for place, (label, spread) in enumerate(zip(labels, found.values(), strict=True)):
             look = {**series(place), "linewidth": 2}
             colour = look.pop("color")
@@ -124,7 +140,10 @@ def _measurements(label: str, group: Any, metric: str) -> tuple[list[float], int
         group = list(group)
         if group and all(isinstance(one, Real) for one in group):
             if not all(0 <= float(one) < math.inf for one in group):
-                raise NotMeasured(f"{label!r} has a value that is not a duration", "leave it out.")
+                raise NotMeasured(
+                    say("{label!r} has a value that is not a duration", label=label),
+                    say("leave it out."),
+                )
             return [float(one) for one in group], 0
     rows = read_rows(group)
     left_out = sum(row.trace is not None and not row.counts for row in rows)
@@ -138,11 +157,13 @@ def _known(spread: Spread) -> dict[str, float]:
 
 def _figures(spread: Spread) -> str:
     if not spread.n:
-        return "no gaps"
+        return say("no gaps")
     told = ", ".join(f"{name} {1000 * value:,.1f} ms" for name, value in _known(spread).items())
-    lacking = f", p99 needs {enough_for(99)}" if spread.p99 is None else ""
-    return f"{told} ({spread.n} gaps{lacking})"
+    lacking = say(", p99 needs {number}", number=enough_for(99)) if spread.p99 is None else ""
+    return say(
+        "{figures} ({gaps}{lacking})", figures=told, gaps=count(spread.n, "gap"), lacking=lacking
+    )
 
 
 def _legend(label: Any, figures: str) -> str:
-    return f"{one_line(label)}: {figures}" if label != "" else figures
+    return say("{label}: {words}", label=one_line(label), words=figures) if label != "" else figures

@@ -8,6 +8,8 @@ from functools import cache
 import matplotlib as mpl
 from matplotlib.font_manager import findSystemFonts, fontManager
 
+from nbkit.language import language, say
+
 # Matplotlib before 3.11 reads only the first font of a collection: the Japanese one of Noto and the
 # Hong Kong one of PingFang. Both contain the simplified characters, too.
 _CHINESE = (
@@ -31,6 +33,16 @@ def families(texts: Iterable[str]) -> list[str]:
     return [*own, *([found] if found else []), "DejaVu Sans"]
 
 
+def for_own_figures() -> None:
+    """Add a Chinese font to Matplotlib's own, if Chinese is the reader's language.
+
+    So that a notebook's figures without nbkit have no boxes either. It is for the whole process,
+    and changes only what Matplotlib could not draw.
+    """
+    if language() == "zh" and chinese() is not None:
+        mpl.rcParams["font.family"] = families(())
+
+
 def chinese() -> str | None:
     """The family that draws Chinese here; `None` if this machine has no such font."""
     return _installed(_CHINESE)
@@ -51,7 +63,9 @@ def _installed(wanted: tuple[str, ...]) -> str | None:
 @cache
 def _warn_once() -> None:
     warnings.warn(
-        "No font on this machine can draw Chinese, so labels show boxes — install one (on Debian "
-        "or Ubuntu: `sudo apt install fonts-noto-cjk`) and restart the kernel.",
+        say(
+            "No font on this machine can draw Chinese, so labels show boxes — install one (on "
+            "Debian or Ubuntu: `sudo apt install fonts-noto-cjk`) and restart the kernel."
+        ),
         stacklevel=6,  # the cell that called the plot
     )

@@ -1,14 +1,14 @@
 """Figures over time: the phases of requests, the arrival of text, and the concurrency."""
 
 from collections import Counter, defaultdict
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 
+from nbkit.language import say, to_say
 from nbkit.metrics.requests import NotMeasured, Row, read_rows
 from nbkit.plots import style
 from nbkit.plots.alt_text import tell
@@ -20,11 +20,19 @@ from nbkit.wording import count
 _LABELLED_ROWS = 24
 _NAMED_CURVES = 7
 _PHASES: dict[str, dict[str, Any]] = {
-    "failed attempts and pauses": {"facecolor": "white", "hatch": "xxxx", "edgecolor": style.GREY},
-    "before the model was asked": {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"},
-    "waiting for the first token, queue included": {"facecolor": style.ORANGE},
-    "thinking": {"facecolor": style.PURPLE},
-    "streaming": {"facecolor": style.BLUE},
+    to_say("failed attempts and pauses"): {
+        "facecolor": "white",
+        "hatch": "xxxx",
+        "edgecolor": style.GREY,
+    },
+    to_say("before the model was asked"): {
+        "facecolor": "#E5E5E5",
+        "hatch": "////",
+        "edgecolor": "#888888",
+    },
+    to_say("waiting for the first token, queue included"): {"facecolor": style.ORANGE},
+    to_say("thinking"): {"facecolor": style.PURPLE},
+    to_say("streaming"): {"facecolor": style.BLUE},
 }
 _BLOCKED: dict[str, Any] = {
     "facecolor": (style.VERMILION, 0.3),
@@ -50,13 +58,16 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
     few = len(rows) <= _LABELLED_ROWS
     right = max(row.end for row in rows if row.trace) - zero
     bands = _bands(blocks, zero, right)
-    tried = [f" ({row.attempts} attempts)" if row.attempts > 1 else "" for row in rows]
+    tried = [
+        say(" ({attempts} attempts)", attempts=row.attempts) if row.attempts > 1 else ""
+        for row in rows
+    ]
     labels = [style.one_line(row.label) + times for row, times in zip(rows, tried, strict=True)]
     with style.styled_axes(
         ax,
-        "Where does the time go?",
-        "seconds since the first request",
-        "" if few else f"{len(rows)} requests",
+        say("Where does the time go?"),
+        say("seconds since the first request"),
+        "" if few else count(len(rows), "request"),
         grid="x",
         height=min(7.0, 2.8 + 0.4 * len(rows)) if few else 6.5,
         texts=labels,
@@ -65,7 +76,7 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
         draw_tools(ax, rows, zero, thickness=0.62 if few else 1.0)
         _draw_signs(ax, rows, zero, size=130 if few else 55)
         for place, (begin, end) in enumerate(bands):
-            label = None if place else "event loop blocked"
+            label = None if place else say("event loop blocked")
             ax.axvspan(begin, end, hatch="\\\\", linewidth=0, zorder=3, label=label, **_BLOCKED)
         style.name_rows(ax, labels)
         if few:
@@ -77,7 +88,14 @@ def timeline(answers: Any, *, blocks: Any = None, ax: Axes | None = None) -> Axe
             tell(ax, finding)
         if bands:
             blocked = style.duration(sum(end - begin for begin, end in bands))
-            tell(ax, f"event loop blocked {count(len(bands), 'time')}, {blocked} in all")
+            tell(
+                ax,
+                say(
+                    "event loop blocked {times}, {blocked} in all",
+                    times=count(len(bands), "time"),
+                    blocked=blocked,
+                ),
+            )
         ax.set_xlim((-0.035 if workers else -0.025) * right, 1.03 * right or 1)
     return ax
 
@@ -92,10 +110,13 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
     Taught in notebook 01.
     """
     rows = read_rows(answers)
-    labels = [f"{style.one_line(row.label)}: {_reading_times(row.trace)}" for row in rows]
+    labels = [
+        say("{label}: {words}", label=style.one_line(row.label), words=_reading_times(row.trace))
+        for row in rows
+    ]
     named = len(rows) <= _NAMED_CURVES
-    title, xlabel = "When could you start reading?", "seconds since the question"
-    with style.styled_axes(ax, title, xlabel, "characters received", texts=labels) as ax:
+    title, xlabel = say("When could you start reading?"), say("seconds since the question")
+    with style.styled_axes(ax, title, xlabel, say("characters received"), texts=labels) as ax:
         for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
             trace = row.trace or Trace(start=0.0)
             if named:
@@ -111,54 +132,6 @@ def tokens_over_time(answers: Any, *, ax: Axes | None = None) -> Axes:
                     ax.plot(x, y, sign_of, markersize=10, color=look["color"], markeredgecolor="w")
         ax.set_xlim(left=0)
         ax.set_ylim(bottom=0)
-    return ax
-
-
-def concurrency(run: Any, *, places: int | None = None, ax: Axes | None = None) -> Axes:
-    """Draw how many requests a batch allowed in flight under `max_concurrency="auto"`.
-
-    `run` is what `run_batch` returned, once awaited: an object whose `.steps` have `.time`
-    (readings of perf_counter) and `.limit`. The x axis counts seconds since the first step; signs
-    mark the cuts. `places`, how many the server handles at once, is drawn as a line if given.
-
-    Raises `PlotError` for anything else, and for a batch with a fixed number.
-    Taught in notebook 06.
-    """
-    steps = list(getattr(run, "steps", ()))
-    if len(steps) < 2:
-        raise NotMeasured(
-            "This has no steps to draw", 'pass a batch that ran with max_concurrency="auto".'
-        )
-    times = [step.time - steps[0].time for step in steps]
-    limits = [step.limit for step in steps]
-    cuts = [
-        (time, before)
-        for time, (before, after) in zip(times[1:], pairwise(limits), strict=True)
-        if after < before
-    ]
-    with style.styled_axes(
-        ax,
-        "How many at once?",
-        "seconds since the start",
-        "requests in flight",
-        grid="y",
-        height=4.5,
-    ) as ax:
-        ax.step(
-            times, limits, where="post", color=style.BLUE, linewidth=2.5, label="allowed in flight"
-        )
-        look: dict[str, Any] = {"color": style.VERMILION, "edgecolors": "black", "zorder": 4}
-        if cuts:
-            x, y = zip(*cuts, strict=True)
-            ax.scatter(x, y, s=110, marker="v", label="cut", **look)
-        tell(ax, f"from {limits[0]} to {max(limits)} in flight, {count(len(cuts), 'cut')}")
-        if places is not None:
-            tell(ax, f"places there are: {places}")
-            look = {"color": style.GREY, "linestyle": "--", "linewidth": 2.5, "zorder": 1}
-            ax.axhline(places, label="places there are", **look)
-        ax.set_xlim(left=0)
-        ax.set_ylim(0, 1.1 * max(*limits, places or 0))
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
@@ -193,7 +166,9 @@ def _draw_phases(ax: Axes, rows: list[Row], zero: float, thickness: float) -> No
                 corners.append([(begin, top), (begin, bottom), (end, bottom), (end, top)])
         if corners:
             # `barh` creates one object per bar: ten seconds for a thousand requests.
-            ax.add_collection(PolyCollection(corners, label=phase, linewidth=0, zorder=2, **look))
+            ax.add_collection(
+                PolyCollection(corners, label=say(phase), linewidth=0, zorder=2, **look)
+            )
 
 
 def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
@@ -222,9 +197,11 @@ def _draw_signs(ax: Axes, rows: list[Row], zero: float, size: float) -> None:
     if stalls:
         ax.hlines(*zip(*stalls, strict=True), color=ink, linewidth=1.5)
     for state, points in ends.items():
-        ax.scatter(*zip(*points, strict=True), label=state, **signs[state])
+        ax.scatter(*zip(*points, strict=True), label=say(state), **signs[state])
     if retries:
-        ax.scatter(*zip(*retries, strict=True), label="retried", marker=style.sign("↻"), **drawn)
+        ax.scatter(
+            *zip(*retries, strict=True), label=say("retried"), marker=style.sign("↻"), **drawn
+        )
 
 
 def _bands(blocks: Any, zero: float, right: float) -> list[tuple[float, float]]:
@@ -235,8 +212,8 @@ def _bands(blocks: Any, zero: float, right: float) -> list[tuple[float, float]]:
         spans = [(block.start - zero, block.end - zero) for block in blocks.blocks]
     except (AttributeError, TypeError):
         raise NotMeasured(
-            f"Got {type(blocks).__name__} as `blocks`",
-            "pass what `nbkit.watch_loop()` returned: its `.blocks` have `.start` and `.end`.",
+            say("Got {kind} as `blocks`", kind=type(blocks).__name__),
+            say("pass what `nbkit.watch_loop()` returned: its `.blocks` have `.start` and `.end`."),
         ) from None
     shown = [(max(begin, 0), min(end, right)) for begin, end in spans]
     return [(begin, end) for begin, end in shown if end > begin]
@@ -246,7 +223,7 @@ def _say_what_is_missing(ax: Axes, rows: list[Row], zero: float) -> None:
     for place, row in enumerate(rows):
         if row.trace is not None and row.trace.arrivals:
             continue
-        words = "not timed" if row.trace is None else "no text"
+        words = say("not timed") if row.trace is None else say("no text")
         where = 0 if row.trace is None else row.end - zero
         style.write(ax, words, (where, place), (12, 0))
 
@@ -255,25 +232,44 @@ def _findings(rows: list[Row], labels: list[str], right: float) -> list[str]:
     """What a timeline shows: each request, or of many when the first text and the end came."""
     if len(rows) <= _NAMED_CURVES:
         return [
-            f"{label}: {row.state}, {_reading_times(row.trace)}"
+            say(
+                "{label}: {state}, {times}",
+                label=label,
+                state=say(row.state),
+                times=_reading_times(row.trace),
+            )
             for row, label in zip(rows, labels, strict=True)
         ]
     waits = [row.trace.ttft for row in rows if row.trace and row.trace.ttft is not None]
-    told = [f"{len(rows)} requests, the last of them ended after {style.duration(right)}"]
+    told = [
+        say(
+            "{requests}, the last of them ended after {time}",
+            requests=count(len(rows), "request"),
+            time=style.duration(right),
+        )
+    ]
     if waits:
         told.append(
-            f"first text after {style.duration(min(waits))} to {style.duration(max(waits))}"
+            say(
+                "first text after {least} to {most}",
+                least=style.duration(min(waits)),
+                most=style.duration(max(waits)),
+            )
         )
     bad = [
-        f"{n} {state}" for state, n in Counter(row.state for row in rows).items() if state != "done"
+        f"{n} {say(state)}"
+        for state, n in Counter(row.state for row in rows).items()
+        if state != "done"
     ]
     return told + bad
 
 
 def _reading_times(trace: Trace | None) -> str:
     if trace is None:
-        return "not timed"
+        return say("not timed")
     if trace.ttft is None or trace.end_to_end is None:
         return trace.caption
     first, last = trace.ttfo or trace.ttft, trace.end_to_end
-    return f"first text {style.duration(first)}, all {style.duration(last)}"
+    return say(
+        "first text {first}, all {last}", first=style.duration(first), last=style.duration(last)
+    )

@@ -1,6 +1,5 @@
 """The style of every figure: large text, safe colours, a light background, Chinese."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,8 +14,10 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
 
+from nbkit.language import say
 from nbkit.plots import alt_text
 from nbkit.plots.fonts import families
+from nbkit.wording import width
 
 # The colours of M. Okabe and K. Ito, "Color Universal Design" (2008) for people with any
 # kind of colour blindness; without their yellow, which is hard to see on white.
@@ -65,7 +66,7 @@ def styled_axes(
     `height` is in inches; `texts` are the labels that will be drawn, which may be Chinese. The
     user's own settings, and the colours of given axes, are not changed.
     """
-    names = families(texts)
+    names = families((title, xlabel, ylabel, *texts))
     background = _BACKGROUND if ax is None else {}
     settings: Any = {**_LETTERS, **background, "font.family": names}
     if ax is None:
@@ -142,28 +143,25 @@ def _legend_below(ax: Axes) -> None:
 def _columns(ax: Axes, labels: Sequence[str]) -> int:
     """How many columns of a legend fit below the axes, with 11 characters per inch."""
     room = 11 * ax.get_window_extent().width / ax.figure.dpi
-    fitting = int(room / (max(map(_width, labels)) + 6))
+    fitting = int(room / (max(map(width, labels)) + 6))
     return max(1, min(4, len(labels), fitting))
 
 
 def one_line(label: object) -> str:
     """A label on one line, shortened with … if it is too long."""
     text = " ".join(str(label).split())
-    if _width(text) <= _LABEL_WIDTH:
+    if width(text) <= _LABEL_WIDTH:
         return text
-    while _width(text) >= _LABEL_WIDTH:
+    while width(text) >= _LABEL_WIDTH:
         text = text[:-1]
     return f"{text.rstrip()}…"
 
 
-def _width(text: str) -> int:
-    """The width of a text in Latin characters; a Chinese character counts as two."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
 def duration(seconds: float) -> str:
     """A duration as text: "1.24 s", "21.4 ms"."""
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
+    if seconds >= 0.1:
+        return say("{seconds:.2f} s", seconds=seconds)
+    return say("{milliseconds:.3g} ms", milliseconds=1000 * seconds)
 
 
 def sign(char: str) -> MarkerStyle:

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
+from nbkit.language import say
 from nbkit.metrics.requests import Row
 from nbkit.plots import style
 
@@ -29,7 +30,7 @@ def draw_tools(ax: Axes, rows: Sequence[Row], zero: float, thickness: float) -> 
             style.write(ax, style.one_line(step.tool), middle, (0, 0), **look)
     if corners:
         look = {"facecolor": style.GREEN, "linewidth": 0, "zorder": 3}
-        ax.add_collection(PolyCollection(corners, label="using a tool", **look))
+        ax.add_collection(PolyCollection(corners, label=say("using a tool"), **look))
 
 
 def _lanes(row: Row) -> list[tuple[Any, int, int]]:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from nbkit.language import say
 from nbkit.metrics.intervals import Interval
 from nbkit.metrics.load_point import UNITS, LoadPoint, read_points
 from nbkit.metrics.percentiles import METRICS
@@ -27,13 +28,16 @@ def knee(measured: Any, *, metric: str = "end_to_end", ax: Axes | None = None) -
     Raises `PlotError` for anything else, and if no load has a value. Taught in notebook 09.
     """
     curves = _curves(measured, metric)
-    unit = UNITS[next(iter(curves.values()))[0].kind]
-    title = f"Where does more load stop paying? (numbers: {unit})"
-    ylabel = f"{METRICS[metric]}, median in s"
+    unit = say(UNITS[next(iter(curves.values()))[0].kind])
+    title = say("Where does more load stop paying? (numbers: {unit})", unit=unit)
+    ylabel = say("{metric}, median in s", metric=say(METRICS[metric]))
     labels = [
-        f"{one_line(label)}: {_knee_in_words(curve, metric)}" for label, curve in curves.items()
+        say("{label}: {words}", label=one_line(label), words=_knee_in_words(curve, metric))
+        for label, curve in curves.items()
     ]
-    with styled_axes(ax, title, "complete answers a second", ylabel, height=6, texts=labels) as ax:
+    with styled_axes(
+        ax, title, say("complete answers a second"), ylabel, height=6, texts=labels
+    ) as ax:
         for place, (label, curve) in enumerate(zip(labels, curves.values(), strict=True)):
             spreads = [(point.throughput, point.spread(metric)) for point in curve]
             spots = [(x, spread.p50 or 0.0, spread.interval) for x, spread in spreads]
@@ -62,30 +66,43 @@ def slo(measured: Any, slo: SLO, *, ax: Axes | None = None) -> Axes:
     """
     if not isinstance(slo, SLO):
         raise NotMeasured(
-            f"Got {type(slo).__name__} as the objective", "pass nbkit.SLO(ttft=0.5), say."
+            say("Got {kind} as the objective", kind=type(slo).__name__),
+            say("pass nbkit.SLO(ttft=0.5), say."),
         )
     points = read_points(measured)
     kept = [point.goodput(slo) for point in points]
     names = list(dict.fromkeys(point.label for point in points))
     loads = sorted({point.load for point in points})
-    title = f"How much load keeps the promise?  {slo}"
+    title = say("How much load keeps the promise?  {slo}", slo=slo)
     with styled_axes(
-        ax, title, UNITS[points[0].kind], "answers a second", height=6, texts=names
+        ax, title, say(UNITS[points[0].kind]), say("answers a second"), height=6, texts=names
     ) as ax:
         for place, name in enumerate(names):
             mine = [pair for pair in zip(points, kept, strict=True) if pair[0].label == name]
             mine.sort(key=lambda pair: pair[0].load)
             across = [point.load for point, _ in mine]
-            told = None if place else "all complete answers"
+            told = None if place else say("all complete answers")
             everything = [point.throughput for point, _ in mine]
             ax.plot(across, everything, ".:", color=GREY, linewidth=2, label=told)
-            told = f"{one_line(name)}: within the promise ({_sizes([good.n for _, good in mine])})"
+            told = say(
+                "{name}: within the promise ({sizes})",
+                name=one_line(name),
+                sizes=_sizes([good.n for _, good in mine]),
+            )
             spots = [(point.load, good.rate, good.rate_interval) for point, good in mine]
             _curve(ax, place, spots, told)
             for (_, good), (x, y, _) in zip(mine, spots, strict=True):
                 share = f"{100 * good.share:.0f} %"
                 _beside(ax, share, x, y, right=True, above=place % 2 == 0)
-                tell(ax, f"{one_line(name)} at {x:g}: {share} within the promise")
+                tell(
+                    ax,
+                    say(
+                        "{name} at {x:g}: {share} within the promise",
+                        name=one_line(name),
+                        x=x,
+                        share=share,
+                    ),
+                )
         ax.set_ylim(bottom=0)
         ax.margins(x=0.1)
         if loads[0] * 4 <= loads[-1]:
@@ -129,7 +146,10 @@ def _curves(measured: Any, metric: str) -> dict[str, list[LoadPoint]]:
     """The points that have the metric, in order of load, by label."""
     points = [point for point in read_points(measured) if point.spread(metric).p50 is not None]
     if not points:
-        raise NotMeasured(f"Nothing here has a {METRICS[metric]}", "choose another metric.")
+        raise NotMeasured(
+            say("Nothing here has a {metric}", metric=say(METRICS[metric])),
+            say("choose another metric."),
+        )
     curves: dict[str, list[LoadPoint]] = {}
     for point in sorted(points, key=lambda point: point.load):
         curves.setdefault(point.label, []).append(point)
@@ -140,8 +160,10 @@ def _knee_in_words(curve: list[LoadPoint], metric: str) -> str:
     at = knee_of(curve, metric)
     n = _sizes([point.spread(metric).n for point in curve])
     if at is not None:
-        return f"knee at {at.load:g} ({n})"
-    found = f"no knee up to {curve[-1].load:g}" if len(curve) > 1 else "one load has no knee"
+        return say("knee at {load:g} ({n})", load=at.load, n=n)
+    found = say("one load has no knee")
+    if len(curve) > 1:
+        found = say("no knee up to {load:g}", load=curve[-1].load)
     return f"{found} ({n})"
 
 

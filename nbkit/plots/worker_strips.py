@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
+from nbkit.language import say
 from nbkit.metrics.requests import Row
 from nbkit.plots import style
 
@@ -31,9 +32,18 @@ def draw_workers(ax: Axes, rows: Sequence[Row], right: float) -> list[str]:
             "linewidth": 0,
             "clip_on": False,
         }
-        label = f"worker {number} ({len(places)} of {len(rows)})"
+        label = say(
+            "worker {number} ({places} of {rows})",
+            number=number,
+            places=len(places),
+            rows=len(rows),
+        )
         ax.add_collection(PolyCollection(corners, label=label, **look))
     return [
-        f"worker {number} asked {sum(row.worker == worker for row in rows)}"
+        say(
+            "worker {number} asked {requests}",
+            number=number,
+            requests=sum(row.worker == worker for row in rows),
+        )
         for number, worker in enumerate(workers, 1)
     ]

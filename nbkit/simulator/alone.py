@@ -6,6 +6,7 @@ import sys
 
 from aiohttp import web
 
+from nbkit.language import say
 from nbkit.simulator.errors import SimulatorError
 from nbkit.simulator.pacing import Profile, named
 from nbkit.simulator.wire import create_app
@@ -38,13 +39,17 @@ async def _serve_until_interrupted(port: int, key: str, profile: Profile) -> Non
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
         raise SimulatorError(
-            f"Port {port} cannot be used ({os.strerror(number) if number else error})",
-            "choose another one, or 0 for any free one.",
+            say(
+                "Port {port} cannot be used ({why})",
+                port=port,
+                why=os.strerror(number) if number else error,
+            ),
+            say("choose another one, or 0 for any free one."),
         ) from None
     try:
         sys.stdout.write(
             f"base URL: http://127.0.0.1:{runner.addresses[0][1]}/v1\n"
-            f"API key:  {key}\nmodel:    {profile.name}\nCtrl-C stops it.\n"
+            f"API key:  {key}\nmodel:    {profile.name}\n{say('Ctrl-C stops it.')}\n"
         )
         sys.stdout.flush()
         await asyncio.Event().wait()

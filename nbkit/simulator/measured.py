@@ -7,6 +7,7 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
+from nbkit.language import say
 from nbkit.simulator.errors import ProfileError
 from nbkit.simulator.pacing import Profile
 
@@ -40,9 +41,14 @@ def profile_of(experiment: Any, label: str | None = None) -> Profile:
     calm = [one.trace for one in rows if one.load == lowest][:_MOST]
     if len(calm) < FEWEST:
         raise ProfileError(
-            f"{len(calm)} answers of {label!r} at the lowest load have their tokens counted, and "
-            f"{FEWEST} are needed",
-            "measure more (`repeat=`), with a server that reports usage.",
+            say(
+                "{calm} answers of {label!r} at the lowest load have their tokens counted, and "
+                "{fewest} are needed",
+                calm=len(calm),
+                label=label,
+                fewest=FEWEST,
+            ),
+            say("measure more (`repeat=`), with a server that reports usage."),
         )
     waits = [(trace.prompt_tokens, trace.first_token_wait) for trace in calm]
     slope = _slope(waits)
@@ -53,7 +59,12 @@ def profile_of(experiment: Any, label: str | None = None) -> Profile:
     measured = str(experiment.environment.get("started", date.today().isoformat()))[:10]
     return Profile(
         name="".join(c if c.isalnum() else "_" for c in label)[:40] or "measured",
-        resembles=f"{label} as measured on {measured}, n = {len(calm)}",
+        resembles=say(
+            "{label} as measured on {measured}, n = {calm}",
+            label=label,
+            measured=measured,
+            calm=len(calm),
+        ),
         ttft=_round(ttft),
         ttft_per_1k_prompt_tokens=_round(1000 * slope),
         # The mean of a lognormal factor is above its median; TPOT is a mean.
@@ -69,7 +80,8 @@ def _only(experiment: Any, label: str | None) -> str:
         return str(labels[0])
     if label not in labels:
         raise ProfileError(
-            f"This experiment has {len(labels)} targets", f"choose one with label=: {labels}."
+            say("This experiment has {labels} targets", labels=len(labels)),
+            say("choose one with label=: {labels}.", labels=labels),
         )
     return str(label)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from nbkit.language import say, to_say
 from nbkit.simulator.errors import ProfileError
 
 FAULTS = (
@@ -59,15 +60,18 @@ class Profile:
         for name, (fits, wanted) in _RULES.items():
             value = getattr(self, name)
             if not fits(value):
-                raise ProfileError(f"{name}={value!r} is not possible", f"give {wanted}.")
+                raise ProfileError(
+                    say("{name}={value!r} is not possible", name=name, value=value),
+                    say("give {wanted}.", wanted=say(wanted, faults=", ".join(FAULTS))),
+                )
 
     def change(self, settings: Mapping[str, Any]) -> "Profile":
         """The profile with some settings replaced; raises ProfileError for an unknown one."""
         unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
             raise ProfileError(
-                f"There is no latency setting {unknown[0]!r}",
-                f"choose from: {', '.join(SETTINGS)}.",
+                say("There is no latency setting {unknown!r}", unknown=unknown[0]),
+                say("choose from: {settings}.", settings=", ".join(SETTINGS)),
             )
         return replace(self, **settings)
 
@@ -81,7 +85,12 @@ class Profile:
             path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8")
         except OSError as error:
             raise ProfileError(
-                f"{path} could not be written ({error.strerror or error})", "give another name."
+                say(
+                    "{path} could not be written ({error})",
+                    path=path,
+                    error=error.strerror or error,
+                ),
+                say("give another name."),
             ) from None
         return path
 
@@ -118,45 +127,49 @@ def _whole(value: Any) -> bool:
 
 
 _Rule = tuple[Callable[[Any], bool], str]
-_AT_LEAST_0: _Rule = (lambda v: _number(v) and v >= 0, "a number, 0 or more")
+_AT_LEAST_0: _Rule = (lambda v: _number(v) and v >= 0, to_say("a number, 0 or more"))
 _ABOVE_0_OR_NONE: _Rule = (
     lambda v: v is None or (_number(v) and v > 0),
-    "a number above 0, or None",
+    to_say("a number above 0, or None"),
 )
+_FAULT = to_say("None or one of: {faults}")
 _RULES: dict[str, _Rule] = {
     "ttft": _AT_LEAST_0,
     "ttft_per_1k_prompt_tokens": _AT_LEAST_0,
-    "tokens_per_second": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "tokens_per_second": (lambda v: _number(v) and v > 0, to_say("a number above 0")),
     "total_tokens_per_second": _ABOVE_0_OR_NONE,
-    "jitter": (lambda v: _number(v) and 0 <= v <= 2, "a number from 0 to 2"),
-    "slots": (lambda v: v is None or (_whole(v) and v > 0), "a whole number above 0, or None"),
+    "jitter": (lambda v: _number(v) and 0 <= v <= 2, to_say("a number from 0 to 2")),
+    "slots": (
+        lambda v: v is None or (_whole(v) and v > 0),
+        to_say("a whole number above 0, or None"),
+    ),
     "requests_per_minute": _ABOVE_0_OR_NONE,
     "tokens_per_minute": _ABOVE_0_OR_NONE,
-    "failure_rate": (lambda v: _number(v) and 0 <= v <= 1, "a share from 0 to 1"),
-    "fault": (lambda v: v is None or v in FAULTS, f"None or one of: {', '.join(FAULTS)}"),
-    "fault_after": (lambda v: _whole(v) and v >= 0, "a whole number, 0 or more"),
-    "speed": (_AT_LEAST_0[0], "a number, 0 or more (1: as stated, 0: no waiting)"),
-    "seed": (_whole, "a whole number"),
-    "context_window": (lambda v: _whole(v) and v >= 256, "a whole number, 256 or more"),
-    "thinking_tokens": (lambda v: _whole(v) and v >= 0, "a whole number, 0 or more"),
-    "prefix_cache": (lambda v: isinstance(v, bool), "True or False"),
+    "failure_rate": (lambda v: _number(v) and 0 <= v <= 1, to_say("a share from 0 to 1")),
+    "fault": (lambda v: v is None or v in FAULTS, _FAULT),
+    "fault_after": (lambda v: _whole(v) and v >= 0, to_say("a whole number, 0 or more")),
+    "speed": (_AT_LEAST_0[0], to_say("a number, 0 or more (1: as stated, 0: no waiting)")),
+    "seed": (_whole, to_say("a whole number")),
+    "context_window": (lambda v: _whole(v) and v >= 256, to_say("a whole number, 256 or more")),
+    "thinking_tokens": (lambda v: _whole(v) and v >= 0, to_say("a whole number, 0 or more")),
+    "prefix_cache": (lambda v: isinstance(v, bool), to_say("True or False")),
 }
 SETTINGS = tuple(f.name for f in fields(Profile) if f.name not in ("name", "resembles"))
 """The names that `connect` and `Simulator.set` accept."""
 
 _TABLE = (
     # `default` is tuned so that one short question about the handbook takes about 2.4 s.
-    Profile("default", "a hosted model of medium size on an ordinary day"),
+    Profile("default", to_say("a hosted model of medium size on an ordinary day")),
     Profile(
         "hosted_fast",
-        "a small hosted model, quick to start and quick to write",
+        to_say("a small hosted model, quick to start and quick to write"),
         ttft=0.3,
         ttft_per_1k_prompt_tokens=0.03,
         tokens_per_second=90.0,
     ),
     Profile(
         "hosted_large",
-        "a large hosted model that takes its time",
+        to_say("a large hosted model that takes its time"),
         ttft=1.2,
         ttft_per_1k_prompt_tokens=0.2,
         tokens_per_second=22.0,
@@ -164,24 +177,26 @@ _TABLE = (
     ),
     Profile(
         "laptop_cpu",
-        "a small model on a laptop without a GPU: one answer at a time, long prompts hurt",
+        to_say("a small model on a laptop without a GPU: one answer at a time, long prompts hurt"),
         ttft=0.6,
         ttft_per_1k_prompt_tokens=3.0,
         tokens_per_second=9.0,
         jitter=0.05,
         slots=1,
     ),
-    Profile("busy", "a shared server with four places, where the fifth request waits", slots=4),
+    Profile(
+        "busy", to_say("a shared server with four places, where the fifth request waits"), slots=4
+    ),
     Profile(
         "rate_limited",
-        "an account with a low limit: a burst is answered with 429 and Retry-After",
+        to_say("an account with a low limit: a burst is answered with 429 and Retry-After"),
         requests_per_minute=20.0,
         tokens_per_minute=40_000.0,
     ),
-    Profile("flaky", "a service on a bad day: one request in five fails", failure_rate=0.2),
+    Profile("flaky", to_say("a service on a bad day: one request in five fails"), failure_rate=0.2),
     Profile(
         "instant",
-        "nothing real: every wait taken away, for tests and for measuring everything else",
+        to_say("nothing real: every wait taken away, for tests and for measuring everything else"),
         speed=0.0,
     ),
 )
@@ -200,7 +215,8 @@ def named(name: str | Profile) -> Profile:
         return _loaded(Path(name))
     if name not in PROFILES:
         raise ProfileError(
-            f"There is no simulated profile {name!r}", f"choose from: {', '.join(PROFILES)}."
+            say("There is no simulated profile {name!r}", name=name),
+            say("choose from: {profiles}.", profiles=", ".join(PROFILES)),
         )
     return PROFILES[name]
 
@@ -209,10 +225,12 @@ def _loaded(path: Path) -> Profile:
     try:
         return Profile(**json.loads(path.read_text("utf-8")))
     except OSError as error:
-        happened = f"{path} could not be read ({error.strerror or error})"
+        happened = say(
+            "{path} could not be read ({error})", path=path, error=error.strerror or error
+        )
     except (ValueError, TypeError):
-        happened = f"{path} is not a profile"
-    raise ProfileError(happened, "give a file that `profile.save(path)` wrote.")
+        happened = say("{path} is not a profile", path=path)
+    raise ProfileError(happened, say("give a file that `profile.save(path)` wrote."))
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:

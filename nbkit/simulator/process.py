@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbkit.child_process import ChildProcess
+from nbkit.language import say, to_say
 from nbkit.simulator.errors import ProfileError, SimulatorError
 
 START_TIMEOUT = 30.0
@@ -28,7 +29,7 @@ class Simulator:
         self._process = ChildProcess(
             "nbkit.simulator",
             {"key": self._key},
-            name="The simulated model",
+            name=say("The simulated model"),
             error=SimulatorError,
             seconds=START_TIMEOUT,
         )
@@ -106,22 +107,24 @@ class Simulator:
 
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         if not self.alive:
-            raise SimulatorError(_GONE, _CONNECT)
+            raise SimulatorError(say(_GONE), say(_CONNECT))
         from httpx import HTTPError
 
         try:
             response = self._http.request(method, path, **kwargs)
         except HTTPError as error:
-            raise SimulatorError(f"{_GONE} ({type(error).__name__})", _CONNECT) from None
+            raise SimulatorError(f"{say(_GONE)} ({type(error).__name__})", say(_CONNECT)) from None
         if response.status_code == 400:
             raise ProfileError(response.json()["error"]["message"])
         if response.is_error:
-            raise SimulatorError(response.json()["error"]["message"], "check the model's name.")
+            raise SimulatorError(
+                response.json()["error"]["message"], say("check the model's name.")
+            )
         return response.json()
 
 
-_GONE = "The simulated model is not running any more"
-_CONNECT = "call nbkit.connect() again"
+_GONE = to_say("The simulated model is not running any more")
+_CONNECT = to_say("call nbkit.connect() again")
 _lock = threading.Lock()
 _running: Simulator | None = None
 

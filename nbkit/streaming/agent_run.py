@@ -22,6 +22,7 @@ from llama_index.core.workflow.errors import (  # type: ignore[attr-defined]
 )
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
+from nbkit.language import say
 from nbkit.streaming.errors import StreamBroken, StreamMisused
 from nbkit.streaming.history import ChatTurn
 from nbkit.streaming.model_call import ModelCall
@@ -42,8 +43,8 @@ class AgentReader(Reader):
     def __init__(self, run: WorkflowHandler, trace: Trace) -> None:
         if run.is_done() or getattr(run, "nbkit_read", False):
             raise StreamMisused(
-                "This run has already been read, or awaited",
-                "ask the agent again: `agent.run(user_msg=question)`.",
+                say("This run has already been read, or awaited"),
+                say("ask the agent again: `agent.run(user_msg=question)`."),
             )
         run.nbkit_read = True  # type: ignore[attr-defined]
         super().__init__(run, from_model=True)
@@ -214,18 +215,20 @@ def _in_words(error: Exception) -> StreamBroken | None:
     """For an end that LlamaIndex set, one sentence with what to do."""
     if isinstance(error, WorkflowTimeoutError):
         return StreamBroken(
-            "The agent did not come to an end within its time limit",
-            "give it more (`timeout=` in seconds), or fewer and faster tools.",
+            say("The agent did not come to an end within its time limit"),
+            say("give it more (`timeout=` in seconds), or fewer and faster tools."),
         )
     if isinstance(error, ValueError) and "FunctionCallingLLM" in str(error):
         return StreamBroken(
-            "This model cannot call tools in the way a FunctionAgent needs",
-            "use `ReActAgent`, which works with any model. If its server can, connect with "
-            "`nbkit.connect(…, is_function_calling_model=True)`.",
+            say("This model cannot call tools in the way a FunctionAgent needs"),
+            say(
+                "use `ReActAgent`, which works with any model. If its server can, connect with "
+                "`nbkit.connect(…, is_function_calling_model=True)`."
+            ),
         )
     if isinstance(error, WorkflowRuntimeError) and "Max iterations" in str(error):
         return StreamBroken(
-            "The agent called tools again and again, up to its limit of iterations",
-            "see `.answer.steps`; ask for less, or allow more (`run(…, max_iterations=40)`).",
+            say("The agent called tools again and again, up to its limit of iterations"),
+            say("see `.answer.steps`; ask for less, or allow more (`run(…, max_iterations=40)`)."),
         )
     return None

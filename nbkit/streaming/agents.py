@@ -12,6 +12,8 @@ from llama_index.core.memory import BaseMemory
 from llama_index.core.workflow import Context, Event, Workflow
 from llama_index.core.workflow.handler import WorkflowHandler  # type: ignore[attr-defined]
 
+from nbkit.language import say
+
 _ending: set[asyncio.Task[None]] = set()
 """Keeps the cancelling tasks alive until done; used only on the threads of event loops."""
 
@@ -64,9 +66,10 @@ def refuse(thing: Any) -> str:
     if run is not None and not run.is_done():
         end_run(run)
     name = f"{type(thing.__self__).__name__}.run" if _is_method(thing) else type(thing).__name__
-    return (
-        f"Got {name}, which is not an answer — pass a run, `agent.run(user_msg=question)`; for "
-        "many questions a function, `lambda question: agent.run(user_msg=question)`."
+    return say(
+        "Got {name}, which is not an answer — pass a run, `agent.run(user_msg=question)`; for many "
+        "questions a function, `lambda question: agent.run(user_msg=question)`.",
+        name=name,
     )
 
 

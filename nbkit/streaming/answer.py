@@ -4,13 +4,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nbkit.language import say, to_say
 from nbkit.streaming.cost import Prices
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
 from nbkit.wording import whole_characters
 
 _EXCERPT = 220
-NOTHING_FOUND = "no document matched, no model was asked"
+NOTHING_FOUND = to_say("no document matched, no model was asked")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Answer:
 
     def __repr__(self) -> str:
         opening = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
-        state = "" if self.state == "done" else f" · {self.state}"
-        state += f" · {NOTHING_FOUND}" if self.nothing_found else ""
+        state = "" if self.state == "done" else f" · {say(self.state)}"
+        state += f" · {say(NOTHING_FOUND)}" if self.nothing_found else ""
         return f"<Answer {opening!r} · {self.trace.caption}{state}>"
 
 
@@ -90,7 +91,9 @@ def named_sources(nodes: list[Any]) -> list[Source]:
         metadata = source.node.metadata
         name = metadata.get("file_name") or metadata.get("title") or source.node.node_id
         if page := metadata.get("page_label"):
-            name = f"{name}, page{'s' * ('–' in str(page))} {page}"
+            several = "–" in str(page)
+            where = say("pages {page}", page=page) if several else say("page {page}", page=page)
+            name = f"{name}, {where}"
         excerpt = whole_characters(" ".join(source.node.get_content().split()))
         cut = excerpt[:_EXCERPT] + ("…" if len(excerpt) > _EXCERPT else "")
         rows.append(Source(whole_characters(str(name)), source.score, cut))

@@ -13,6 +13,7 @@ from llama_index.core.memory import BaseMemory, Memory
 from llama_index.core.workflow import Context
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.agents import continued, is_of_agent, memory_in, refuse, run_of
 from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.history import ChatTurn, forgotten
@@ -48,13 +49,15 @@ class Conversation:
             raise NotAChatEngine(refuse(engine))
         if self._run is None and not isinstance(engine, BaseChatEngine):
             raise NotAChatEngine(
-                f"Got {type(engine).__name__}, which is not a chat engine",
-                'make one from an index: `index.as_chat_engine(chat_mode="context", llm=llm)`.',
+                say("Got {kind}, which is not a chat engine", kind=type(engine).__name__),
+                say(
+                    'make one from an index: `index.as_chat_engine(chat_mode="context", llm=llm)`.'
+                ),
             )
         if memory is not None and self._run is None:
             raise NotAChatEngine(
-                "A chat engine has a memory of its own",
-                "give it when you make the engine: `index.as_chat_engine(memory=memory)`.",
+                say("A chat engine has a memory of its own"),
+                say("give it when you make the engine: `index.as_chat_engine(memory=memory)`."),
             )
         self.engine = engine
         self.context = memory if isinstance(memory, Context) else None
@@ -75,7 +78,8 @@ class Conversation:
         """
         if not isinstance(message, str) or not message.strip():
             raise StreamMisused(
-                f"Got {message!r} as the message", 'pass a text, as in `turn("your question")`.'
+                say("Got {message!r} as the message", message=message),
+                say('pass a text, as in `turn("your question")`.'),
             )
         turn = _Turn(self, whole_characters(message))
         turn.claim()
@@ -183,6 +187,6 @@ def _check_free(place: Any, newcomer: _Turn | None = None) -> None:
     if turn is not None and turn is not newcomer:
         about = turn.message if len(turn.message) <= 40 else f"{turn.message[:39]}…"
         raise TurnRunning(
-            f"A turn is still running on this chat engine ({about!r})",
-            "await it, or stop it with `.running.cancel()`, and try again when it has ended.",
+            say("A turn is still running on this chat engine ({about!r})", about=about),
+            say("await it, or stop it with `.running.cancel()`, and try again when it has ended."),
         )

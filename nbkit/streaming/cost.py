@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.trace import Usage
 from nbkit.wording import count, is_simulated
 
@@ -51,28 +52,32 @@ class Prices:
             written = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
             raise PriceError(
-                f"{path} cannot be read ({error.strerror or error})", "correct NBKIT_PRICES."
+                say("{path} cannot be read ({error})", path=path, error=error.strerror or error),
+                say("correct NBKIT_PRICES."),
             ) from None
         except ValueError as error:
-            raise PriceError(f"{path} is not TOML ({error})", "correct that line.") from None
+            raise PriceError(
+                say("{path} is not TOML ({error})", path=path, error=error),
+                say("correct that line."),
+            ) from None
         currency, above = written.pop("currency", None), written.pop("ask_above", None)
         if not isinstance(currency, str) or not currency.strip() or not is_amount(above):
             raise PriceError(
-                f"{path} needs a currency and an amount above which to ask",
-                'begin it with two lines such as: currency = "USD" and: ask_above = 1.0',
+                say("{path} needs a currency and an amount above which to ask", path=path),
+                say('begin it with two lines such as: currency = "USD" and: ask_above = 1.0'),
             )
         return cls(path, currency, above, dict(_tables(path, "", written)))
 
     def why_unknown(self, usage: Sequence[Usage]) -> str | None:
         """Why the cost of these calls is unknown; `None` if it is known."""
         if not usage:
-            return "no call of a model was seen"
+            return say("no call of a model was seen")
         for call in usage:
             if call.model in self.models:
                 if call.prompt_tokens is None or call.tokens is None:
-                    return "the server did not count the tokens"
+                    return say("the server did not count the tokens")
             elif not is_simulated(call.model):
-                return f"no price for {call.model!r} in {self.path}"
+                return say("no price for {model!r} in {path}", model=call.model, path=self.path)
         return None
 
     def cost(self, usage: Sequence[Usage]) -> float | None:
@@ -107,13 +112,16 @@ def _tables(path: Path, name: str, table: Mapping[str, Any]) -> Iterator[tuple[s
             yield from _tables(path, f"{name}.{key}" if name else key, value)
     for key, value in prices.items():
         if not name or key not in _KINDS or not is_amount(value):
-            where = f"{key} = {value!r} of {name or 'no model'}"
+            where = f"{key} = {value!r} of {name or say('no model')}"
             raise PriceError(
-                f"{where} in {path} is not a price",
-                "give input, output and cached_input as numbers from 0, per million tokens.",
+                say("{where} in {path} is not a price", where=where, path=path),
+                say("give input, output and cached_input as numbers from 0, per million tokens."),
             )
     if prices and not prices.keys() >= _NEEDED:
-        raise PriceError(f"{name} in {path} has not all its prices", "give input and output.")
+        raise PriceError(
+            say("{name} in {path} has not all its prices", name=name, path=path),
+            say("give input and output."),
+        )
     if prices:
         yield name, prices
 
@@ -154,8 +162,13 @@ def total_cost(
         else:
             amount, counted = amount + (prices.cost(usage) or 0.0), counted + 1
     why = +why
-    sentence = f"{prices.shown(amount)} for {count(counted, 'request')}"
+    paid, requests_told = prices.shown(amount), count(counted, "request")
+    sentence = say("{amount} for {requests}", amount=paid, requests=requests_told)
     if why:
-        reasons = "; ".join(f"{number}: {reason}" for reason, number in why.items())
-        sentence += f", and unknown for {why.total()} more ({reasons})"
+        reasons = say("; ").join(
+            say("{number}: {reason}", number=number, reason=reason)
+            for reason, number in why.items()
+        )
+        more = why.total()
+        sentence += say(", and unknown for {more} more ({reasons})", more=more, reasons=reasons)
     return Cost(amount, prices.currency, counted, why, sentence)

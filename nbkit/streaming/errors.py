@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from nbkit.errors import NbkitError
+from nbkit.language import say
 from nbkit.streaming.server_errors import judge, status_of
 from nbkit.streaming.server_words import hide_keys
 from nbkit.wording import count
@@ -45,13 +46,13 @@ def check_source(source: Any) -> None:
     if source is None or isinstance(source, str | bytes | dict | int | float):
         kind = "None" if source is None else f"a {type(source).__name__}"
         raise StreamMisused(
-            f"Got {kind}, which is not an answer",
-            'pass one, such as `engine.aquery("your question")`.',
+            say("Got {kind}, which is not an answer", kind=kind),
+            say('pass one, such as `engine.aquery("your question")`.'),
         )
     if inspect.iscoroutine(source) and inspect.getcoroutinestate(source) == "CORO_CLOSED":
         raise StreamMisused(
-            "This coroutine has already been awaited",
-            "a coroutine answers once; call the engine again for a new one.",
+            say("This coroutine has already been awaited"),
+            say("a coroutine answers once; call the engine again for a new one."),
         )
     if callable(source) and not inspect.isawaitable(source):
         _check_callable(source)
@@ -59,8 +60,8 @@ def check_source(source: Any) -> None:
         if hasattr(source, method):
             example = "as_query_engine().aquery" if method == "as_query_engine" else method
             raise StreamMisused(
-                f"Got {type(source).__name__}, which is not an answer",
-                f'ask it a question: `.{example}("your question")`.',
+                say("Got {kind}, which is not an answer", kind=type(source).__name__),
+                say('ask it a question: `.{example}("your question")`.', example=example),
             )
 
 
@@ -74,41 +75,47 @@ def _check_callable(source: Any) -> None:
         method = next((_ASYNC_METHODS[one] for one in _ASYNC_METHODS if one in name), None)
         right = f'`engine.{method}("your question")`' if method else f"`lambda: {name}(...)`"
         raise StreamMisused(
-            f"`{name}` is a function that still needs its arguments, not an answer",
-            f"pass {right}.",
+            say("`{name}` is a function that still needs its arguments, not an answer", name=name),
+            say("pass {right}.", right=right),
         ) from None
 
 
 def not_an_answer(thing: Any) -> StreamMisused:
     """The error for a source that gave something other than text."""
     return StreamMisused(
-        f"Got {type(thing).__name__} where text was expected",
-        "pass an answer from LlamaIndex, such as "
-        '`engine.aquery("your question")`, or an iterable of str.',
+        say("Got {kind} where text was expected", kind=type(thing).__name__),
+        say(
+            'pass an answer from LlamaIndex, such as `engine.aquery("your question")`, or an '
+            "iterable of str."
+        ),
     )
 
 
 def exited(ended_by: str) -> StreamBroken:
     """The error for a source that ended without a result and without an `Exception`."""
     return StreamBroken(
-        f"The code that gives the text was ended by {ended_by}",
-        "make it return, or raise an Exception that says what is wrong.",
+        say("The code that gives the text was ended by {ended_by}", ended_by=ended_by),
+        say("make it return, or raise an Exception that says what is wrong."),
     )
 
 
 def broken_by(error: BaseException, chunks: int = 0) -> StreamBroken:
     """The stream's error for an error of its source that came after `chunks` chunks."""
     trouble = judge(error)
-    happened, advice = trouble.happened, f"{trouble.advice}."
+    happened, advice = trouble.happened, say("{advice}.", advice=trouble.advice)
     if chunks:
-        happened = f"The stream broke after {count(chunks, 'chunk')} ({happened})"
-        advice = f"the partial answer is kept in `.answer`; {advice}"
+        happened = say(
+            "The stream broke after {chunks} ({happened})",
+            chunks=count(chunks, "chunk"),
+            happened=happened,
+        )
+        advice = say("the partial answer is kept in `.answer`; {advice}", advice=advice)
     elif isinstance(error, NbkitError):
         happened, advice = hide_keys(error.happened, error), error.advice or ""
     elif type(error) is ValueError and "available context size" in str(error):
         # LlamaIndex's check, before it asks the model.
-        happened = "The question, with its sources, does not fit the model's context window"
-        advice = (
+        happened = say("The question, with its sources, does not fit the model's context window")
+        advice = say(
             "ask something shorter, lower `similarity_top_k`, or use a model with a larger one."
         )
     broken = StreamBroken(happened, advice or None)

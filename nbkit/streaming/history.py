@@ -16,6 +16,7 @@ from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
+from nbkit.language import say
 from nbkit.streaming.errors import StreamBroken, StreamError
 from nbkit.streaming.thinking import Thought, ThoughtSplitter
 from nbkit.wording import CharacterJoiner
@@ -31,10 +32,17 @@ class MemoryNotWritten(StreamBroken):
     @classmethod
     def by(cls, error: Exception, before: StreamError | None) -> Self:
         """The error for a failure of the memory; `before` is what had already gone wrong."""
-        told = f"{before} Then also the " if before else "The "
+        what = f"{type(error).__name__}: {error}"
+        happened = say("The chat's memory could not be written ({error})", error=what)
+        if before:
+            happened = say(
+                "{before} Then also the chat's memory could not be written ({error})",
+                before=before,
+                error=what,
+            )
         failed = cls(
-            f"{told}chat's memory could not be written ({type(error).__name__}: {error})",
-            "what had arrived is in `.answer`; repair the memory, or give the engine another.",
+            happened,
+            say("what had arrived is in `.answer`; repair the memory, or give the engine another."),
         )
         failed.__cause__ = error
         return failed
@@ -75,7 +83,9 @@ class ChatTurn:
         except Exception as failure:  # noqa: BLE001 - whatever a store of messages may raise
             return MemoryNotWritten.by(failure, complaint)
         if refused and self.message is not None:
-            told = f"{refused.happened} (The chat does not remember this message)"
+            told = say(
+                "{happened} (The chat does not remember this message)", happened=refused.happened
+            )
             refused.args = StreamError(told, refused.advice).args
         return complaint
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from nbkit.language import say
 from nbkit.streaming.agent_run import AgentReader
 from nbkit.streaming.errors import StreamMisused
 from nbkit.streaming.readers import Reader
@@ -56,7 +57,7 @@ class PartialAnswer:
     def reply(self, text: str) -> None:
         """Answer an agent's question to a person; raises `StreamMisused` if there is none."""
         if not isinstance(self._reader, AgentReader) or self._reader.question is None:
-            raise StreamMisused("Nothing was asked", "reply when `.question` has a text.")
+            raise StreamMisused(say("Nothing was asked"), say("reply when `.question` has a text."))
         self._reader.reply(text)
 
     def _add(self, delta: str, on_chunk: Callable[[str], None]) -> None:

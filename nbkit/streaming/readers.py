@@ -22,6 +22,7 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
 from pydantic import BaseModel
 
+from nbkit.language import say
 from nbkit.streaming.agents import is_of_agent, refuse
 from nbkit.streaming.errors import StreamMisused, exited, not_an_answer
 from nbkit.streaming.history import ChatTurn
@@ -206,7 +207,7 @@ class _BlockingChatReader(_BlockingReader):
         if self._response.exception is not None:
             raise self._response.exception
         if not self._response.is_done and not self._halt.is_set():
-            raise exited("the end of the thread that reads the model")
+            raise exited(say("the end of the thread that reads the model"))
 
     def _close(self, items: Any) -> None:
         """Nothing: the writer closes the connection, in its own thread."""

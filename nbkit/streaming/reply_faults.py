@@ -1,17 +1,18 @@
 """What is wrong with a reply that came without an error; LlamaIndex does not report it."""
 
+from nbkit.language import say, to_say
 from nbkit.streaming.errors import AnswerTruncated, NoAnswer
 from nbkit.streaming.model_call import ModelCall
 from nbkit.wording import count
 
 _LIMIT = (
-    "The answer was cut at its token limit",
-    "raise `max_tokens` of the model, or ask for a shorter answer.",
+    to_say("The answer was cut at its token limit"),
+    to_say("raise `max_tokens` of the model, or ask for a shorter answer."),
 )
-_FILTER = ("The model's provider cut the answer", "rephrase the question.")
+_FILTER = (to_say("The model's provider cut the answer"), to_say("rephrase the question."))
 _SERVER = (
-    "The model's server could not finish the answer",
-    "the partial answer is kept in `.answer`; ask again.",
+    to_say("The model's server could not finish the answer"),
+    to_say("the partial answer is kept in `.answer`; ask again."),
 )
 _DONE = (
     *("stop", "stop_sequence", "tool_calls", "tool_call", "tool_use", "function_call"),
@@ -41,8 +42,11 @@ def fault_of(call: ModelCall, text: str, chunks: int, *, streamed: bool) -> Answ
     if reason is not None and (cut := cut_by_model(reason)) is not None:
         return cut
     if call.speaks_openai and reason is None and not call.counted:
-        happened = f"The connection closed after {count(chunks, 'chunk')}, before the model said "
-        cut = AnswerTruncated(f"{happened}it had finished", _SERVER[1])
+        happened = say(
+            "The connection closed after {chunks}, before the model said it had finished",
+            chunks=count(chunks, "chunk"),
+        )
+        cut = AnswerTruncated(happened, say(_SERVER[1]))
         cut.later = True
         return cut
     wrote_nothing = call.speaks_openai and not call.wrote
@@ -56,34 +60,47 @@ def cut_by_model(reason: str) -> AnswerTruncated | None:
     word = reason.lower().partition(":")[0].strip()
     if word not in _MEANINGS:
         return AnswerTruncated(
-            f"The model ended with finish reason {reason!r}, so the answer may be incomplete",
-            "it is in `.answer`; see the server's documentation for this reason.",
+            say(
+                "The model ended with finish reason {reason!r}, so the answer may be incomplete",
+                reason=reason,
+            ),
+            say("it is in `.answer`; see the server's documentation for this reason."),
         )
     meaning = _MEANINGS[word]
     if meaning is None:
         return None
-    cut = AnswerTruncated(f"{meaning[0]} (finish reason {reason!r})", meaning[1])
+    cut = AnswerTruncated(
+        say("{meaning} (finish reason {reason!r})", meaning=say(meaning[0]), reason=reason),
+        say(meaning[1]),
+    )
     cut.later = meaning is _SERVER
     return cut
 
 
 def _no_answer(call: ModelCall) -> NoAnswer:
     """The error that says what came instead of an answer."""
-    ended = f" (finish reason {call.finish_reason!r})" if call.finish_reason else ""
+    reason = call.finish_reason
+    ended = say(" (finish reason {reason!r})", reason=reason) if reason else ""
     if call.refusal:
-        happened, advice = f"The model refused to answer: {_excerpt(call.refusal)}", "rephrase it."
+        happened = say("The model refused to answer: {refusal}", refusal=_excerpt(call.refusal))
+        advice = say("rephrase it.")
     elif call.tools:
         named = ", ".join(f"`{tool}`" for tool in call.tools)
-        happened = f"The model called {named} instead of answering"
-        advice = "ask an agent instead, which runs the tools that the model calls."
+        happened = say("The model called {named} instead of answering", named=named)
+        advice = say("ask an agent instead, which runs the tools that the model calls.")
     elif call.thought:
-        happened = f"The model thought and then gave no answer{ended}: {_excerpt(call.thought)}"
-        advice = "ask again, or ask for less; the complete reasoning is in `.kept`."
+        happened = say(
+            "The model thought and then gave no answer{ended}: {thought}",
+            ended=ended,
+            thought=_excerpt(call.thought),
+        )
+        advice = say("ask again, or ask for less; the complete reasoning is in `.kept`.")
     elif ended:
-        happened, advice = f"The model gave an empty answer{ended}", "ask again, or rephrase."
+        happened = say("The model gave an empty answer{ended}", ended=ended)
+        advice = say("ask again, or rephrase.")
     else:
-        happened = "The model sent no text"
-        advice = "ask again, or ask the model itself (`llm.complete`) to see what it does."
+        happened = say("The model sent no text")
+        advice = say("ask again, or ask the model itself (`llm.complete`) to see what it does.")
     error = NoAnswer(happened, advice)
     error.kept = call.refusal or call.thought
     return error

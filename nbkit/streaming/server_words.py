@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any
 
+from nbkit.language import say
+
 _LONGEST = 300
 _WRAPPERS = re.compile(r"^(?:(?:litellm\.)?\w*(?:Error|Exception)\s*[:-]\s*)+")
 _TEXTS = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "title", "errors")
@@ -158,8 +160,8 @@ def until(seconds: float) -> str:
     try:
         then = datetime.fromtimestamp(time.time() + seconds)
     except (OverflowError, ValueError, OSError):
-        return "a date after the year 9999"
-    return f"{then:%H:%M} on {then.day} {then:%B %Y}"
+        return say("a date after the year 9999")
+    return say("{then:%H:%M} on {then.day} {then:%B %Y}", then=then)
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:

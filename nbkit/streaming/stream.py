@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from llama_index.core.chat_engine.types import AgentChatResponse
 
+from nbkit.language import say
 from nbkit.loops.heartbeat import YieldTimer, keep_waking
 from nbkit.streaming import events
 from nbkit.streaming.agent_run import AgentReader
@@ -114,8 +115,8 @@ class TokenStream(PartialAnswer, AsCoroutine[Answer]):
     def _start(self, on_chunk: Callable[[str], None]) -> asyncio.Task[None]:
         if self._pump_task is not None:
             raise StreamMisused(
-                "This stream has already been read",
-                "its result is in `.answer`; for a new stream, ask again.",
+                say("This stream has already been read"),
+                say("its result is in `.answer`; for a new stream, ask again."),
             )
         if inspect.isawaitable(self._source) or callable(self._source):
             self.trace.start = time.perf_counter()

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nbkit.language import say
 from nbkit.streaming.errors import StreamBroken
 from nbkit.streaming.events import EventRecord
 from nbkit.streaming.readers import Reader
@@ -48,8 +49,15 @@ class ObjectReader(Reader):
             wrong = error.errors()[0]
             field = ".".join(map(str, wrong["loc"]))
             raise StreamBroken(
-                f"The model's {self._output_cls.__name__} is not valid: {field}: {wrong['msg']}",
-                "what it wrote is in `.answer`; describe the field better, or make it optional.",
+                say(
+                    "The model's {kind} is not valid: {field}: {msg}",
+                    kind=self._output_cls.__name__,
+                    field=field,
+                    msg=wrong["msg"],
+                ),
+                say(
+                    "what it wrote is in `.answer`; describe the field better, or make it optional."
+                ),
             ) from error
 
 

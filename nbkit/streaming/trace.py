@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from nbkit.language import say
 from nbkit.wording import count
 
 _SUSPENDED = 1.0
@@ -250,18 +251,19 @@ class Trace:
     def caption(self) -> str:
         """The trace in one line, for people."""
         if not self.is_timed:
-            return " · ".join(["not timed", *filter(None, [self.model])])
+            return " · ".join([say("not timed"), *filter(None, [self.model])])
         if self.ttft is None or self.end_to_end is None:
-            waited = f" after {self.end - self.start:.2f} s" if self.end is not None else ""
-            return f"no text{waited}"
-        took = f"{self.end_to_end:.2f} s in all"
-        parts = [f"TTFT {self.ttft:.2f} s", count(self.chunks, "chunk"), took]
+            if self.end is None:
+                return say("no text")
+            return say("no text after {seconds:.2f} s", seconds=self.end - self.start)
+        took = say("{seconds:.2f} s in all", seconds=self.end_to_end)
+        parts = [say("TTFT {seconds:.2f} s", seconds=self.ttft), count(self.chunks, "chunk"), took]
         if self.thinking is not None:
-            parts.insert(1, f"thought for {self.thinking:.2f} s")
+            parts.insert(1, say("thought for {seconds:.2f} s", seconds=self.thinking))
         if self.requests > 1:
-            parts.append(f"{self.requests} requests")
+            parts.append(count(self.requests, "request"))
         if self.chunk_rate is not None:
-            parts.append(f"{self.chunk_rate:.0f} chunks/s")
+            parts.append(say("{rate:.0f} chunks/s", rate=self.chunk_rate))
         if self.model is not None:
             parts.append(self.model)
         return " · ".join(parts)

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 from nbkit.errors import NbkitError
+from nbkit.language import say, to_say
+from nbkit.wording import listed, width
 
 DISTRIBUTION = "nbkit-streaming"
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -18,7 +20,14 @@ PYTHONS = ("3.11", "3.12", "3.13")
 NOT_STREAMING = ("0.14.22", "0.14.23", "0.14.24")
 """Releases of llama-index-core that collect a stream before passing it on: see notebook 10."""
 
-SETTINGS = ("NBKIT_API_KEY", "NBKIT_CACHE", "NBKIT_LLM", "NBKIT_PRICES", "NBKIT_SPEED")
+SETTINGS = (
+    "NBKIT_API_KEY",
+    "NBKIT_CACHE",
+    "NBKIT_LANG",
+    "NBKIT_LLM",
+    "NBKIT_PRICES",
+    "NBKIT_SPEED",
+)
 """All environment variables that nbkit reads for its settings."""
 
 
@@ -48,12 +57,13 @@ class EnvironmentCheck:
         return not any(finding.fix for finding in self.findings)
 
     def __repr__(self) -> str:
-        width = max(len(finding.subject) for finding in self.findings)
+        longest = max(width(finding.subject) for finding in self.findings)
         lines = []
         for each in self.findings:
-            lines.append(f"{each.mark} {each.subject:{width}}  {each.words}")
+            gap = " " * (longest - width(each.subject))
+            lines.append(f"{each.mark} {each.subject}{gap}  {each.words}")
             if each.fix:
-                lines.append(f"  {'':{width}}  → {each.fix}")
+                lines.append(f"  {'':{longest}}  → {each.fix}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -73,14 +83,19 @@ def check() -> EnvironmentCheck:
     kernel. It changes nothing, asks no model and downloads nothing. Taught in notebook 00.
     """
     findings = []
-    for subject, look in _LOOKS.items():
+    for name, look in _LOOKS.items():
+        subject = say(name)
         try:
             findings.append(Finding(subject, look()))
         except NbkitError as error:
-            findings.append(Finding(subject, error.happened, error.advice or "see the message"))
+            findings.append(
+                Finding(subject, error.happened, error.advice or say("see the message"))
+            )
         except Exception as error:  # noqa: BLE001 - the other lines must be shown in any case
             words = f"{type(error).__name__}: {error}"
-            findings.append(Finding(subject, words, "restart the kernel; if it stays, reinstall"))
+            findings.append(
+                Finding(subject, words, say("restart the kernel; if it stays, reinstall"))
+            )
     return EnvironmentCheck(tuple(findings))
 
 
@@ -88,8 +103,12 @@ def _python() -> str:
     running = ".".join(map(str, sys.version_info[:3]))
     if ".".join(map(str, sys.version_info[:2])) not in PYTHONS:
         raise NbkitError(
-            f"{running} is not among the versions the course is tested on",
-            f"install with one of {', '.join(PYTHONS)}: make lab PYTHON=python{PYTHONS[-1]}",
+            say("{running} is not among the versions the course is tested on", running=running),
+            say(
+                "install with one of {pythons}: make lab PYTHON=python{newest}",
+                pythons=listed(PYTHONS),
+                newest=PYTHONS[-1],
+            ),
         )
     return running
 
@@ -102,26 +121,37 @@ def _packages() -> str:
         try:
             found = version(each.name)
         except PackageNotFoundError:
-            found = "missing"
-        if found == "missing" or not each.specifier.contains(found, prereleases=True):
-            gathers = each.name == "llama-index-core" and found in NOT_STREAMING
-            words = f"{each.name} {found}{', which gives an answer in one chunk' * gathers}"
+            found = None
+        if found is None or not each.specifier.contains(found, prereleases=True):
+            words = f"{each.name} {found or say('missing')}"
+            if each.name == "llama-index-core" and found in NOT_STREAMING:
+                words = say("{package}, which gives an answer in one chunk", package=words)
             wrong[words] = f'"{str(each).partition(";")[0]}"'
     if wrong:
         raise NbkitError(
-            "; ".join(wrong), f"pip install {' '.join(wrong.values())}, then restart the kernel"
+            say("; ").join(wrong),
+            say(
+                "pip install {packages}, then restart the kernel", packages=" ".join(wrong.values())
+            ),
         )
-    return f"{len(needed)} as needed, among them LlamaIndex {version('llama-index-core')}"
+    return say(
+        "{needed} as needed, among them LlamaIndex {version}",
+        needed=len(needed),
+        version=version("llama-index-core"),
+    )
 
 
 def _kernel() -> str:
     found = version("ipykernel")
     if int(found.partition(".")[0]) < 7:
         raise NbkitError(
-            f"ipykernel {found} handles no button while a cell runs: Stop would come too late",
-            'pip install "ipykernel>=7", then restart JupyterLab',
+            say(
+                "ipykernel {found} handles no button while a cell runs: Stop would come too late",
+                found=found,
+            ),
+            say('pip install "ipykernel>=7", then restart JupyterLab'),
         )
-    return f"ipykernel {found}: Stop works while a cell runs"
+    return say("ipykernel {found}: Stop works while a cell runs", found=found)
 
 
 def _model() -> str:
@@ -135,18 +165,25 @@ def _model() -> str:
         llm = connect()
     if not isinstance(llm, SimulatedOpenAI):
         # Not an error, but the user must know that requests may cost money.
-        return f"connect() asks {os.environ['NBKIT_LLM']}, because NBKIT_LLM says so"
+        return say(
+            "connect() asks {spec}, because NBKIT_LLM says so",
+            spec=os.environ["NBKIT_LLM"],
+        )
     speed = llm.profile.speed
     if speed == 0:
-        return "simulated; NBKIT_SPEED is 0, so nothing waits: for tests, no streaming can be seen"
-    return "simulated" if speed == 1 else f"simulated, {speed:g} times as fast (NBKIT_SPEED)"
+        return say(
+            "simulated; NBKIT_SPEED is 0, so nothing waits: for tests, no streaming can be seen"
+        )
+    if speed == 1:
+        return say("simulated")
+    return say("simulated, {speed:g} times as fast (NBKIT_SPEED)", speed=speed)
 
 
 def _embedding() -> str:
     from nbkit.models.embedding import OfflineEmbedding
 
     OfflineEmbedding().get_query_embedding("lamp")
-    return "works without network"
+    return say("works without network")
 
 
 def _cache() -> str:
@@ -159,10 +196,13 @@ def _cache() -> str:
             pass
     except OSError as error:
         raise NbkitError(
-            f"indexes cannot be kept ({error.strerror or error}), each kernel embeds again",
-            "set NBKIT_CACHE to a folder you may write to, then restart Jupyter",
+            say(
+                "indexes cannot be kept ({error}), each kernel embeds again",
+                error=error.strerror or error,
+            ),
+            say("set NBKIT_CACHE to a folder you may write to, then restart Jupyter"),
         ) from error
-    return "indexes are kept for the next start"
+    return say("indexes are kept for the next start")
 
 
 def _font() -> str:
@@ -171,8 +211,8 @@ def _font() -> str:
     found = chinese()
     if found is None:
         raise NbkitError(
-            "none: figures show boxes where Chinese should be",
-            "on Debian or Ubuntu: sudo apt install fonts-noto-cjk, then restart the kernel",
+            say("none: figures show boxes where Chinese should be"),
+            say("on Debian or Ubuntu: sudo apt install fonts-noto-cjk, then restart the kernel"),
         )
     return found
 
@@ -181,20 +221,21 @@ def _settings() -> str:
     ours = sorted(name for name in os.environ if name.startswith("NBKIT_"))
     if unknown := [name for name in ours if name not in SETTINGS]:
         raise NbkitError(
-            f"{', '.join(unknown)} means nothing to nbkit", f"use {', '.join(SETTINGS)}"
+            say("{names} means nothing to nbkit", names=listed(unknown)),
+            say("use {settings}", settings=listed(SETTINGS)),
         )
-    hidden = {name: "(hidden)" if name.endswith("KEY") else os.environ[name] for name in ours}
+    hidden = {name: say("(hidden)") if name.endswith("KEY") else os.environ[name] for name in ours}
     told = ", ".join(f"{name}={value}" for name, value in hidden.items())
-    return told or "none: everything at its default"
+    return told or say("none: everything at its default")
 
 
 _LOOKS: dict[str, Callable[[], str]] = {
-    "Python": _python,
-    "packages": _packages,
-    "kernel": _kernel,
-    "model": _model,
-    "embedding": _embedding,
-    "cache": _cache,
-    "Chinese font": _font,
-    "settings": _settings,
+    to_say("Python"): _python,
+    to_say("packages"): _packages,
+    to_say("kernel"): _kernel,
+    to_say("model"): _model,
+    to_say("embedding"): _embedding,
+    to_say("cache"): _cache,
+    to_say("Chinese font"): _font,
+    to_say("settings"): _settings,
 }

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nbkit.language import say
+
 
 @contextmanager
 def attempt(wanted: str) -> Iterator[None]:
@@ -25,21 +27,37 @@ def _verdict(error: Exception, wanted: str) -> str:
     # The first frame is this block, the second the check that uses it.
     _, check, *frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if _is_a_cell(frame) and frame.filename != check.filename]
-    line = f"\n  line {theirs[-1].lineno} of your code: {theirs[-1].line}\n " if theirs else ""
+    line = ""
+    if theirs:
+        where, code = theirs[-1].lineno, theirs[-1].line
+        line = say("\n  line {where} of your code: {code}\n ", where=where, code=code)
     if re.search(r"\bcoroutine\b", str(error)):
-        return (
-            f"✗ Not quite: {said}.{line} A coroutine is not its result. Hint: is an `await` "
-            f"missing, or `async def` where `def` is wanted? Please {wanted}."
+        return say(
+            "✗ Not quite: {said}.{line} A coroutine is not its result. Hint: is an `await` "
+            "missing, or `async def` where `def` is wanted? Please {wanted}.",
+            said=said,
+            line=line,
+            wanted=wanted,
         )
     if isinstance(error, TimeoutError) and not theirs:
-        return f"✗ Too slow: the check has stopped it. Please {wanted}."
+        return say("✗ Too slow: the check has stopped it. Please {wanted}.", wanted=wanted)
     if line:
-        return f"✗ Your code raised {said}{line} Hint: {wanted}."
+        return say(
+            "✗ Your code raised {said}{line} Hint: {wanted}.", said=said, line=line, wanted=wanted
+        )
     if "await" in str(error):
-        return f"✗ Not quite: {said}. Hint: `async def` is wanted, not `def`. Please {wanted}."
+        return say(
+            "✗ Not quite: {said}. Hint: `async def` is wanted, not `def`. Please {wanted}.",
+            said=said,
+            wanted=wanted,
+        )
     if "NoneType" in str(error):
-        return f"✗ Not yet: nothing was returned. Please {wanted}."
-    return f"✗ Not quite: the check cannot use what came back ({said}). Please {wanted}."
+        return say("✗ Not yet: nothing was returned. Please {wanted}.", wanted=wanted)
+    return say(
+        "✗ Not quite: the check cannot use what came back ({said}). Please {wanted}.",
+        said=said,
+        wanted=wanted,
+    )
 
 
 def _is_a_cell(frame: traceback.FrameSummary) -> bool:

@@ -14,6 +14,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nbkit.language import say
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_BYTES = 64 * 1024
 """The largest body of a request."""
@@ -74,16 +76,16 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_own_name(host):
             raise RequestRefused(
-                403, "This server has another name — use the address that it shows."
+                403, say("This server has another name — use the address that it shows.")
             )
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host.lower():
-            raise RequestRefused(403, "Another site's page may not ask this server.")
+            raise RequestRefused(403, say("Another site's page may not ask this server."))
         # The page is open: it holds nothing, and learns the token from its address.
         if path != "/" and not self._has_token(headers):
             raise RequestRefused(
                 401,
-                "The token is missing or wrong — open the page at the address with the token.",
+                say("The token is missing or wrong — open the page at the address with the token."),
                 **{"WWW-Authenticate": "Bearer"},
             )
         if int(headers.get("content-length", "0")) > MAX_BYTES:
@@ -117,9 +119,9 @@ async def _read_body(receive: Receive) -> Message:
                 if not message.get("more_body", False):
                     return {**message, "body": body}
     except TimeoutError:
-        raise RequestRefused(408, "The request took too long to arrive.") from None
+        raise RequestRefused(408, say("The request took too long to arrive.")) from None
     raise _too_large()
 
 
 def _too_large() -> RequestRefused:
-    return RequestRefused(413, f"The request is larger than {MAX_BYTES // 1024} kB.")
+    return RequestRefused(413, say("The request is larger than {size} kB.", size=MAX_BYTES // 1024))

@@ -11,6 +11,7 @@ from fastapi import HTTPException, Response
 from fastapi.sse import ServerSentEvent
 
 from nbkit.displays.markdown import GrowingMarkdown
+from nbkit.language import say
 from nbkit.streaming.backpressure import pieces
 from nbkit.streaming.errors import StreamError
 from nbkit.streaming.stream import TokenStream
@@ -47,7 +48,11 @@ class Answers:
         if self._places >= self._most:
             raise HTTPException(
                 503,
-                f"All {self._most} places are taken — ask again in {RETRY_AFTER} seconds.",
+                say(
+                    "All {most} places are taken — ask again in {seconds} seconds.",
+                    most=self._most,
+                    seconds=RETRY_AFTER,
+                ),
                 {"Retry-After": str(RETRY_AFTER)},
             )
         self._places += 1

@@ -10,6 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine.types import BaseChatEngine
 
+from nbkit.language import say
 from nbkit.streaming.agents import run_of
 from nbkit.streaming.stream import stream
 from nbkit.web.answering import Answers, ServerSentEvents
@@ -106,5 +107,7 @@ def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _server_failed(_request: Request, error: Exception) -> JSONResponse:
-    said = whole_characters(f"The server failed ({type(error).__name__}: {error}).")
+    said = whole_characters(
+        say("The server failed ({kind}: {error}).", kind=type(error).__name__, error=error)
+    )
     return JSONResponse({"detail": said}, 500)

@@ -6,6 +6,7 @@ from html import escape
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from nbkit.language import say
 from nbkit.loops.kernel import kernel_shell
 
 HUB_VARIABLE = "JUPYTERHUB_SERVICE_PREFIX"
@@ -31,16 +32,22 @@ def show_page(page: str) -> None:
 
     url = escape(notebook_url(page))
     out_of_reach = HUB_VARIABLE in os.environ and notebook_url(page) == page
-    needs = " On a hub this needs jupyter-server-proxy, installed there." if out_of_reach else ""
+    words = say(
+        "The page was here while its server ran: run the cells again to bring it back. If it runs, "
+        '<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.',
+        url=url,
+    )
+    if out_of_reach:
+        words += say(" On a hub this needs jupyter-server-proxy, installed there.")
     # An object, not an iframe: what stands inside it is shown where the page cannot be, or when its
     # server has ended.
     frame = (
-        f'{_STYLE}<object class="nbkit-page" type="text/html" title="The page, live" data="{url}">'
-        "The page was here while its server ran: run the cells again to bring it back. If it runs, "
-        f'<a href="{url}" target="_blank" rel="noopener">open the page</a> in a tab of its own.'
-        f"{needs}</object>"
+        f'{_STYLE}<object class="nbkit-page" type="text/html" title="{say("The page, live")}" '
+        f'data="{url}">{words}</object>'
     )
-    words = f"The page of {page.partition('/#')[0]}: its whole address is server.page."
+    words = say(
+        "The page of {page}: its whole address is server.page.", page=page.partition("/#")[0]
+    )
     display({"text/html": frame, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 

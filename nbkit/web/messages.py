@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from nbkit.language import say
 from nbkit.streaming.answer import Answer, named_sources
 from nbkit.streaming.errors import AnswerTruncated, StreamError
 from nbkit.streaming.steps import ToolStep
@@ -83,8 +84,8 @@ def failed(error: StreamError, trace: Trace) -> Data:
     """The data of `error`; advice for programmers is left out."""
     message = str(error)
     if error.advice is not None:
-        kept = "what had arrived is kept; ask again." if trace.chunks else "ask again."
-        message = f"{error.happened} — {kept}"
+        kept = say("what had arrived is kept; ask again.") if trace.chunks else say("ask again.")
+        message = f"{error.happened}{say(' — ')}{kept}"
     return _timing(trace) | {"message": message, "truncated": isinstance(error, AnswerTruncated)}
 
 

@@ -1,9 +1,12 @@
 """The page people ask from: one HTML file that needs nothing else, and the policy that says so."""
 
+import json
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+
+from nbkit.language import language, page_said, script_words
 
 _FRAMES = "'self' http://localhost:* http://127.0.0.1:* vscode-webview:"
 """Who may show the page in a frame: Jupyter on this machine, or in front of it."""
@@ -12,8 +15,11 @@ _FRAMES = "'self' http://localhost:* http://127.0.0.1:* vscode-webview:"
 def page(modes: list[str]) -> tuple[str, str]:
     """The page and its Content-Security-Policy; `modes` are "query" and "chat" or one."""
     style, script = _file("page.css"), f"{_file('sse_reader.js')}\n{_file('page.js')}"
+    words = json.dumps(script_words(script), ensure_ascii=False)
+    script = script.replace("{{words}}", words)
     html = (
-        _file("page.html")
+        page_said(_file("page.html"))
+        .replace("{{language}}", language())
         .replace("{{modes}}", " ".join(modes))
         .replace("{{style}}", style)
         .replace("{{script}}", script)

@@ -18,6 +18,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.chat_engine.types import BaseChatEngine
 
 from nbkit.errors import NbkitError
+from nbkit.language import say, to_say
 from nbkit.loops.run import wind_up
 from nbkit.streaming.agents import is_of_agent, refuse, run_of
 from nbkit.web.access import LOOPBACK, Guard
@@ -27,11 +28,11 @@ from nbkit.web.timeouts import http_protocol
 
 STOP_SECONDS = 1
 """Seconds that answers have for their last event when the server is stopped."""
-_EXPOSED = """\
+_EXPOSED = to_say("""\
 Serving on {url}, beyond this machine. Whoever reaches that address and has the token can put
 questions to your model, at your cost, and read what your documents say. Nothing is encrypted:
 everybody on the network between can read the token and the answers. `stop()` ends it.
-"""
+""")
 # Without a handler Python prints what uvicorn logs, under whatever cell runs at that moment.
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
@@ -180,33 +181,38 @@ def serve(
     _check(engine, chat)
     if host not in LOOPBACK and not expose:
         raise ServeError(
-            f"host={host!r} would let other machines ask your model at your cost",
-            "leave host out, or pass expose=True (in a shell, --expose) if you mean it.",
+            say("host={host!r} would let other machines ask your model at your cost", host=host),
+            say("leave host out, or pass expose=True (in a shell, --expose) if you mean it."),
         )
     app = create_app(engine, chat, max_concurrency=max_concurrency)
     server = Server(app, host=host, port=port, hosts=hosts)
     if host not in LOOPBACK:
-        sys.stdout.write(_EXPOSED.format(url=server.url))
+        sys.stdout.write(say(_EXPOSED, url=server.url))
     return server
 
 
 def _check(engine: Any, chat: Any) -> None:
     if engine is None and chat is None:
-        raise ServeError("There is nothing to serve", "pass a query engine, or chat=.")
+        raise ServeError(say("There is nothing to serve"), say("pass a query engine, or chat=."))
     for given in (engine, chat):
         if is_of_agent(given) and run_of(given) is None:
             raise ServeError(refuse(given))
     if engine is not None and not isinstance(engine, BaseQueryEngine) and run_of(engine) is None:
         raise ServeError(
-            f"Got {type(engine).__name__}, which is not a query engine",
-            "pass `index.as_query_engine(llm=llm, streaming=True)`.",
+            say("Got {kind}, which is not a query engine", kind=type(engine).__name__),
+            say("pass `index.as_query_engine(llm=llm, streaming=True)`."),
         )
     shared = isinstance(chat, BaseChatEngine) or run_of(chat) is not None
     if chat is not None and (shared or not callable(chat)):
         raise ServeError(
-            f"Got {type(chat).__name__} for chat, which people would share, each other's messages "
-            "included",
-            'pass a function: `chat=lambda: index.as_chat_engine(chat_mode="context", llm=llm)`.',
+            say(
+                "Got {kind} for chat, which people would share, each other's messages included",
+                kind=type(chat).__name__,
+            ),
+            say(
+                'pass a function: `chat=lambda: index.as_chat_engine(chat_mode="context", '
+                "llm=llm)`."
+            ),
         )
 
 
@@ -216,8 +222,13 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         raise ServeError(
-            f"The server cannot listen on {host}, port {port} ({error})",
-            "leave port out to take a free one, or stop what holds it.",
+            say(
+                "The server cannot listen on {host}, port {port} ({error})",
+                host=host,
+                port=port,
+                error=error,
+            ),
+            say("leave port out to take a free one, or stop what holds it."),
         ) from None
 
 

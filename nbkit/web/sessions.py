@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fastapi import HTTPException
 from llama_index.core.chat_engine.types import BaseChatEngine
 
+from nbkit.language import say
 from nbkit.streaming.conversation import Conversation, TurnRunning
 from nbkit.streaming.stream import TokenStream
 
@@ -34,7 +35,7 @@ class Session:
         except TurnRunning:
             raise HTTPException(
                 409,
-                "The answer before is still being written — wait for it, or stop it.",
+                say("The answer before is still being written — wait for it, or stop it."),
                 {"Retry-After": "2"},
             ) from None
 
@@ -63,7 +64,7 @@ class Sessions:
         else:
             self._forget(self._most)
             if session_id not in self._sessions:
-                raise HTTPException(404, "This conversation has ended — begin a new one.")
+                raise HTTPException(404, say("This conversation has ended — begin a new one."))
             session = self._sessions.pop(session_id)
         session.last_used = time.monotonic()
         self._sessions[session.id] = session

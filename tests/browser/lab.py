@@ -17,7 +17,8 @@ from tests.browser.started import started
 
 # What one notebook leaves in a kernel that the next shall not find.
 EMPTY = """
-import asyncio, sys
+import asyncio, os, sys
+os.environ.pop("NBKIT_LANG", None)
 for task in asyncio.all_tasks():
     if task.get_name().startswith("nbkit"): task.cancel()
 if "ipywidgets" in sys.modules: sys.modules["ipywidgets"].Widget.close_all()

@@ -167,7 +167,7 @@ def thumbnail(browser: Browser, lab: Lab, path: Path) -> Image.Image:
     """Photograph what one cell of a stored notebook shows, without a kernel."""
     place = pictured(read(path))
     page = browser.new_page(viewport={"width": 660, "height": 900})
-    open_notebook(page, lab, path.name, kernel=False)
+    open_notebook(page, lab, path.relative_to(FOLDER).as_posix(), kernel=False)
     _clean(page)
     page.evaluate(f"jupyterapp.shell.currentWidget.content.activeCellIndex = {place}")
     output = f'.jp-Cell[data-windowed-list-index="{place}"] .jp-OutputArea-output >> nth=0'
@@ -185,8 +185,8 @@ def thumbnail(browser: Browser, lab: Lab, path: Path) -> Image.Image:
 
 def store(picture: Image.Image, name: str, quality: int = 80) -> None:
     """Write one picture, and tell its size."""
-    IMAGES.mkdir(exist_ok=True)
     path = IMAGES / f"{name}.webp"
+    path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, quality=quality, method=6)
     print(f"{path.name}: {picture.width} × {picture.height}, {path.stat().st_size / 1000:.0f} kB")
 
@@ -195,15 +195,19 @@ def main(names: list[str]) -> None:
     """Take the named ones, scenes or notebooks, or all."""
     wanted = set(names)
     folder = Path(tempfile.mkdtemp())
-    for path in all_notebooks():
-        shutil.copy(path, folder / path.name)
+    course = [*all_notebooks(), *all_notebooks("zh")]
+    for path in course:
+        copy = folder / path.relative_to(FOLDER)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
     shutil.copytree(IMAGES, folder / "images")
     with running_lab(folder) as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         for scene in (each for each in SCENES if not wanted or each.name in wanted):
             store(take(browser, lab, scene), f"gallery_{scene.name}")
-        for path in (each for each in all_notebooks() if not wanted or each.stem in wanted):
-            store(thumbnail(browser, lab, path), path.stem)
+        for path in (each for each in course if not wanted or each.stem in wanted):
+            name = path.relative_to(FOLDER).with_suffix("").as_posix()
+            store(thumbnail(browser, lab, path), name)
         browser.close()
 
 

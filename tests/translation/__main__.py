@@ -1,12 +1,12 @@
-"""Translate the notebooks: `python -m tests.translation status|update|build|execute [04 ...]`.
+"""Translate the course: `python -m tests.translation status|update|build|execute [04 ...]`.
 
     status    say what is missing, stale or wrong                       (a second)
-    update    bring the catalogues up to date with the English notebooks
-    build     write notebooks/zh/ from the catalogues, without running anything
+    update    bring the catalogues up to date with the English course
+    build     write notebooks/zh/, README.zh.md and the guide, without running anything
     execute   all of this, and run the notebooks whose stored outputs come from other code
 
-Each ends with the status. Without a number: all notebooks that have a catalogue; `update 04`
-begins one.
+Each ends with the status. Without a number: both documents, and all notebooks that have a
+catalogue; `update 04` begins one. The documents are called `README` and `guide`.
 """
 
 import argparse
@@ -15,14 +15,13 @@ import sys
 import nbformat
 
 from tests.execute_notebooks import FOLDER, all_notebooks, execute, read, tidy
-from tests.translation import catalogue
+from tests.translation import catalogue, document, stale
 from tests.translation.build import build, keep_outputs, link_from, place_of
-from tests.translation.stale import problems
 
 
 def _stems(numbers: list[str]) -> list[str]:
-    """Give the notebooks with these numbers; without one, those that have a catalogue."""
-    stems = [path.stem for path in all_notebooks()]
+    """Give what has these numbers or names; without one, all that has a catalogue."""
+    stems = [*document.DOCUMENTS, *(path.stem for path in all_notebooks())]
     if not numbers:
         return [stem for stem in stems if catalogue.path_of(stem).exists()]
     chosen = [stem for stem in stems if stem[:2] in {number[:2] for number in numbers}]
@@ -31,7 +30,11 @@ def _stems(numbers: list[str]) -> list[str]:
 
 def status(stems: list[str]) -> bool:
     """Print every problem; tells whether there is none."""
-    found = [problem for stem in stems for problem in problems(stem)]
+    found = [
+        problem
+        for stem in stems
+        for problem in (document if stem in document.DOCUMENTS else stale).problems(stem)
+    ]
     print("\n".join(found) or "nothing is missing, stale or wrong")
     return not found
 
@@ -39,6 +42,9 @@ def status(stems: list[str]) -> bool:
 def update(stems: list[str]) -> None:
     """Bring catalogues up to date with their English notebooks, which link the translation."""
     for stem in stems:
+        if stem in document.DOCUMENTS:
+            document.update(stem)
+            continue
         path, source = catalogue.path_of(stem), FOLDER / f"{stem}.ipynb"
         english = read(source)
         if link_from(english, stem):
@@ -67,14 +73,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=["status", "update", "build", "execute"])
-    parser.add_argument("numbers", nargs="*", metavar="04", help="which notebooks")
+    parser.add_argument("numbers", nargs="*", metavar="04", help="which notebooks, or documents")
     parser.add_argument("--anew", action="store_true", help="execute even what is fresh")
     chosen = parser.parse_args()
     stems = _stems(chosen.numbers)
     if chosen.command in ("update", "execute"):
         update(stems)
     if chosen.command in ("build", "execute"):
-        write(stems, run=chosen.command == "execute", anew=chosen.anew)
+        notebooks = [stem for stem in stems if stem not in document.DOCUMENTS]
+        write(notebooks, run=chosen.command == "execute", anew=chosen.anew)
+        for name in document.DOCUMENTS:  # All of them: they link the notebooks that are there.
+            document.write(name)
     sys.exit(not status(stems))
 
 

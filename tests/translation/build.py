@@ -15,7 +15,7 @@ from tests.translation.catalogue import HANDBOOKS, NAMES
 LANGUAGE = "zh"
 NOTICE = "> 英文原文已经更新，下面还是旧的译文。\n\n"
 """Stands above the old translation of a cell whose English has changed."""
-_LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s]+)(\))")
+LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s]+)(\))")
 
 
 class Translation:
@@ -24,15 +24,15 @@ class Translation:
     def __init__(self, catalogue: polib.POFile) -> None:
         entries = [entry for entry in catalogue if not entry.obsolete and entry.msgstr]
         self._said = {(entry.msgctxt, entry.msgid): entry.msgstr for entry in entries}
-        self._stale = {entry.msgctxt for entry in entries if entry.fuzzy}
+        self._stale = {(entry.msgctxt, entry.msgid) for entry in entries if entry.fuzzy}
         self.names = HANDBOOKS | {
             text: said for (context, text), said in self._said.items() if context == NAMES
         }
 
     def markdown(self, cell_id: str, text: str) -> str:
-        """Translate a Markdown cell; an old translation stands under a notice."""
+        """Translate a Markdown cell, or block; an old translation stands under a notice."""
         said = self._said.get((cell_id, text), text)
-        return NOTICE + said if cell_id in self._stale else said
+        return NOTICE + said if (cell_id, text) in self._stale else said
 
     def piece(self, cell_id: str, piece: code.Piece) -> str:
         """Translate a comment or string of a code cell, or a name."""
@@ -61,12 +61,20 @@ def build(english: NotebookNode, catalogue: polib.POFile) -> NotebookNode:
         elif cell.cell_type == "code":
             cell.source = translation.code(cell.id, cell.source)
             cell.outputs, cell.execution_count = [], None
+    # The reader's JupyterLab may be English, and the displays of this notebook must not be.
+    speak = nbformat.v4.new_code_cell(f"%env NBKIT_LANG={LANGUAGE}", id=speaking_id(notebook))
+    notebook.cells.insert(1, speak)
     return notebook
+
+
+def speaking_id(notebook: NotebookNode) -> str:
+    """Name the cell that sets the library's language."""
+    return f"{notebook.cells[0].id.split('-')[0]}-{LANGUAGE}"
 
 
 def relocated(text: str) -> str:
     """Point relative links, written as in the English notebook, where they lead from `zh/`."""
-    return _LINK.sub(lambda link: link[1] + _from_here(link[2]) + link[3], text)
+    return LINK.sub(lambda link: link[1] + _from_here(link[2]) + link[3], text)
 
 
 def _from_here(target: str) -> str:
@@ -77,6 +85,9 @@ def _from_here(target: str) -> str:
     ours = re.sub(r"\.md$", f".{LANGUAGE}.md", path)
     if ours != path and (FOLDER / unquote(ours)).exists():
         path = ours
+    picture = re.sub(r"^images/", f"images/{LANGUAGE}/", path)
+    if (FOLDER / unquote(picture)).exists():
+        path = picture
     beside = "/" not in path and path.endswith(".ipynb")
     return ("" if beside else "../") + path + hash_ + place
 

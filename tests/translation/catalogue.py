@@ -1,4 +1,4 @@
-"""The catalogue of a notebook: a gettext `.po` file with one entry for each message.
+"""The catalogue of a notebook or document: a gettext `.po` file, an entry for each message.
 
 A message's context (`msgctxt`) is its cell's id for Markdown, `ID/string` or `ID/comment` for what
 stands in code, and `names` for strings of one word, which a notebook uses as labels and keys. The
@@ -7,6 +7,7 @@ comment `# ok: numbers, english - why` lets a message pass the checks it names (
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -67,12 +68,13 @@ def update(catalogue: polib.POFile, wanted: Iterable[Message]) -> polib.POFile:
     was made from. What no message asks for any more is kept at the end, as obsolete.
     """
     wanted = list(wanted)
+    shared = {where for where, count in Counter(where for where, _ in wanted).items() if count > 1}
     old = {(entry.msgctxt, entry.msgid): entry for entry in catalogue}
     left = {key: entry for key, entry in old.items() if key not in set(wanted)}
     updated = load(Path("no such file"))
     updated.header, updated.metadata = catalogue.header, catalogue.metadata
     for context, text in wanted:
-        entry = old.get((context, text)) or _changed(left, context, text)
+        entry = old.get((context, text)) or _changed(left, context, text, context in shared)
         entry.obsolete = False
         updated.append(entry)
     for entry in left.values():
@@ -82,14 +84,19 @@ def update(catalogue: polib.POFile, wanted: Iterable[Message]) -> polib.POFile:
     return updated
 
 
-def _changed(left: dict[Message, polib.POEntry], context: str, text: str) -> polib.POEntry:
-    """Make the entry of a new message, from the most similar one that has lost its own."""
+def _changed(
+    left: dict[Message, polib.POEntry], context: str, text: str, shared: bool
+) -> polib.POEntry:
+    """Make the entry of a new message, from the most similar one that has lost its own.
+
+    In a `shared` context, which has several messages, only a similar one will do.
+    """
     if context == NAMES:
         return polib.POEntry(msgctxt=context, msgid=text, msgstr=HANDBOOKS.get(text, text))
     moved = [key for key in left if key[1] == text and key[0].partition("/")[2] == _kind(context)]
     near = [key for key in left if key[0] == context]
     likeness = {key: difflib.SequenceMatcher(None, key[1], text).ratio() for key in near}
-    same_cell = [key for key in near if not _kind(context) or likeness[key] > 0.6]
+    same_cell = [key for key in near if likeness[key] > (0.6 if shared or _kind(context) else 0)]
     if not moved and not same_cell:
         return polib.POEntry(msgctxt=context, msgid=text)
     key = moved[0] if moved else max(same_cell, key=likeness.__getitem__)

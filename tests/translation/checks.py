@@ -56,7 +56,7 @@ _TYPOGRAPHY = {
 
 
 def of_markdown(english: str, chinese: str, names: dict[str, str]) -> Iterator[Problem]:
-    """Find what is wrong with the translation of a Markdown cell."""
+    """Find what is wrong with the translation of a Markdown cell, or block."""
     yield from _chinese_in(english.replace("[中文](", "[]("))
     yield from _fixed(english, chinese)
     ours, theirs = _rendered(english), _rendered(chinese)
@@ -64,9 +64,11 @@ def of_markdown(english: str, chinese: str, names: dict[str, str]) -> Iterator[P
     for what in wanted:
         if found[what] != wanted[what]:
             yield "structure", f"{what}: {_difference(wanted[what], found[what])}"
+    for comment, translated in zip(_comments(ours), _comments(theirs), strict=False):
+        yield from of_code(comment, translated)
     read, said = _text(ours), _text(theirs)
-    if "**" in said:
-        yield "structure", "`**` shows: it needs a space, or punctuation outside, as in **词**："
+    if "*" in said and "*" not in read:
+        yield "structure", "`*` shows: it needs a space, or punctuation outside, as in **词**："
     yield from _numbers(read, said)
     yield from _english_in(read, said)
     yield from _typography(said)
@@ -90,12 +92,15 @@ def _without_code(text: str) -> str:
 def _rendered(markdown: str) -> BeautifulSoup:
     extensions = comrak.ExtensionOptions()
     extensions.table = True
+    if re.fullmatch(r"\|.*\|", markdown):  # A row that is a message of its own.
+        columns = markdown.count("|") - 1
+        markdown = f"{'|' * columns}|\n|{'-|' * columns}\n{markdown}"
     return BeautifulSoup(comrak.render_markdown(markdown, extensions), "html.parser")
 
 
 def _structure(page: BeautifulSoup, names: dict[str, str]) -> dict[str, list[str]]:
     """Give what both languages must share, in a form that can be compared."""
-    spans = {code.get_text().strip() for code in page.find_all("code")}
+    spans = {tag.get_text().strip() for tag in page.find_all("code") if tag.parent.name != "pre"}
 
     def said(span: str) -> str:
         return re.sub(r'"(\w+)"', lambda found: f'"{names.get(found[1], found[1])}"', span)
@@ -105,11 +110,31 @@ def _structure(page: BeautifulSoup, names: dict[str, str]) -> dict[str, list[str
         "links": sorted(tag["href"] for tag in page.find_all("a")),
         "pictures": sorted(tag["src"] for tag in page.find_all("img")),
         "code": sorted({said(span) for span in spans}),
+        "programs": [_unsaid(program.get_text()) for program in page.find_all("pre")],
         **{what: [tag] * len(page.find_all(tag)) for what, tag in _COUNTED.items()},
     }
 
 
-_COUNTED = {"list items": "li", "table rows": "tr", "bold": "strong", "quotes": "blockquote"}
+_SAID = re.compile(r'"([^"\n]*)"| *# *(.*)')
+"""What stands between quotes, or a comment, in a program that stands in Markdown."""
+_COUNTED = {"list items": "li", "table rows": "tr", "cells": "td", "bold": "strong"}
+_COUNTED |= {"quotes": "blockquote"}
+
+
+def _unsaid(program: str) -> str:
+    """Give a program without its comments and without sentences between quotes."""
+
+    def kept(found: re.Match[str]) -> str:
+        is_code = found[1] is not None and not re.search(f"[ {_HAN}]", found[1])
+        return found[0] if is_code else ""
+
+    return _SAID.sub(kept, program)
+
+
+def _comments(page: BeautifulSoup) -> list[str]:
+    """List the comments of the programs in a page."""
+    found = [_SAID.finditer(program.get_text()) for program in page.find_all("pre")]
+    return [said[2] for program in found for said in program if said[2]]
 
 
 def _difference(wanted: list[str], found: list[str]) -> str:

@@ -1,6 +1,6 @@
 """What is stale or wrong in a notebook's translation, by notebook and message."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polib
 from nbformat import NotebookNode
@@ -8,21 +8,21 @@ from nbformat import NotebookNode
 from tests.execute_notebooks import FOLDER, code_hash, read
 from tests.translation import checks, code
 from tests.translation.build import Translation, build, place_of
-from tests.translation.catalogue import NAMES, allowed, load, messages, path_of
+from tests.translation.catalogue import NAMES, Message, allowed, load, messages, path_of
 
 
 def problems(stem: str) -> list[str]:
     """List everything that is stale or wrong in one notebook's translation; quick, no kernel."""
     english, catalogue = read(FOLDER / f"{stem}.ipynb"), load(path_of(stem))
-    found = [*of_messages(english, catalogue), *_of_code(english, catalogue)]
+    found = [*of_messages(messages(english), catalogue), *_of_code(english, catalogue)]
     if not found:
         found += _of_notebook(build(english, catalogue), stem)
     return [f"{stem} {problem}" for problem in found]
 
 
-def of_messages(english: NotebookNode, catalogue: polib.POFile) -> Iterator[str]:
+def of_messages(wanted: Iterable[Message], catalogue: polib.POFile) -> Iterator[str]:
     """Tell which messages are missing, changed, left over or wrong."""
-    wanted = set(messages(english))
+    wanted = set(wanted)
     entries = {(entry.msgctxt, entry.msgid): entry for entry in catalogue if not entry.obsolete}
     for context, text in sorted(wanted - set(entries)):
         yield f"{context}: not in the catalogue yet (make zh): {_begins(text)}"

@@ -41,11 +41,11 @@ async def bounded(ask, items, limit):
 def worth_another(error):
     return isinstance(error, Exception)
 
-# %% exercise 2 · think again about: a wrong key
+# %% exercise 2 · a wrong key
 def worth_another(error):
     return isinstance(error, openai.OpenAIError)
 
-# %% exercise 2 · think again about: a lost connection
+# %% exercise 2 · a lost connection
 def worth_another(error):
     return getattr(error, "status_code", 0) in (429, 500)
 

@@ -8,8 +8,8 @@ class Way {
   constructor(onReply) {
     this.onReply = onReply;
     this.thought = scrolled();
-    this.thinking = element("details", "nbkit-folded", {}, element("summary", "", {}, "Thoughts"), this.thought);
-    this.steps = element("div", "nbkit-steps", { role: "log", "aria-label": "Steps" });
+    this.thinking = element("details", "nbkit-folded", {}, element("summary", "", {}, say("Thoughts")), this.thought);
+    this.steps = element("div", "nbkit-steps", { role: "log", "aria-label": say("Steps") });
     this.root = element("div", "nbkit-way", {}, this.thinking, this.steps);
     this.question = element("div", "nbkit-bar nbkit-form", { role: "group", "data-lm-suppress-shortcuts": "true" });
     this.thinking.hidden = this.steps.hidden = this.question.hidden = true;
@@ -46,6 +46,6 @@ class Way {
       event.stopPropagation();
       if (event.key === "Enter" && !event.isComposing) reply();
     });
-    this.question.append(element("span", "", {}, question), box, button("Reply", "Send the reply (Enter)", reply));
+    this.question.append(element("span", "", {}, question), box, button(say("Reply"), say("Send the reply (Enter)"), reply));
   }
 }

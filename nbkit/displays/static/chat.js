@@ -5,12 +5,12 @@
 function render({ model, el }) {
   const box = element("textarea", "nbkit-say", {
     rows: "1",
-    placeholder: "Ask something · Enter sends, Shift+Enter starts a new line, Esc stops",
-    "aria-label": "Your message",
+    placeholder: say("Ask something · Enter sends, Shift+Enter starts a new line, Esc stops"),
+    "aria-label": say("Your message"),
   });
-  const send = button("Send", "Send the message", () => say());
-  const clear = button("Clear", "Forget all turns, here and in the engine's memory", () => model.send({ type: "clear" }));
-  const end = button("End", "Close the chat; the transcript stays", () => model.send({ type: "end" }));
+  const send = button(say("Send"), say("Send the message"), () => submit());
+  const clear = button(say("Clear"), say("Forget all turns, here and in the engine's memory"), () => model.send({ type: "clear" }));
+  const end = button(say("End"), say("Close the chat; the transcript stays"), () => model.send({ type: "end" }));
   const notice = element("div", "nbkit-notice", { role: "status", tabindex: "-1" });
   const place = element("div", "nbkit-turn");
   // The notebook's own keys (Shift+Enter runs the cell) must not reach past the box.
@@ -26,9 +26,9 @@ function render({ model, el }) {
   const refresh = () => {
     const busy = Boolean(turn?.running || waiting);
     send.disabled = clear.disabled = busy;
-    notice.textContent = waiting ? `sending: ${waiting}` : notice.textContent;
+    notice.textContent = waiting ? say("sending: {waiting}", { waiting }) : notice.textContent;
   };
-  const say = () => {
+  const submit = () => {
     const text = box.value.trim();
     if (!text || send.disabled) return;
     waiting = text;
@@ -48,7 +48,7 @@ function render({ model, el }) {
     // An input method confirms its candidates with Enter, too.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    say();
+    submit();
   });
 
   const transcript = () => [...document.querySelectorAll(`[data-nbkit="${model.get("key")}-turns"]`)];
@@ -63,7 +63,7 @@ function render({ model, el }) {
       turns.delete(index);
     }
     late = ended.some(([index]) => index >= written) ? late + 1 : 0;
-    if (late === 30 && !inOutput(el)) notice.textContent = "The page was loaded again: what is said from here on is not kept in the file.";
+    if (late === 30 && !inOutput(el)) notice.textContent = say("The page was loaded again: what is said from here on is not kept in the file.");
   };
   const tick = () => {
     if (turn?.running) turn.tick(clock.seconds + (performance.now() - clock.at) / 1000);
@@ -112,7 +112,7 @@ function render({ model, el }) {
   // The chat has ended, and this page does not know the output that says so.
   const stay = () => {
     form.hidden = true;
-    notice.textContent = "(chat ended)";
+    notice.textContent = say("(chat ended)");
   };
   const stop = () => {
     if (!turn?.running) return false;
@@ -124,7 +124,7 @@ function render({ model, el }) {
     turn?.lose();
     if (form.contains(document.activeElement)) notice.focus();
     for (const control of [box, send, clear, end]) control.disabled = true;
-    notice.textContent = "✗ The kernel has gone: run the cell again.";
+    notice.textContent = say("✗ The kernel has gone: run the cell again.");
   };
   return follow(model, el, { take, tick, lose, stay, stop });
 }

@@ -11,7 +11,7 @@ function render({ model, el }) {
     model.send({ type: "stop", index: null });
     return true;
   };
-  const stopAll = button("■ Stop all", "Stop all of them (Esc); keep what has arrived", stop);
+  const stopAll = button(say("■ Stop all"), say("Stop all of them (Esc); keep what has arrived"), stop);
   const head = element("div", "nbkit-bar nbkit-head", {}, clockFace, stopAll);
   el.classList.add("nbkit-live");
   el.append(head, grid);
@@ -34,7 +34,8 @@ function render({ model, el }) {
     const running = cells.filter((cell) => cell.running);
     const seconds = now();
     for (const cell of cells) cell.tick(seconds);
-    clockFace.textContent = `${seconds.toFixed(1)} s · ${cells.length - running.length} of ${cells.length} finished`;
+    const ended = cells.length - running.length;
+    clockFace.textContent = say("{seconds} s · {ended} of {all} finished", { seconds: seconds.toFixed(1), ended, all: cells.length });
     if (running.length) stopAll.hidden = false;
     else hide(stopAll, cells[0]?.text);
     if (race) drawLanes(cells, seconds);
@@ -53,7 +54,7 @@ function render({ model, el }) {
   const lose = () => cells.forEach((cell) => cell.lose());
   const stay = () => {
     if (inOutput(el)) return;
-    for (const cell of cells) cell.learn({ note: "Run the cell again to keep this answer in the file." });
+    for (const cell of cells) cell.learn({ note: say("Run the cell again to keep this answer in the file.") });
     tick();
   };
   return follow(model, el, { take, tick, lose, stay, stop });

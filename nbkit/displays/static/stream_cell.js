@@ -1,12 +1,18 @@
 // One stream in the page: HTML that grows, its state in a sign and in words, its sources.
 // All HTML comes sanitised from the kernel; everything else is set as text.
 
+let words = {}; // of another language, by the English ones
+
+function say(text, values = {}) {
+  return (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
 const STATES = {
-  waiting: "◌ waiting for the first token",
-  thinking: "◌ thinking",
-  "using tools": "▸ using tools",
-  streaming: "▸ streaming",
-  lost: "✗ the kernel has gone: run the cell again",
+  waiting: () => say("◌ waiting for the first token"),
+  thinking: () => say("◌ thinking"),
+  "using tools": () => say("▸ using tools"),
+  streaming: () => say("▸ streaming"),
+  lost: () => say("✗ the kernel has gone: run the cell again"),
 };
 
 function element(tag, className, attributes = {}, ...children) {
@@ -35,15 +41,15 @@ function inOutput(el) {
   return Boolean(el.closest(".widget-output, .jupyter-widget-output"));
 }
 
-function plural(count, noun) {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+function plural(noun, number) {
+  return say(`{number} ${noun}${number === 1 ? "" : "s"}`, { number });
 }
 
 function sourceList(rows) {
   const items = rows.map(({ name, score, excerpt }) =>
     element("li", "", {}, element("code", "", {}, name), ` ${score}`, element("br"), element("small", "", {}, excerpt)),
   );
-  return [element("summary", "", {}, plural(rows.length, "source")), element("ol", "nbkit-sources", {}, ...items)];
+  return [element("summary", "", {}, plural("source", rows.length)), element("ol", "nbkit-sources", {}, ...items)];
 }
 
 class StreamCell {
@@ -62,15 +68,15 @@ class StreamCell {
     // Finished blocks are read out as they come; the open one changes too fast to be heard.
     this.finished = element("div", "nbkit-finished", { role: "log", "aria-live": "polite" });
     this.open = element("div", "nbkit-open");
-    this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0", role: "group", "aria-label": "Answer" }, this.finished, this.open);
+    this.text = element("div", "nbkit-text jp-RenderedHTMLCommon", { tabindex: "0", role: "group", "aria-label": say("Answer") }, this.finished, this.open);
     this.text.addEventListener("scroll", () => this.scrolled());
     this.text.addEventListener("wheel", ({ deltaY }) => (this.following &&= deltaY >= 0 || !this.text.scrollTop), { passive: true });
     this.caption = element("span", "nbkit-caption", { role: "status", "aria-live": "off" });
-    this.stop = button("■ Stop", "Stop generating (Esc); keep what has arrived", () => {
+    this.stop = button(say("■ Stop"), say("Stop generating (Esc); keep what has arrived"), () => {
       this.stopping();
       onStop();
     });
-    this.copy = button("Copy", "Copy the text so far", () => this.copyText());
+    this.copy = button(say("Copy"), say("Copy the text so far"), () => this.copyText());
     this.bar = element("div", "nbkit-bar", {}, this.caption, this.stop, this.copy);
     this.folded = element("details", "nbkit-folded");
     this.folded.hidden = true;
@@ -86,7 +92,7 @@ class StreamCell {
   stopping() {
     if (!this.running) return;
     this.stop.setAttribute("aria-disabled", "true"); // `disabled` would lose the focus
-    this.stop.textContent = "stopping…";
+    this.stop.textContent = say("stopping…");
   }
 
   take([, version, finished, keep, html, facts = {}]) {
@@ -139,8 +145,8 @@ class StreamCell {
     this.facts = { ...this.facts, ...facts };
     if (facts.label) {
       this.label.textContent = facts.label;
-      this.text.setAttribute("aria-label", `Answer: ${facts.label}`);
-      this.stop.setAttribute("aria-label", `■ Stop ${facts.label}`);
+      this.text.setAttribute("aria-label", say("Answer: {label}", facts));
+      this.stop.setAttribute("aria-label", say("■ Stop {label}", facts));
       this.copy.setAttribute("aria-description", facts.label);
     }
     if (facts.sources?.length) {
@@ -171,13 +177,13 @@ class StreamCell {
     const seconds = Math.max(0, clock - began);
     const rate = chunks > 1 && seconds > ttfo ? (chunks - 1) / (seconds - ttfo) : 0;
     return [
-      state === "waiting" && ttft !== undefined ? "◌ waiting for the model" : STATES[state],
-      ttft !== undefined && `TTFT ${ttft.toFixed(2)} s`,
-      chunks && plural(chunks, "chunk"),
-      rate && `${rate.toFixed(0)} chunks/s`,
-      state !== "lost" && `${seconds.toFixed(1)} s`,
+      state === "waiting" && ttft !== undefined ? say("◌ waiting for the model") : STATES[state]?.(),
+      ttft !== undefined && say("TTFT {seconds} s", { seconds: ttft.toFixed(2) }),
+      chunks && plural("chunk", chunks),
+      rate && say("{rate} chunks/s", { rate: rate.toFixed(0) }),
+      state !== "lost" && say("{seconds} s", { seconds: seconds.toFixed(1) }),
       model,
-      shown && `the first ${shown.toLocaleString("en")} characters are shown`,
+      shown && say("the first {number} characters are shown", { number: shown.toLocaleString("en") }),
     ]
       .filter(Boolean)
       .join(" · ");
@@ -186,12 +192,12 @@ class StreamCell {
   async copyText() {
     try {
       await navigator.clipboard.writeText(this.text.innerText);
-      this.copy.textContent = "Copied ✓";
+      this.copy.textContent = say("Copied ✓");
     } catch {
       getSelection().selectAllChildren(this.text);
-      this.copy.textContent = "Press Ctrl+C";
+      this.copy.textContent = say("Press Ctrl+C");
     }
-    setTimeout(() => (this.copy.textContent = "Copy"), 1500);
+    setTimeout(() => (this.copy.textContent = say("Copy")), 1500);
   }
 }
 
@@ -216,6 +222,7 @@ function tellKernel(model) {
 
 // Once the kernel has sent static output, look for it in the page: a view may never be mounted.
 function initialize({ model }) {
+  words = model.get("words");
   const page = pageOf(model);
   let looking;
   let looks = 0;

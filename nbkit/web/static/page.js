@@ -1,14 +1,25 @@
 // ── The page ──
 
+const WORDS = {{words}}; // of another language, by the English ones
+
+function say(text, values = {}) {
+  return (WORDS[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+function plural(noun, number) {
+  return say(`{number} ${noun}${number === 1 ? "" : "s"}`, { number });
+}
+
 const TRIES = 5; // for a server that says it is busy; then a person decides
 const find = (selector, root = document) => root.querySelector(selector);
 const [composer, question, send, stop] = ["#composer", "#question", "#send", "#stop"].map((id) => find(id));
 const [turns, hint, fresh, status] = ["#turns", "#hint", "#new", "#status"].map((id) => find(id));
 const modes = document.documentElement.dataset.modes.split(" ");
 const HINTS = {
-  query: "Nothing is remembered between questions.",
-  chat: "The server remembers this conversation.",
+  query: say("Nothing is remembered between questions."),
+  chat: say("The server remembers this conversation."),
 };
+const said = { done: say("Answer done."), stopped: say("Answer stopped."), failed: say("Answer failed.") };
 const token = takeToken();
 let mode = modes[0];
 let session = null; // of the chat, by the name the server gave it
@@ -61,10 +72,12 @@ class Turn {
   get seconds() { return (performance.now() - this.begun) / 1000; }
 
   tick() {
-    const waited = `${this.seconds.toFixed(1)} s`;
-    if (this.state === "waiting") this.caption(this.busy ? `busy, waiting ${waited}` : `waiting ${waited}`);
-    else this.caption(`TTFT ${this.ttft.toFixed(2)} s · ${waited}`);
+    const waited = say("{seconds} s", { seconds: this.seconds.toFixed(1) });
+    if (this.state === "waiting") this.caption(this.busy ? say("busy, waiting {waited}", { waited }) : say("waiting {waited}", { waited }));
+    else this.caption(`${this.toFirst(this.ttft)} · ${waited}`);
   }
+
+  toFirst(ttft) { return say("TTFT {seconds} s", { seconds: ttft.toFixed(2) }); }
 
   caption(words) { this.parts.caption.textContent = words; }
 
@@ -78,7 +91,7 @@ class Turn {
   sources({ sources }) {
     const { sources: folded } = this.parts;
     folded.hidden = sources.length === 0;
-    find("summary", folded).textContent = sources.length === 1 ? "1 source" : `${sources.length} sources`;
+    find("summary", folded).textContent = plural("source", sources.length);
     find("ol", folded).replaceChildren();
     for (const { name, score, excerpt } of sources) {
       const item = document.createElement("li");
@@ -98,7 +111,7 @@ class Turn {
   step({ number, tool, arguments: given, state, seconds, result }) {
     const row = this.parts.steps.children[number] ?? this.parts.steps.appendChild(find("#step").content.firstElementChild.cloneNode(true));
     const told = Object.entries(given).map(([name, value]) => `${name}=${value}`).join(", ");
-    const took = seconds === null ? "" : ` · ${seconds.toFixed(2)} s`;
+    const took = seconds === null ? "" : say(" · {seconds} s", { seconds: seconds.toFixed(2) });
     find("summary", row).textContent = `${SIGNS[state]} ${tool}(${told})${took}`;
     find("p", row).textContent = result;
   }
@@ -108,7 +121,7 @@ class Turn {
       this.ttft = this.seconds;
       this.root.dataset.state = "writing";
       this.tick();
-      say("The answer is being written.");
+      announce(say("The answer is being written."));
     }
     if (open === undefined) return this.overlong();
     this.following(() => {
@@ -130,7 +143,7 @@ class Turn {
   overlong() {
     this.parts.trouble.hidden = false;
     this.parts.again.hidden = true;
-    find("span", this.parts.trouble).textContent = "The answer goes on; this page shows no more of it.";
+    find("span", this.parts.trouble).textContent = say("The answer goes on; this page shows no more of it.");
   }
 
   end(state, words, trouble = "") {
@@ -143,18 +156,18 @@ class Turn {
       find("span", this.parts.trouble).textContent = trouble;
       this.parts.trouble.hidden = this.parts.again.hidden = false;
     });
-    say(`Answer ${state}.`); // the trouble is an alert, so it is read out by itself
+    announce(said[state]); // the trouble is an alert, so it is read out by itself
   }
 
   done({ ttft, end_to_end, chunks, stopped }) {
-    const parts = [stopped ? "stopped by the server" : "done"];
-    if (this.ttft !== undefined) parts.push(`TTFT ${this.ttft.toFixed(2)} s (${ttft.toFixed(2)} s at the server)`);
-    parts.push(chunks === 1 ? "1 chunk" : `${chunks} chunks`);
-    if (end_to_end !== null) parts.push(`${this.seconds.toFixed(1)} s in all`);
+    const parts = [stopped ? say("stopped by the server") : say("done")];
+    if (this.ttft !== undefined) parts.push(say("TTFT {seconds} s ({there} s at the server)", { seconds: this.ttft.toFixed(2), there: ttft.toFixed(2) }));
+    parts.push(plural("chunk", chunks));
+    if (end_to_end !== null) parts.push(say("{seconds} s in all", { seconds: this.seconds.toFixed(1) }));
     this.end(stopped ? "stopped" : "done", parts.join(" · "));
   }
 
-  error({ message }) { this.end("failed", this.told("failed"), message); }
+  error({ message }) { this.end("failed", this.told(say("failed")), message); }
 
   // The server sees that nobody reads any more and stops the model, unless a proxy in between reads
   // on: so it is told as well.
@@ -163,11 +176,11 @@ class Turn {
     if (this.name) remove(`answers/${this.name}`);
   }
 
-  stopped() { this.end("stopped", this.told("stopped")); }
+  stopped() { this.end("stopped", this.told(say("stopped"))); }
 
   told(state) {
-    const ttft = this.ttft === undefined ? "" : ` · TTFT ${this.ttft.toFixed(2)} s`;
-    return `${state}${ttft} · after ${this.seconds.toFixed(1)} s`;
+    const ttft = this.ttft === undefined ? "" : ` · ${this.toFirst(this.ttft)}`;
+    return `${state}${ttft} · ${say("after {seconds} s", { seconds: this.seconds.toFixed(1) })}`;
   }
 }
 
@@ -224,17 +237,17 @@ function pause(milliseconds, signal) {
 async function reason(response) {
   const said = await response.json().catch(() => ({}));
   if (response.status === 404 && mode === "chat") session = null;
-  return said.detail ?? `The server said ${response.status}.`;
+  return said.detail ?? say("The server said {status}.", { status: response.status });
 }
 
 function lost(turn) {
-  const kept = turn.state === "writing" ? "what had arrived is kept. " : "";
-  turn.error({ message: `The connection to the server was lost — ${kept}Is its notebook, or its shell, still running?` });
+  const writing = turn.state === "writing";
+  turn.error({ message: writing ? say("The connection to the server was lost — what had arrived is kept. Is its notebook, or its shell, still running?") : say("The connection to the server was lost — Is its notebook, or its shell, still running?") });
 }
 
 // ── What the controls do ──
 
-function say(words) { status.textContent = words; }
+function announce(words) { status.textContent = words; }
 
 function show() {
   const focused = document.activeElement ?? document.body;
@@ -244,8 +257,8 @@ function show() {
   for (const again of document.querySelectorAll(".again")) again.disabled = running !== null;
   hint.textContent = HINTS[mode];
   fresh.hidden = mode !== "chat" || turns.childElementCount === 0;
-  send.textContent = mode === "chat" ? "Send" : "Ask";
-  question.placeholder = mode === "chat" ? "Say something" : "Ask a question";
+  send.textContent = mode === "chat" ? say("Send") : say("Ask");
+  question.placeholder = mode === "chat" ? say("Say something") : say("Ask a question");
   // A button that goes, or goes off, would take the focus with it.
   if (focused.hidden || focused.disabled) question.focus();
 }
@@ -289,7 +302,7 @@ document.documentElement.toggleAttribute("data-framed", window !== top);
 find("#modes").hidden = modes.length < 2;
 if (token === "") {
   composer.hidden = true;
-  hint.textContent = "This page needs its whole address, with what stands after the #: take it from the notebook or the shell that serves it.";
+  hint.textContent = say("This page needs its whole address, with what stands after the #: take it from the notebook or the shell that serves it.");
 } else {
   show();
   // In a notebook the keyboard is the notebook's.
