@@ -46,7 +46,7 @@ def make_cited():
 def make_cited():
     return nbkit.load_index("en").as_query_engine(llm=nbkit.connect(url, model=name))
 
-# %% exercise 2 · engine can't travel
+# %% exercise 2 · made outside of it
 def make_cited():
     async def ask(question):
         response = await engine.aquery(question)
