@@ -16,7 +16,7 @@ def _squeezed(requirement: str) -> str:
 
 
 def test_environment_file_and_pyproject_ask_for_the_same() -> None:
-    """A conda or Binder user gets the same dependencies, with the same bounds, as a pip user."""
+    """A conda or Binder user gets what a pip user gets with `[cluster]`, with the same bounds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     listed = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
     pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
@@ -25,7 +25,8 @@ def test_environment_file_and_pyproject_ask_for_the_same() -> None:
         conda = [entry.replace(ours, theirs) for entry in conda]
     asked = {_squeezed(entry) for entry in [*conda, *pip]}
     tools = {"pip", "--editable.", "python>=3.11,<3.14"}
-    assert asked - tools == {_squeezed(entry) for entry in project["dependencies"]}
+    wanted = project["dependencies"] + project["optional-dependencies"]["cluster"]
+    assert asked - tools == {_squeezed(entry) for entry in wanted}
     assert project["requires-python"] == ">=3.11"
 
 

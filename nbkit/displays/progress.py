@@ -95,10 +95,11 @@ def _put_up(total: int | None, page: str | None) -> tuple[Any, Any]:
             tqdm.write(say("The workers: {page}", page=page), file=sys.stderr)
         return tqdm(total=total, unit=say("item")), None
     from IPython.display import display
-    from ipywidgets import HTML
+    from ipywidgets import HTML, HBox
 
     bar = tqdm(total=total, display=False, unit=say("item"))
-    if page:
+    row = [bar.container]
+    if page:  # beside it: tqdm counts the children of its container
         link = f'<a href="{html.escape(page)}" target="_blank">{say("the workers")}</a>'
-        bar.container.children += (HTML(link),)
-    return bar, display(bar.container, display_id=True)  # type: ignore[no-untyped-call]
+        row.append(HTML(link))
+    return bar, display(HBox(row), display_id=True)  # type: ignore[no-untyped-call]

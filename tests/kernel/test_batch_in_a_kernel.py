@@ -1,3 +1,4 @@
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,19 @@ def test_the_bar_is_a_widget_and_leaves_text(kernel: Kernel) -> None:
     assert "failed=0, retried=0" in run.settled[0]["text/plain"]
     assert run.text == ""
     assert _result(kernel.run("[outcome.value for outcome in results]")) == "[0, 1, 2]"
+
+
+def test_the_bar_of_a_cluster_links_to_its_workers(kernel: Kernel) -> None:
+    """The page of the workers is one click away, and the bar beside it counts as ever."""
+    run = kernel.run(
+        "from nbkit.displays.progress import shown\n"
+        "with shown(True, 2, 'http://127.0.0.1:8787/status') as hear:\n"
+        "    hear('one', failed=False, retried=False), hear('two', failed=True, retried=False)"
+    )
+    assert "2/2" in run.settled[0]["text/plain"]
+    assert "failed=1, retried=0" in run.settled[0]["text/plain"]
+    sent = json.dumps(run.of("comm_open"))
+    assert '<a href=\\"http://127.0.0.1:8787/status\\" target=\\"_blank\\">' in sent
 
 
 def test_an_interrupt_keeps_what_is_done(kernel: Kernel) -> None:
