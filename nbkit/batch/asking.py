@@ -11,7 +11,7 @@ from typing import Any
 from nbkit.batch.outcome import BatchMisused
 from nbkit.language import say
 from nbkit.streaming.agents import is_of_agent, refuse
-from nbkit.wording import shown_name
+from nbkit.wording import is_simulated, shown_name
 
 
 def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -22,8 +22,8 @@ def parameters_of(fn: Callable[..., Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"fn": f"{type(owner).__name__}.{name}" if owner else name}
     if (llm := llm_of(inner)) is not None:
         # The name of a simulated model has a number that depends on the order of connecting.
-        is_simulated = getattr(llm, "simulated", False)
-        found["model"] = "simulated" if is_simulated else llm.metadata.model_name
+        name = llm.metadata.model_name
+        found["model"] = "simulated" if is_simulated(name) else name
     top_k = getattr(getattr(owner, "retriever", None), "similarity_top_k", None)
     if top_k is not None:
         found["similarity_top_k"] = top_k
@@ -50,8 +50,8 @@ def facts_of(fn: Callable[..., Any]) -> AskFacts:
     """The facts of a function that a batch asks."""
     llm = llm_of(fn)
     model = None if llm is None else shown_name(llm.metadata.model_name)
-    is_simulated = getattr(llm, "simulated", False)
-    return AskFacts(parameters_of(fn), model, is_simulated, getattr(llm, "max_retries", 0))
+    retries = getattr(llm, "max_retries", 0)
+    return AskFacts(parameters_of(fn), model, is_simulated(model), retries)
 
 
 def warn_of_client_retries(retries: int) -> None:

@@ -10,6 +10,8 @@ from nbkit.language import say
 from nbkit.metrics.requests import Row
 from nbkit.plots import style
 
+_COLOURS = (style.SKY, style.BLACK, "#F0E442", style.GREEN, style.VERMILION, style.GREY)
+"""First those that no phase of a request has."""
 _HATCHES = ("", "///", "...", "xxx", "---", "ooo")
 """Beside the colours, so that more workers than colours, and prints, can be told apart."""
 
@@ -24,8 +26,8 @@ def draw_workers(ax: Axes, rows: Sequence[Row], right: float) -> list[str]:
             [(left, place - 0.5), (left, place + 0.5), (edge, place + 0.5), (edge, place - 0.5)]
             for place in places
         ]
-        colour = style.SERIES[(number - 1) % len(style.SERIES)]
-        hatch = _HATCHES[(number - 1) // len(style.SERIES) % len(_HATCHES)]
+        colour = _COLOURS[(number - 1) % len(_COLOURS)]
+        hatch = _HATCHES[(number - 1) // len(_COLOURS) % len(_HATCHES)]
         look: dict[str, Any] = {
             "facecolor": colour,
             "hatch": hatch,
