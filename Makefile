@@ -3,6 +3,7 @@
 # make fast        run those that start no process, kernel or browser           (one minute)
 # make browsers    see the displays in the distribution's own Firefox too; leaves photographs in
 #                  build/firefox                                        (two minutes)
+# make cluster     kill workers of a cluster, and try notebook 13 on one     (two minutes)
 # make pythons     run the fast tests on every other Python that is supported and on this machine
 # make floors      run the fast tests with the oldest dependencies that pyproject.toml allows
 # make lint        formatter, linter, type checker, import contracts
@@ -29,7 +30,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder
 # Copies: nltk, which LlamaIndex splits sentences with, refuses to read files that are hard links.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --link-mode copy --python $(BIN)/python
 
-.PHONY: lab local test fast browsers pythons floors notebooks zh bench lint book picture gallery clean
+.PHONY: lab local test fast browsers cluster pythons floors notebooks zh bench lint book picture gallery clean
 .DEFAULT_GOAL := lab
 
 lab: $(VENV)/.lab
@@ -40,7 +41,7 @@ local: $(VENV)/.local
 
 test: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py
-	$(PYTEST) -m "not firefox and not chinese" $(ARGS)
+	$(PYTEST) -m "not firefox and not chinese and not cluster" $(ARGS)
 
 fast: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)" $(ARGS)
@@ -48,6 +49,9 @@ fast: $(VENV)/.test
 browsers: $(VENV)/.test
 	$(BIN)/python tests/browser/install.py firefox
 	$(BIN)/pytest tests/browser/test_firefox.py $(ARGS)
+
+cluster: $(VENV)/.test
+	$(BIN)/pytest -m cluster $(ARGS)
 
 pythons: $(VENV)/.test
 	$(BIN)/python tests/other_environments.py pythons

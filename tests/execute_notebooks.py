@@ -5,7 +5,9 @@
 """
 
 import argparse
+import base64
 import hashlib
+import io
 import os
 import re
 import time
@@ -18,6 +20,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 _KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -122,9 +125,17 @@ def tidy(notebook: NotebookNode, seconds: float) -> None:
         for output in cell.get("outputs", []):
             if found := _FIGURE.fullmatch(output.get("data", {}).get("text/html", "")):
                 words = output.data["text/plain"]
-                output.data = nbformat.from_dict({"image/png": found[1], "text/plain": words})
+                picture = _smaller(found[1])
+                output.data = nbformat.from_dict({"image/png": picture, "text/plain": words})
             if output.output_type == "error":
                 output.traceback = [f"{output.ename}: {output.evalue}"]
+
+
+def _smaller(picture: str) -> str:
+    """Pack a picture better, without a loss: a notebook is stored whole with each change."""
+    packed = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(picture))).save(packed, "PNG", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode()
 
 
 def shows(output: Any) -> bool:

@@ -45,6 +45,7 @@ async def test_a_scheduler_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.cluster
 async def test_killed_workers_cost_only_what_they_had_not_answered(tmp_path: Path) -> None:
     """Kill -9 of workers in the middle: the union is complete, nothing twice in the journal."""
     llm = simulated(speed=1, ttft=0.1, tokens_per_second=300, jitter=0)

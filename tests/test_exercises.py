@@ -15,7 +15,10 @@ from tests.translation.verdicts import Verdicts, of_notebook
 
 NOTEBOOKS = all_notebooks()
 TRANSLATED = all_notebooks(LANGUAGE)
-ENGLISH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
+ENGLISH = [
+    pytest.param(path, marks=[pytest.mark.cluster] * path.stem.startswith("13"), id=path.stem)
+    for path in NOTEBOOKS
+]
 CHINESE = [
     pytest.param(path, marks=pytest.mark.chinese, id=f"{LANGUAGE}-{path.stem}")
     for path in TRANSLATED

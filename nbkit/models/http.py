@@ -30,9 +30,9 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
                 address=address,
                 proxy=proxy.url.host,
             )
-        message = f"{happened}{say(' — ')}{advice}"
+        self.advice = say(advice)  # now: a client lives longer than a choice of language
+        message = f"{happened}{say(' — ')}{self.advice}"
         openai.APIConnectionError.__init__(self, message=message, request=request)
-        self.advice = advice
 
 
 class LoopSafeTransport(httpx.AsyncBaseTransport):

@@ -14,7 +14,7 @@ from llama_index.llms.openai.utils import (
 )
 from llama_index.llms.openai_like import OpenAILike
 
-from nbkit.language import say
+from nbkit.language import say, to_say
 from nbkit.models.clients import connections, one_of, sdk_clients
 from nbkit.models.errors import ModelChoiceError
 from nbkit.models.first_stream import FirstStream
@@ -130,7 +130,7 @@ def simulated(profile: Profile) -> SimulatedOpenAI:
 
     def connect_clients() -> dict[str, Any]:
         simulator.warm()
-        advice = say(
+        advice = to_say(
             "the simulated model was stopped; run nbkit.connect() again and use what it returns."
         )
         return sdk_clients(url, simulator.api_key, advice)
@@ -173,7 +173,7 @@ def local(model: str | None, **settings: Any) -> LocalModel:
         server: LocalServer = one_of(place, lambda: LocalServer(file, window, template=template))
 
     def connect_clients() -> dict[str, Any]:
-        advice = say('the local model was stopped; run nbkit.connect("local") again.')
+        advice = to_say('the local model was stopped; run nbkit.connect("local") again.')
         # llama.cpp may close a connection without saying so, and the next request on it is lost.
         return sdk_clients(server.base_url, server.api_key, advice, {"Connection": "close"})
 
@@ -212,7 +212,7 @@ def compatible_llm(
 
     def make() -> CompatibleServer:
         headers = settings.get("default_headers")
-        advice = say("is it running? Check it, your network and proxy, then run the cell again.")
+        advice = to_say("is it running? Check it, your network and proxy, then run the cell again.")
         first = FirstStream(shown_address(base_url))
         clients = sdk_clients(base_url, api_key, advice, headers, first)
         name, window = model, settings.get("context_window")

@@ -22,8 +22,9 @@ def test_a_page_of_the_book_runs_and_fetches_nothing(
         nbformat.v4.new_code_cell("1", outputs=[shown], execution_count=1),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    monkeypatch.setattr(build_book, "_pages", lambda: {"attack": notebook})
-    (page_file,) = build_book.build(tmp_path / "book")
+    pages = {"en": {"attack": notebook}, "zh": {}}
+    monkeypatch.setattr(build_book, "_pages", pages.get)
+    page_file, *_ = build_book.build(tmp_path / "book")
     grounds = []
     for scheme in ("light", "dark"):
         context = browser.new_context(color_scheme=scheme)
