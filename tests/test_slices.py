@@ -160,6 +160,36 @@ async def test_a_retired_worker_is_not_the_fault_of_its_items() -> None:
     assert [outcome.error for outcome in outcomes] == [None] * 10
 
 
+async def test_a_cluster_may_have_no_worker_for_a_while() -> None:
+    """When the last worker goes, the batch waits for the next one; it does not fail or hang."""
+    cluster = ClusterInOneProcess(workers=0)
+    async with asyncio.timeout(10):
+        outcomes = await run_batch(range(20, 50), make_double, client=cluster, progress=False)
+    assert [outcome.value for outcome in outcomes] == [2 * number for number in range(20, 50)]
+
+
+async def test_a_late_answer_of_a_lost_worker_counts_once() -> None:
+    """What a worker thought lost still answers is taken, and its item is not asked once more."""
+    cluster = ClusterInOneProcess(1)
+    tries = Counter[int]()
+
+    def lose(number: int) -> bool | None:
+        tries[number] += 1
+        if number == 20 and tries[20] <= 2:
+            return False
+        if number == 20:  # the third time, the others' answers arrive late from elsewhere
+            for index in range(1, 5):
+                late = Outcome(None, index, value=2 * (20 + index), attempts=1)
+                cluster.heard(OutcomesSent("late", [(index, packed(late))]))
+        return None
+
+    cluster.lose = lose
+    source = iter(range(20, 25))  # of unknown length, so that it is one slice
+    values = [one.value async for one in iter_batch(source, make_double, client=cluster)]
+    assert sorted(values) == [40, 42, 44, 46, 48]
+    assert tries == {20: 3}
+
+
 async def test_a_slow_consumer_slows_the_source_down() -> None:
     """Items are read only as fast as outcomes are taken, however many there are."""
     read = 0

@@ -144,7 +144,7 @@ class SlicesInFlight:
         while not is_last:
             await self._until(lambda: len(self._unbegun) <= self.places)
             await self._until(lambda: self.ended.waiting < _LARGEST)
-            size = _OF_UNKNOWN if left is None else left // (4 * self.workers)
+            size = _OF_UNKNOWN if left is None else left // (4 * max(self.workers, 1))
             slice_, is_last = await self._gather(min(max(size, 1), _LARGEST))
             left = None if left is None else left - len(slice_)
             if slice_:
@@ -176,7 +176,8 @@ class SlicesInFlight:
                 if losses == _MOST_LOSSES - 1 and len(slice_) > 1:
                     for index, outcome in slice_.items():
                         async with self._alone:
-                            await self._ask({index: outcome}, losses)
+                            if index in self._open:  # no late message of a lost worker had it
+                                await self._ask({index: outcome}, losses)
                     return
                 losses += await self._try(slice_)
                 slice_ = {index: one for index, one in slice_.items() if index in self._open}
