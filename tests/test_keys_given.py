@@ -113,7 +113,7 @@ def test_a_file_that_git_would_take(own_folder: Path) -> None:
     assert KEY not in str(told[0].message)
     (own_folder.parent / ".gitignore").write_text(".env\n")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         connect("openai")
 
 

@@ -63,7 +63,7 @@ def test_an_unknown_language_is_told_once_and_english_is_spoken(
     with pytest.warns(UserWarning, match="NBKIT_LANG is 'tlh'.*one of en, zh"):
         assert say("stopped") == "stopped"
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert say("stopped") == "stopped"
 
 
@@ -168,7 +168,7 @@ def test_a_figure_is_chinese(draw: Any) -> None:
     assert _english_in(f"{told} {said}") == []
     if chinese() is not None:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # matplotlib warns of each missing character
+            warnings.simplefilter("error", UserWarning)  # matplotlib warns of each missing character
             ax.figure.canvas.draw()
     plt.close(ax.figure)
 

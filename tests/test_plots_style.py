@@ -130,7 +130,7 @@ def test_boxes_are_never_silent(no_chinese_font: None) -> None:
 def test_latin_labels_need_no_chinese_font(no_chinese_font: None) -> None:
     """Where nothing is Chinese, nobody is bothered about fonts."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         plots.timeline({"How do I return it?": trace()})
 
 
