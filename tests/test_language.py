@@ -168,7 +168,7 @@ def test_a_figure_is_chinese(draw: Any) -> None:
     assert _english_in(f"{told} {said}") == []
     if chinese() is not None:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # matplotlib warns of each missing character
+            warnings.simplefilter("error", UserWarning)  # one for each missing character
             ax.figure.canvas.draw()
     plt.close(ax.figure)
 
