@@ -1,94 +1,23 @@
-"""A batch on a cluster, whatever its engine: here one whose workers are lost as a test wants."""
+"""A batch on a cluster, whatever its engine is."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from nbkit.batch.asking import AskFacts, facts_of
+from nbkit.batch.asking import AskFacts
 from nbkit.batch.batch_run import BatchStopped
 from nbkit.batch.budget import CostTooHigh
 from nbkit.batch.cluster import (
     Cluster,
-    Message,
-    OutcomesSent,
-    PlacesChanged,
-    Settings,
-    SliceBegun,
-    SliceLost,
 )
 from nbkit.batch.journal import Journal
-from nbkit.batch.outcome import BatchError, BatchMisused, Outcome
-from nbkit.batch.packed import packed
+from nbkit.batch.outcome import BatchError, BatchMisused
 from nbkit.batch.run import iter_batch, run_batch
-from nbkit.batch.slices import WorkerLost
 from nbkit.streaming.answer import Answer
 from nbkit.streaming.trace import Trace, Usage
-
-
-class ClusterInOneProcess:
-    """Asks a slice one item after the other, in this process; `lose` tells when to die."""
-
-    dashboard = None
-
-    def __init__(self, workers: int = 2, lose: Callable[[int], bool | None] = lambda _: None):
-        self.workers, self.lose = workers, lose
-        self.slices: list[list[int]] = []
-        self.asked: Counter[Any] = Counter()
-        self.under_way = self.most_under_way = 0
-        self.may_end = asyncio.Event()
-        self.may_end.set()
-        self.is_open = False
-
-    @asynccontextmanager
-    async def opened(self, make_ask: Callable[[], Any], settings: Settings) -> AsyncIterator[Any]:
-        self.fn, self.is_open = make_ask(), True
-        try:
-            yield facts_of(self.fn)
-        finally:
-            self.is_open = False
-
-    def listen(self, heard: Callable[[Message], None]) -> None:
-        self.heard = heard
-        heard(PlacesChanged(self.workers, self.workers))
-
-    async def ask(self, key: str, items: list[tuple[int, Any]]) -> None:
-        self.slices.append([index for index, _ in items])
-        self.under_way += len(items)
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            for index, item in items:
-                self.asked[item] += 1
-                if (expected := self.lose(item)) is not None:
-                    raise SliceLost(expected)
-                await self.may_end.wait()
-                outcome = Outcome(item, index, attempts=1, attempt_starts=[0.0])
-                outcome.trace = Trace(0.0, [1.0], [1], end=2.0)
-                try:
-                    outcome.value = await self.fn(item)
-                    outcome.trace = getattr(outcome.value, "trace", outcome.trace)
-                except ValueError as error:
-                    outcome.error = error
-                for _ in range(2):  # a message may come twice
-                    self.heard(OutcomesSent("worker", [(index, packed(outcome))]))
-            self.heard(SliceBegun(key))
-        finally:
-            self.under_way -= len(items)
-
-
-async def double(number: int) -> int:
-    """Answer at once, but not for 13."""
-    await asyncio.sleep(0)
-    if number == 13:
-        raise ValueError("unlucky")
-    return 2 * number
-
-
-def make_double() -> Any:
-    return double
+from tests.pretend_cluster import ClusterInOneProcess, double, make_double
 
 
 async def test_any_engine_can_be_the_cluster() -> None:
@@ -116,78 +45,6 @@ async def test_the_last_slices_are_small() -> None:
     assert all(size <= max(1, 3000 // 16) for size in sizes)
     assert max(sizes[-4:]) <= 2
     assert sum(sizes) == 3000
-
-
-async def test_unfinished_items_of_a_lost_worker_are_asked_elsewhere() -> None:
-    """A worker that is gone costs at most its unfinished items; what it answered is kept."""
-    lost: list[int] = []
-
-    def lose(number: int) -> bool | None:
-        if number % 100 == 37 and number not in lost:
-            lost.append(number)
-            return False
-        return None
-
-    cluster = ClusterInOneProcess(lose=lose)
-    outcomes = await run_batch(range(300), make_double, client=cluster, progress=False)
-    assert [outcome.item for outcome in outcomes if outcome.error is None] == [
-        number for number in range(300) if number != 13
-    ]
-    assert {number for number, times in cluster.asked.items() if times > 1} == {37, 137, 237}
-
-
-async def test_an_item_whose_worker_dies_three_times_is_named() -> None:
-    """The third loss names the one item that was being asked; all others are answered."""
-    cluster = ClusterInOneProcess(lose=lambda number: False if number == 7 else None)
-    outcomes = await run_batch(range(60), make_double, client=cluster, progress=False)
-    failed = {outcome.item: outcome.error for outcome in outcomes if outcome.error is not None}
-    assert set(failed) == {7, 13}
-    assert isinstance(failed[7], WorkerLost)
-    assert "'7'" in str(failed[7])
-    assert cluster.asked[7] == 3
-
-
-async def test_a_retired_worker_is_not_the_fault_of_its_items() -> None:
-    """However often workers are retired under an item, it is asked again."""
-    times = Counter[int]()
-
-    def lose(number: int) -> bool | None:
-        times[number] += 1
-        return True if number == 5 and times[5] <= 6 else None
-
-    cluster = ClusterInOneProcess(lose=lose)
-    outcomes = await run_batch(range(10), make_double, client=cluster, progress=False)
-    assert [outcome.error for outcome in outcomes] == [None] * 10
-
-
-async def test_a_cluster_may_have_no_worker_for_a_while() -> None:
-    """When the last worker goes, the batch waits for the next one; it does not fail or hang."""
-    cluster = ClusterInOneProcess(workers=0)
-    async with asyncio.timeout(10):
-        outcomes = await run_batch(range(20, 50), make_double, client=cluster, progress=False)
-    assert [outcome.value for outcome in outcomes] == [2 * number for number in range(20, 50)]
-
-
-async def test_a_late_answer_of_a_lost_worker_counts_once() -> None:
-    """What a worker thought lost still answers is taken, and its item is not asked once more."""
-    cluster = ClusterInOneProcess(1)
-    tries = Counter[int]()
-
-    def lose(number: int) -> bool | None:
-        tries[number] += 1
-        if number == 20 and tries[20] <= 2:
-            return False
-        if number == 20:  # the third time, the others' answers arrive late from elsewhere
-            for index in range(1, 5):
-                late = Outcome(None, index, value=2 * (20 + index), attempts=1)
-                cluster.heard(OutcomesSent("late", [(index, packed(late))]))
-        return None
-
-    cluster.lose = lose
-    source = iter(range(20, 25))  # of unknown length, so that it is one slice
-    values = [one.value async for one in iter_batch(source, make_double, client=cluster)]
-    assert sorted(values) == [40, 42, 44, 46, 48]
-    assert tries == {20: 3}
 
 
 async def test_a_slow_consumer_slows_the_source_down() -> None:
@@ -331,7 +188,7 @@ async def test_the_cost_is_held_for_all_workers(
         trace = Trace(0.0, [1.0], [1], end=2.0, usage=[Usage("m", 1, 0, 1)])
         return Answer("yes", trace=trace)
 
-    monkeypatch.setattr("tests.test_slices.facts_of", lambda fn: AskFacts({}, "m", False, 0))
+    monkeypatch.setattr("tests.pretend_cluster.facts_of", lambda fn: AskFacts({}, "m", False, 0))
     run = run_batch(range(100), lambda: answer, client=cluster, max_cost=30, progress=False)
     with pytest.raises(CostTooHigh, match="max_cost"):
         await run
