@@ -103,7 +103,7 @@ async def _throughput() -> None:
 
 async def _rate() -> None:
     llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=500)
-    rate = 1200
+    make_ask, rate = MakeAsk(llm), 1200
     with _cluster(4) as cluster, Client(cluster) as client:
 
         async def come_and_go() -> None:
@@ -111,7 +111,6 @@ async def _rate() -> None:
                 await asyncio.sleep(8)
                 await asyncio.to_thread(cluster.scale, workers)
 
-        make_ask = MakeAsk(llm)
         await nbkit.run_batch(questions(40), make_ask, client=client, **QUIET)
         llm.simulator.clear()
         moving = asyncio.create_task(come_and_go())
@@ -136,10 +135,11 @@ async def _rate() -> None:
 async def _deaths() -> None:
     llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=300)
     asked, folder = questions(300), Path(tempfile.mkdtemp())
+    make_ask = MakeAsk(llm)
     with _cluster(3) as cluster, Client(cluster) as client:
         batch = nbkit.run_batch(
             asked,
-            MakeAsk(llm),
+            make_ask,
             client=client,
             max_concurrency=24,
             journal=folder / "run.jsonl",
