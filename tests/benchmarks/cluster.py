@@ -149,8 +149,8 @@ async def _deaths() -> None:
         for moment in sorted(random.sample(range(20, 250), 5)):
             while len(batch.outcomes) < moment:
                 await asyncio.sleep(0.02)
-            processes = await asyncio.to_thread(client.run, os.getpid)
-            os.kill(random.choice(list(processes.values())), signal.SIGKILL)
+            alive = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
+            os.kill(random.choice(alive), signal.SIGKILL)
         outcomes = await task
     rows = Journal(folder / "run.jsonl").rows()
     lines = len((folder / "run.jsonl").read_text().splitlines()) - 1
