@@ -1,5 +1,5 @@
 # make lab         open JupyterLab on the first notebook    (more flags: make lab ARGS="--port 9999")
-# make test        install what the tests need, run all of them on one Python   (eight minutes)
+# make test        install what the tests need, run all of them on one Python   (eight to fourteen minutes)
 # make fast        run those that start no process, kernel or browser           (one minute)
 # make browsers    see the displays in the distribution's own Firefox too; leaves photographs in
 #                  build/firefox                                        (two minutes)
