@@ -4,20 +4,24 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from nbkit.batch.asking import facts_of
+import pytest
+
+from nbkit.batch.asking import AskFacts, facts_of
 from nbkit.batch.cluster import (
     Message,
     OutcomesSent,
     PlacesChanged,
-    Settings,
     SliceBegun,
     SliceLost,
 )
 from nbkit.batch.outcome import Outcome
 from nbkit.batch.packed import packed
-from nbkit.streaming.trace import Trace
+from nbkit.batch.settings import Settings
+from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace, Usage
 
 
 class ClusterInOneProcess:
@@ -68,6 +72,24 @@ class ClusterInOneProcess:
             self.heard(SliceBegun(key))
         finally:
             self.under_way -= len(items)
+
+
+class Priced:
+    """A model that charges 1 for each answer, and what asks it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        prices = folder / "prices.toml"
+        prices.write_text('currency = "EUR"\nask_above = 1\n["m"]\ninput = 1e6\noutput = 0\n')
+        monkeypatch.setenv("NBKIT_PRICES", str(prices))
+        facts = AskFacts({}, "m", is_simulated=False, client_retries=0)
+        monkeypatch.setattr("tests.pretend_cluster.facts_of", lambda fn: facts)
+
+    def __call__(self) -> Any:
+        async def answer(number: int) -> Answer:
+            trace = Trace(0.0, [1.0], [1], end=2.0, usage=[Usage("m", 1, 0, 1)])
+            return Answer("yes", trace=trace)
+
+        return answer
 
 
 async def double(number: int) -> int:

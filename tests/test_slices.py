@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from nbkit.batch.asking import AskFacts
 from nbkit.batch.batch_run import BatchStopped
 from nbkit.batch.budget import CostTooHigh
 from nbkit.batch.cluster import (
@@ -15,9 +14,7 @@ from nbkit.batch.cluster import (
 from nbkit.batch.journal import Journal
 from nbkit.batch.outcome import BatchError, BatchMisused
 from nbkit.batch.run import iter_batch, run_batch
-from nbkit.streaming.answer import Answer
-from nbkit.streaming.trace import Trace, Usage
-from tests.pretend_cluster import ClusterInOneProcess, double, make_double
+from tests.pretend_cluster import ClusterInOneProcess, Priced, double, make_double
 
 
 async def test_any_engine_can_be_the_cluster() -> None:
@@ -179,17 +176,8 @@ async def test_the_cost_is_held_for_all_workers(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`max_cost` counts what all workers have spent, and what is on its way to them."""
-    prices = tmp_path / "prices.toml"
-    prices.write_text('currency = "EUR"\nask_above = 1\n["m"]\ninput = 1e6\noutput = 0\n')
-    monkeypatch.setenv("NBKIT_PRICES", str(prices))
-    cluster = ClusterInOneProcess()
-
-    async def answer(number: int) -> Answer:
-        trace = Trace(0.0, [1.0], [1], end=2.0, usage=[Usage("m", 1, 0, 1)])
-        return Answer("yes", trace=trace)
-
-    monkeypatch.setattr("tests.pretend_cluster.facts_of", lambda fn: AskFacts({}, "m", False, 0))
-    run = run_batch(range(100), lambda: answer, client=cluster, max_cost=30, progress=False)
+    cluster, priced = ClusterInOneProcess(), Priced(tmp_path, monkeypatch)
+    run = run_batch(range(100), priced, client=cluster, max_cost=30, progress=False)
     with pytest.raises(CostTooHigh, match="max_cost"):
         await run
     assert sum(cluster.asked.values()) <= 30

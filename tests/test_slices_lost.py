@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 
-from nbkit.batch.cluster import (
-    OutcomesSent,
-)
+import pytest
+
+from nbkit.batch.budget import CostTooHigh
+from nbkit.batch.cluster import OutcomesSent
 from nbkit.batch.outcome import Outcome
 from nbkit.batch.packed import packed
 from nbkit.batch.run import iter_batch, run_batch
 from nbkit.batch.slices import WorkerLost
-from tests.pretend_cluster import ClusterInOneProcess, make_double
+from tests.pretend_cluster import ClusterInOneProcess, Priced, make_double
 
 
 async def test_unfinished_items_of_a_lost_worker_are_asked_elsewhere() -> None:
@@ -83,3 +85,22 @@ async def test_a_late_answer_of_a_lost_worker_counts_once() -> None:
     values = [one.value async for one in iter_batch(source, make_double, client=cluster)]
     assert sorted(values) == [40, 42, 44, 46, 48]
     assert tries == {20: 3}
+
+
+async def test_a_lost_item_does_not_hold_up_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item whose worker was lost is not in flight any more, so the budget can end the batch."""
+    cluster = ClusterInOneProcess(lose=lambda number: False if number == 3 else None)
+    run = run_batch(
+        range(100), Priced(tmp_path, monkeypatch), client=cluster, max_cost=30, progress=False
+    )
+    async with asyncio.timeout(10):
+        with pytest.raises(CostTooHigh, match="max_cost"):
+            await run
+
+
+def test_refusals_are_no_retries() -> None:
+    """An item that was only ever refused was not tried once more."""
+    assert Outcome("q", 0, attempts=20, refused=20).retried == 0
+    assert Outcome("q", 0, attempts=4, refused=1).retried == 2

@@ -18,6 +18,7 @@ from nbkit.batch.concurrency import How, Seats
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.pace import Pace
 from nbkit.batch.retries import backoff, can_succeed_later, is_refusal, retry_after
+from nbkit.batch.shared_pace import SharedPace
 from nbkit.language import say, to_say
 from nbkit.streaming import events
 from nbkit.streaming.agents import is_of_agent, is_run, refuse
@@ -47,7 +48,7 @@ class Asker:
     fn: Callable[[Any], Any]
     attempts: int
     timeout: float | None
-    pace: Pace
+    pace: Pace | SharedPace
     seats: Seats
     budget: Budget
 

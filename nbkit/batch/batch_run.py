@@ -1,7 +1,6 @@
 """One run of a batch, in this process or on a cluster."""
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sized
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -11,13 +10,14 @@ from typing import Any
 from nbkit.batch.asking import AskFacts, check_async, facts_of, warn_of_client_retries
 from nbkit.batch.attempts import Asker
 from nbkit.batch.budget import Budget, budget_of, check_max_cost
-from nbkit.batch.cluster import Cluster, Settings, check_make_ask
+from nbkit.batch.cluster import Cluster, check_make_ask
 from nbkit.batch.concurrency import AutoSeats, Seats, Step
 from nbkit.batch.ended import Ended, Items
 from nbkit.batch.in_flight import InFlight
 from nbkit.batch.journal import Journal, OpenJournal
 from nbkit.batch.outcome import BatchError, BatchMisused, Outcome, brief
 from nbkit.batch.pace import Pace
+from nbkit.batch.settings import Settings, impossible
 from nbkit.batch.slices import SlicesInFlight, cluster_of
 from nbkit.displays.progress import Progress, shown
 from nbkit.language import say
@@ -39,11 +39,7 @@ class BatchRun:
     """
 
     fn: Callable[..., Any]
-    max_concurrency: int | str
-    attempts: int
-    timeout: float | None
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
+    settings: Settings
     on_error: str
     progress: Progress
     journal: Journal | str | Path | None
@@ -57,13 +53,9 @@ class BatchRun:
     _budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
-        self._check("max_concurrency", _is_count, say('1 or more, or "auto"'), "auto")
-        self._check("attempts", _is_count, say("1 or more"))
-        for name in ("timeout", "requests_per_minute", "tokens_per_minute"):
-            self._check(name, _is_above_0, say("a number above 0"), None)
-        self._check(
-            "on_error", lambda value: value == "stop", say('"collect" or "stop"'), "collect"
-        )
+        self.settings.check()
+        if self.on_error not in ("collect", "stop"):
+            raise impossible("on_error", self.on_error, say('"collect" or "stop"'))
         if self.journal is not None and not isinstance(self.journal, Journal):
             self.journal = Journal(self.journal)
         check_max_cost(self.max_cost)
@@ -85,17 +77,9 @@ class BatchRun:
         self._learn(facts_of(fn))
 
     def _learn(self, facts: AskFacts) -> None:
-        if self.attempts > 1:
+        if self.settings.attempts > 1:
             warn_of_client_retries(facts.client_retries)
         self._facts, self._budget = facts, budget_of(facts, self.max_cost)
-
-    def _check(self, name: str, fits: Callable[[Any], bool], wanted: str, *others: Any) -> None:
-        value = getattr(self, name)
-        if value not in others and not fits(value):
-            raise BatchMisused(
-                say("{name}={value!r} is not possible", name=name, value=value),
-                say("give {wanted}.", wanted=wanted),
-            )
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -113,7 +97,7 @@ class BatchRun:
     def cost(self) -> Cost:
         """What the items have cost that have ended, also those from the journal, at your prices."""
         asked = [one for one in self._ended.values() if one.attempts > one.refused]
-        retried = sum(one.attempts - one.refused - 1 for one in asked)
+        retried = sum(one.retried for one in asked)
         traces = (one.trace or getattr(one.value, "trace", None) for one in asked)
         usage = [trace.usage if trace else [] for trace in traces]
         return total_cost(usage, {say("the attempt failed"): retried})
@@ -152,7 +136,7 @@ class BatchRun:
         async with AsyncExitStack() as stack:
             stack.enter_context(keep_waking(asyncio.get_running_loop()))
             if self._cluster is not None:
-                opened = self._cluster.opened(self.fn, self._settings)
+                opened = self._cluster.opened(self.fn, self.settings)
                 self._learn(await stack.enter_async_context(opened))
             journal = None
             if isinstance(self.journal, Journal):
@@ -182,21 +166,16 @@ class BatchRun:
                     ) from outcome.error
 
     def _under_way(self, ended: Ended, total: int | None) -> InFlight | SlicesInFlight:
+        limit, attempts, timeout, requests_per_minute, tokens_per_minute = self.settings
         if self._cluster is not None:
-            limits_tokens = self.tokens_per_minute is not None
+            limits_tokens = tokens_per_minute is not None
             slices = SlicesInFlight(self._cluster, ended, self._budget, total, limits_tokens)
             self._cluster.listen(slices.heard)
             return slices
-        limit = self.max_concurrency
         self._seats = AutoSeats() if limit == "auto" else Seats(int(limit))
-        pace = Pace(self.requests_per_minute, self.tokens_per_minute)
-        asker = Asker(self.fn, self.attempts, self.timeout, pace, self._seats, self._budget)
+        pace = Pace(requests_per_minute, tokens_per_minute)
+        asker = Asker(self.fn, attempts, timeout, pace, self._seats, self._budget)
         return InFlight(asker, self._seats, ended)
-
-    @property
-    def _settings(self) -> Settings:
-        limits = (self.requests_per_minute, self.tokens_per_minute)
-        return Settings(self.max_concurrency, self.attempts, self.timeout, *limits)
 
     @contextmanager
     def _shown(self, total: int | None, *, keep: bool) -> Iterator[Callable[[Outcome], None]]:
@@ -210,11 +189,3 @@ class BatchRun:
                 show(outcome.item, failed=outcome.error is not None, retried=retried)
 
             yield ended
-
-
-def _is_above_0(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 < value < math.inf
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

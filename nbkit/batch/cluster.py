@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nbkit.batch.asking import AskFacts
 from nbkit.batch.outcome import BatchMisused
+from nbkit.batch.settings import Settings
 from nbkit.language import say
 
 MAKE_ASK = """\
@@ -24,16 +25,6 @@ class SliceLost(Exception):
         super().__init__(expected)
         self.expected = expected
         """The worker was retired, so the items are not to blame."""
-
-
-class Settings(NamedTuple):
-    """What the workers must know of a batch."""
-
-    max_concurrency: int | str
-    attempts: int
-    timeout: float | None
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
 
 
 class OutcomesSent(NamedTuple):

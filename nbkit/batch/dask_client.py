@@ -22,13 +22,13 @@ from nbkit.batch.cluster import (
     Message,
     OutcomesSent,
     PlacesChanged,
-    Settings,
     SliceBegun,
     SliceLost,
 )
 from nbkit.batch.dask_scheduler import RunOnScheduler, end_run
 from nbkit.batch.dask_worker import RunOnWorker, ask_facts, ask_slice
 from nbkit.batch.outcome import BatchError, BatchMisused
+from nbkit.batch.settings import Settings
 from nbkit.language import say
 
 _PATIENCE = 10.0
@@ -81,9 +81,8 @@ class DaskCluster:
     def _subscribe(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def handle(event: tuple[float, tuple[Any, ...]]) -> None:  # in the client's thread
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(self._hear, _message(*event[1]))
+        def handle(event: tuple[float, tuple[Any, ...]]) -> None:
+            _soon(loop, self._hear, _message(*event[1]))
 
         self._client.subscribe_topic(self._name, handle)
 
@@ -138,7 +137,7 @@ class DaskCluster:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         future = self._client.submit(function, *arguments, key=key, pure=False, retries=0)
         try:
-            future.add_done_callback(lambda _: _set(loop, ended))
+            future.add_done_callback(lambda _: _soon(loop, ended.set))
             await ended.wait()
             if future.status not in ("finished", "error"):
                 raise BatchError(
@@ -200,9 +199,10 @@ def _version() -> str:
     return importlib.metadata.version("nbkit-streaming")
 
 
-def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:
+    """Call a function on a loop, from a thread of the client."""
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(event.set)
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 class _Checking(CloudPickler):  # type: ignore[misc]

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from nbkit.batch.cluster import PlacesChanged, Settings
+from nbkit.batch.cluster import PlacesChanged
 from nbkit.batch.pace import Pace
+from nbkit.batch.settings import Settings
 
 Report = tuple[int, int, list[tuple[float, float | None]]]
 """What a worker has done since its last report: requests accepted, tokens, and those refused (429):

@@ -13,12 +13,13 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from nbkit.batch.asking import AskFacts, check_async, facts_of
 from nbkit.batch.attempts import Asker
 from nbkit.batch.budget import unlimited
-from nbkit.batch.cluster import Settings, SliceLost
+from nbkit.batch.cluster import SliceLost
 from nbkit.batch.concurrency import AutoSeats, Seats
 from nbkit.batch.ended import Ended
 from nbkit.batch.in_flight import InFlight
 from nbkit.batch.outcome import BatchMisused, Outcome
 from nbkit.batch.packed import packed
+from nbkit.batch.settings import Settings
 from nbkit.batch.shared_pace import SharedPace
 from nbkit.language import say
 from nbkit.loops.run import run, start

@@ -44,6 +44,11 @@ class Outcome:
     """The address of the worker of a cluster that asked it; `None` in one process."""
 
     @property
+    def retried(self) -> int:
+        """How many attempts there were after the first; a refused one does not count."""
+        return max(self.attempts - self.refused - 1, 0)
+
+    @property
     def state(self) -> str:
         """One word: "done", "truncated" or "failed"."""
         if self.error is None:

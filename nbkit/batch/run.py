@@ -8,6 +8,7 @@ from nbkit.batch.batch_run import BatchRun
 from nbkit.batch.ended import Items
 from nbkit.batch.journal import Journal, check_item
 from nbkit.batch.outcome import BatchMisused, Outcome
+from nbkit.batch.settings import Settings
 from nbkit.displays.progress import Progress
 from nbkit.language import say
 
@@ -59,18 +60,8 @@ def run_batch(
     `BatchStopped` or `CostTooHigh`. Taught in notebook 06.
     """
     limits = (requests_per_minute, tokens_per_minute)
-    run = BatchRun(
-        fn,
-        max_concurrency,
-        attempts,
-        timeout,
-        *limits,
-        on_error,
-        progress,
-        journal,
-        max_cost,
-        client,
-    )
+    settings = Settings(max_concurrency, attempts, timeout, *limits)
+    run = BatchRun(fn, settings, on_error, progress, journal, max_cost, client)
     if not isinstance(items, Iterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     run.items = list(items)
@@ -105,18 +96,8 @@ def iter_batch(
     if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes):
         raise _no_items(items)
     limits = (requests_per_minute, tokens_per_minute)
-    run = BatchRun(
-        fn,
-        max_concurrency,
-        attempts,
-        timeout,
-        *limits,
-        on_error,
-        progress,
-        journal,
-        max_cost,
-        client,
-    )
+    settings = Settings(max_concurrency, attempts, timeout, *limits)
+    run = BatchRun(fn, settings, on_error, progress, journal, max_cost, client)
     return run.iterate(items)
 
 

@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nbkit.batch.pace import Pace
-
 _LOT = 20
 """Turns that a worker takes at once while nothing limits them."""
 _LOT_SECONDS = 0.25
 """How long it may use them: after a refusal elsewhere it goes on for no longer."""
 
 
-class SharedPace(Pace):
+class SharedPace:
     """Stands where `Pace` stands in one process.
 
     `call` asks the place that has the pace of all workers; `seats_changed` takes the number of

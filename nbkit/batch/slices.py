@@ -1,6 +1,7 @@
 """A batch on a cluster: its items in slices, each asked by one worker, whatever the engine is."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from nbkit.batch.pace import warn_of_unknown_tokens
 from nbkit.batch.packed import unpacked
 from nbkit.language import say
 from nbkit.streaming.answer import Answer
+from nbkit.streaming.trace import Trace
 
 _LARGEST = 200
 """Items in a slice: with more, the last slices would take long while other workers are idle."""
@@ -112,9 +114,10 @@ class SlicesInFlight:
         self._add(sent)
 
     def _add(self, outcome: Outcome) -> None:
-        if outcome.trace is not None:
-            self.budget.ended(outcome.trace, answered=outcome.error is None)
-            self.budget.retried(outcome.attempts - outcome.refused - 1)
+        # Of a lost worker nothing is known, but its items are not in flight any more.
+        trace = outcome.trace or Trace(time.perf_counter())
+        self.budget.ended(trace, answered=outcome.error is None)
+        self.budget.retried(outcome.retried)
         self.ended.add(outcome)
 
     async def _feed(self, items: Items, known: Mapping[int, Outcome]) -> None:
