@@ -25,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NbkitError as error:
         sys.exit(f"✗ {error}")
     except KeyboardInterrupt:
-        _say(say("\nStopped."))
+        _tell(say("\nStopped."))
 
 
-def _say(words: str) -> None:
+def _tell(words: str) -> None:
     sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
 
@@ -50,7 +50,7 @@ def _check(_options: argparse.Namespace) -> None:
     from nbkit.teaching.check import check
 
     found = check()
-    _say(repr(found))
+    _tell(repr(found))
     sys.exit(0 if found.passed else 1)
 
 
@@ -79,7 +79,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    _say(say("Reading the documents ..."))
+    _tell(say("Reading the documents ..."))
     from llama_index.core.chat_engine.types import ChatMode
 
     from nbkit.corpus import load_index
@@ -101,7 +101,7 @@ def _serve(options: argparse.Namespace) -> None:
         # every answer by half a second.
         gc.collect()
         gc.freeze()
-        _say(say("Open {page}\nCtrl-C stops it.", page=server.page))
+        _tell(say("Open {page}\nCtrl-C stops it.", page=server.page))
         server.wait()
 
 
@@ -163,5 +163,5 @@ def _teach(options: argparse.Namespace) -> None:
         source=options.source,
         lang=options.lang,
     )
-    _say("\n".join(path.name for path in written))
-    _say(say("✓ {written} in {out}: jupyter lab {out}", written=len(written), out=options.out))
+    _tell("\n".join(path.name for path in written))
+    _tell(say("✓ {written} in {out}: jupyter lab {out}", written=len(written), out=options.out))

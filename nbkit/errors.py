@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from nbkit.language import say
-from nbkit.wording import whole_characters
+from nbkit.wording import advised, whole_characters
 
 
 class NbkitError(Exception):
@@ -17,7 +16,7 @@ class NbkitError(Exception):
 
     def __init__(self, happened: str = "", advice: str | None = None) -> None:
         # A message may quote a server, and text that cannot be encoded could not be shown.
-        message = happened if advice is None else f"{happened}{say(' — ')}{advice}"
+        message = happened if advice is None else advised(happened, advice)
         super().__init__(whole_characters(message))
         self.advice = advice
 
@@ -25,7 +24,7 @@ class NbkitError(Exception):
     def happened(self) -> str:
         """The message without the advice."""
         whole = str(self)
-        return whole if self.advice is None else whole.removesuffix(f"{say(' — ')}{self.advice}")
+        return whole if self.advice is None else whole.removesuffix(self.advice).rstrip(" —")
 
     def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:
         return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}"]

@@ -32,6 +32,11 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
+def advised(happened: str, advice: str) -> str:
+    """A message of an error: what happened, then what to do."""
+    return f"{happened}{say(' — ')}{advice}"
+
+
 SIMULATED = "simulated-"
 """How the names of simulated models begin."""
 

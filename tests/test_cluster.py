@@ -11,7 +11,7 @@ from distributed import Client, LocalCluster
 import nbkit
 from nbkit.batch import dask_client
 from nbkit.batch.outcome import BatchMisused
-from tests.clusters import QUESTIONS, MakeAsk, cluster_of_two, wait_until
+from tests.clusters import QUESTIONS, MakeAsk, local_cluster, wait_until
 from tests.clusters import client as client
 from tests.simulated import simulated
 
@@ -148,7 +148,7 @@ async def test_an_interrupt_ends_the_requests_on_the_workers(client: Client) -> 
     assert len(await run) == len(QUESTIONS)
 
 
-async def test_nothing_stays_on_thecluster_of_two(client: Client) -> None:
+async def test_nothing_stays_on_thelocal_cluster(client: Client) -> None:
     """After a run neither scheduler nor workers hold its plugins, handlers or messages."""
     scheduler = client.cluster.scheduler
     handlers = set(scheduler.handlers)
@@ -162,7 +162,7 @@ async def test_nothing_stays_on_thecluster_of_two(client: Client) -> None:
 
 async def test_a_client_that_was_closed_is_named() -> None:
     """A client without its scheduler is refused before anything is asked."""
-    with cluster_of_two(processes=False) as cluster:
+    with local_cluster(processes=False) as cluster:
         client = Client(cluster)
         client.close()
         with pytest.raises(BatchMisused, match="client is closed"):
@@ -225,7 +225,7 @@ async def test_a_cluster_without_workers_is_waited_for(
     """Without a worker there is a warning that says what to do; the first that comes begins."""
     monkeypatch.setattr(dask_client, "_PATIENCE", 0.05)
     llm = simulated(speed=0)
-    with cluster_of_two(processes=False, n_workers=0) as cluster, Client(cluster) as client:
+    with local_cluster(processes=False, n_workers=0) as cluster, Client(cluster) as client:
         run = nbkit.run_batch(QUESTIONS[:3], MakeAsk(llm), client=client, progress=False)
         task = asyncio.ensure_future(run._run())
         with warnings.catch_warnings(record=True) as warned:

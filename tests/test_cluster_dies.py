@@ -3,9 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from distributed import Client
 import nbkit
 from nbkit.batch.journal import Journal
 from nbkit.batch.outcome import BatchError
-from tests.clusters import QUESTIONS, MakeAsk, cluster_of_two, wait_until
+from tests.clusters import QUESTIONS, MakeAsk, local_cluster, start_kernel, wait_until
 from tests.clusters import client as client
 from tests.simulated import simulated
 
@@ -24,7 +21,7 @@ async def test_a_scheduler_that_is_gone(tmp_path: Path) -> None:
     """The run ends with an error; its journal has what was answered, and a new cluster the rest."""
     llm = simulated(speed=1, ttft=0.05, tokens_per_second=400, jitter=0)
     make_ask, path = MakeAsk(llm), tmp_path / "run.jsonl"
-    with cluster_of_two(processes=False) as cluster, Client(cluster, timeout="2s") as client:
+    with local_cluster(processes=False) as cluster, Client(cluster, timeout="2s") as client:
         run = nbkit.run_batch(QUESTIONS, make_ask, client=client, journal=path, progress=False)
         task = asyncio.ensure_future(run._run())
         await wait_until(lambda: len(run.outcomes) >= 5)
@@ -35,7 +32,7 @@ async def test_a_scheduler_that_is_gone(tmp_path: Path) -> None:
     assert 5 <= answered < len(QUESTIONS)
     llm.simulator.clear()
     llm.simulator.set(llm.model, speed=0)
-    with cluster_of_two(processes=False) as cluster, Client(cluster) as client:
+    with local_cluster(processes=False) as cluster, Client(cluster) as client:
         outcomes = await nbkit.run_batch(
             QUESTIONS, make_ask, client=client, journal=path, progress=False
         )
@@ -50,7 +47,7 @@ async def test_killed_workers_cost_only_what_they_had_not_answered(tmp_path: Pat
     """Kill -9 of workers in the middle: the union is complete, nothing twice in the journal."""
     llm = simulated(speed=1, ttft=0.1, tokens_per_second=300, jitter=0)
     make_ask, path = MakeAsk(llm), tmp_path / "run.jsonl"
-    with cluster_of_two() as cluster, Client(cluster) as client:
+    with local_cluster() as cluster, Client(cluster) as client:
         run = nbkit.run_batch(
             QUESTIONS, make_ask, client=client, max_concurrency=8, journal=path, progress=False
         )
@@ -73,25 +70,7 @@ async def test_requests_of_a_killed_kernel_end(tmp_path: Path, client: Client) -
     llm = simulated(speed=1, ttft=0.2, tokens_per_second=200, jitter=0)
     make_ask, path = MakeAsk(llm), tmp_path / "run.jsonl"
     llm.simulator.clear()
-    script = f"""
-        import asyncio
-        from distributed import Client
-        import nbkit
-        from tests.clusters import MakeAsk, QUESTIONS
-
-        async def main():
-            make_ask = MakeAsk.__new__(MakeAsk)
-            make_ask.address, make_ask.model = {llm.api_base!r}, {llm.model!r}
-            with Client({client.cluster.scheduler_address!r}) as client:
-                await nbkit.run_batch(
-                    QUESTIONS, make_ask, client=client, journal={str(path)!r}, progress=False
-                )
-
-        asyncio.run(main())
-    """
-    kernel = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-        [sys.executable, "-c", textwrap.dedent(script)]
-    )
+    kernel = start_kernel(client.cluster.scheduler_address, QUESTIONS, make_ask, journal=str(path))
     try:
         await wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) > 5, 60)
     finally:

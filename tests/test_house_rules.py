@@ -26,7 +26,7 @@ def test_a_file_fits_a_room() -> None:
     assert [f"{_name(path)}: {lines[path]}" for path in SOURCES if lines[path] > most[path]] == []
 
 
-MOST_LINES = 22_030
+MOST_LINES = 22_010
 """Where nbkit stands; the goal is 11,000. A cut lowers it, only a new feature may raise it."""
 
 

@@ -16,6 +16,7 @@ from httpx_aiohttp import AiohttpTransport
 from nbkit.language import say
 from nbkit.models.errors import NoServerError
 from nbkit.models.proxies import proxy_for
+from nbkit.wording import advised
 
 
 class UnreachableError(NoServerError, openai.APIConnectionError):
@@ -31,7 +32,7 @@ class UnreachableError(NoServerError, openai.APIConnectionError):
                 proxy=proxy.url.host,
             )
         self.advice = say(advice)  # now: a client lives longer than a choice of language
-        message = f"{happened}{say(' — ')}{self.advice}"
+        message = advised(happened, self.advice)
         openai.APIConnectionError.__init__(self, message=message, request=request)
 
 

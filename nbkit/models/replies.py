@@ -13,6 +13,7 @@ from nbkit.language import say
 from nbkit.models import shapes
 from nbkit.models.http import httpx
 from nbkit.models.sse import Event, EventParser
+from nbkit.wording import advised
 
 
 class NotAReplyError(ConnectError):
@@ -23,7 +24,7 @@ class CutReplyError(ConnectError, httpx.RemoteProtocolError):
     """An answer that was empty, or ended in the middle of an event: a lost connection."""
 
     def __init__(self, happened: str, advice: str, request: httpx.Request) -> None:
-        httpx.RemoteProtocolError.__init__(self, f"{happened}{say(' — ')}{advice}", request=request)
+        httpx.RemoteProtocolError.__init__(self, advised(happened, advice), request=request)
         self.advice = advice
 
 

@@ -16,11 +16,7 @@ from nbkit.wording import listed
 
 _PHASES: dict[str, dict[str, Any]] = {
     to_say("made late, by this machine"): {"facecolor": style.VERMILION},
-    to_say("retrieval, and calls before the last"): {
-        "facecolor": "#E5E5E5",
-        "hatch": "////",
-        "edgecolor": "#888888",
-    },
+    to_say("retrieval, and calls before the last"): style.BEFORE_MODEL,
     to_say("wait for the first token"): {"facecolor": style.ORANGE},
     to_say("streaming"): {"facecolor": style.BLUE},
 }

@@ -25,11 +25,7 @@ _PHASES: dict[str, dict[str, Any]] = {
         "hatch": "xxxx",
         "edgecolor": style.GREY,
     },
-    to_say("before the model was asked"): {
-        "facecolor": "#E5E5E5",
-        "hatch": "////",
-        "edgecolor": "#888888",
-    },
+    to_say("before the model was asked"): style.BEFORE_MODEL,
     to_say("waiting for the first token, queue included"): {"facecolor": style.ORANGE},
     to_say("thinking"): {"facecolor": style.PURPLE},
     to_say("streaming"): {"facecolor": style.BLUE},

@@ -25,6 +25,8 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 GREY = "#BBBBBB"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+BEFORE_MODEL = {"facecolor": "#E5E5E5", "hatch": "////", "edgecolor": "#888888"}
+"""The look of what happens before the last call of a model: retrieval, earlier calls."""
 
 _LABEL_WIDTH = 32
 _LETTERS: dict[str, Any] = {

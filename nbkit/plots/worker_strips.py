@@ -18,19 +18,17 @@ _HATCHES = ("", "///", "...", "xxx", "---", "ooo")
 
 def draw_workers(ax: Axes, rows: Sequence[Row], right: float) -> list[str]:
     """Draw the strips left of time 0; returns what they show, in words, or nothing."""
-    workers = sorted({row.worker for row in rows if row.worker})
-    for number, worker in enumerate(workers, 1):
+    told = []
+    for number, worker in enumerate(sorted({row.worker for row in rows if row.worker}), 1):
         places = [place for place, row in enumerate(rows) if row.worker == worker]
         left, edge = -0.03 * right, -0.008 * right
         corners = [
             [(left, place - 0.5), (left, place + 0.5), (edge, place + 0.5), (edge, place - 0.5)]
             for place in places
         ]
-        colour = _COLOURS[(number - 1) % len(_COLOURS)]
-        hatch = _HATCHES[(number - 1) // len(_COLOURS) % len(_HATCHES)]
         look: dict[str, Any] = {
-            "facecolor": colour,
-            "hatch": hatch,
+            "facecolor": _COLOURS[(number - 1) % len(_COLOURS)],
+            "hatch": _HATCHES[(number - 1) // len(_COLOURS) % len(_HATCHES)],
             "linewidth": 0,
             "clip_on": False,
         }
@@ -41,11 +39,5 @@ def draw_workers(ax: Axes, rows: Sequence[Row], right: float) -> list[str]:
             rows=len(rows),
         )
         ax.add_collection(PolyCollection(corners, label=label, **look))
-    return [
-        say(
-            "worker {number} asked {requests}",
-            number=number,
-            requests=sum(row.worker == worker for row in rows),
-        )
-        for number, worker in enumerate(workers, 1)
-    ]
+        told.append(say("worker {number} asked {requests}", number=number, requests=len(places)))
+    return told

@@ -25,7 +25,7 @@ from nbkit.streaming.answer import Answer, named_sources
 from nbkit.streaming.errors import AnswerTruncated, StreamError
 from nbkit.streaming.steps import ToolStep
 from nbkit.streaming.trace import Trace
-from nbkit.wording import whole_characters
+from nbkit.wording import advised, whole_characters
 
 MAX_CHARACTERS = 4_000
 """The longest question, in characters."""
@@ -85,7 +85,7 @@ def failed(error: StreamError, trace: Trace) -> Data:
     message = str(error)
     if error.advice is not None:
         kept = say("what had arrived is kept; ask again.") if trace.chunks else say("ask again.")
-        message = f"{error.happened}{say(' — ')}{kept}"
+        message = advised(error.happened, kept)
     return _timing(trace) | {"message": message, "truncated": isinstance(error, AnswerTruncated)}
 
 

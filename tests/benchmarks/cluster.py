@@ -9,20 +9,18 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import nbkit
 from nbkit.batch.journal import Journal
 from nbkit.loops import run
-from tests.clusters import MakeAsk
+from tests.clusters import MakeAsk, local_cluster, start_kernel
 
 MANY = int(os.environ.get("NBKIT_QUESTIONS", "4000"))
 AT_ONCE = 64
@@ -43,17 +41,11 @@ class MakeEngine(MakeAsk):
         return nbkit.load_index("en").as_query_engine(llm=llm).aquery
 
 
-def _cluster(workers: int) -> LocalCluster:
-    return LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
-    )
-
-
 def whole_slice(make_ask: Callable[[], Any], questions: list[str]) -> list[str]:
     """The bare task: a batch in one process, in a task of Dask, that returns only the texts."""
-    ask = _kept.setdefault("ask", None) or make_ask()
-    _kept["ask"] = ask
-    batch = nbkit.run_batch(questions, ask, max_concurrency=AT_ONCE // 2, **QUIET)
+    if "ask" not in _kept:
+        _kept["ask"] = make_ask()
+    batch = nbkit.run_batch(questions, _kept["ask"], max_concurrency=AT_ONCE // 2, **QUIET)
 
     async def texts() -> list[str]:
         return [outcome.value.text for outcome in await batch]
@@ -72,7 +64,7 @@ async def _throughput() -> None:
     start = time.perf_counter()
     await nbkit.run_batch(asked, here, max_concurrency=AT_ONCE, **QUIET)
     one = time.perf_counter() - start
-    with _cluster(2) as cluster, Client(cluster) as client:
+    with local_cluster(n_workers=2) as cluster, Client(cluster) as client:
         slices = [asked[place : place + 100] for place in range(0, MANY, 100)]
         await asyncio.to_thread(
             client.gather, client.map(whole_slice, [make_ask] * 2, slices[:2], pure=False)
@@ -104,7 +96,7 @@ async def _throughput() -> None:
 async def _rate() -> None:
     llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=500)
     make_ask, rate = MakeAsk(llm), 1200
-    with _cluster(4) as cluster, Client(cluster) as client:
+    with local_cluster(n_workers=4) as cluster, Client(cluster) as client:
 
         async def come_and_go() -> None:
             for workers in (2, 4, 3, 4):
@@ -136,7 +128,7 @@ async def _deaths() -> None:
     llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=300)
     asked, folder = questions(300), Path(tempfile.mkdtemp())
     make_ask = MakeAsk(llm)
-    with _cluster(3) as cluster, Client(cluster) as client:
+    with local_cluster(n_workers=3) as cluster, Client(cluster) as client:
         batch = nbkit.run_batch(
             asked,
             make_ask,
@@ -161,37 +153,16 @@ async def _deaths() -> None:
     print(f"  requests {requests}: {requests - len(asked)} asked a second time")
 
 
-_KERNEL = """
-import asyncio, sys
-from distributed import Client
-import nbkit
-from tests.benchmarks.cluster import questions
-from tests.clusters import MakeAsk
-
-async def main():
-    scheduler, address, model, path = sys.argv[1:]
-    make_ask = MakeAsk.__new__(MakeAsk)
-    make_ask.address, make_ask.model = address, model
-    with Client(scheduler) as client:
-        await nbkit.run_batch(
-            questions(300), make_ask, client=client, max_concurrency=24, journal=path,
-            progress=False,
-        )
-
-asyncio.run(main())
-"""
-
-
 def _kernel_deaths() -> None:
     llm = nbkit.connect(speed=1, ttft=0.2, tokens_per_second=300)
-    MakeAsk(llm)  # the workers have its key
+    make_ask = MakeAsk(llm)
     path = Path(tempfile.mkdtemp()) / "run.jsonl"
     moments = sorted(random.sample(range(10, 280), 5))
     llm.simulator.clear()
-    with _cluster(3) as cluster:
+    with local_cluster(n_workers=3) as cluster:
         for moment in [*moments, None]:
-            arguments = [cluster.scheduler_address, llm.api_base, llm.model, str(path)]
-            kernel = subprocess.Popen([sys.executable, "-c", _KERNEL, *arguments])
+            settings = {"max_concurrency": 24, "journal": str(path)}
+            kernel = start_kernel(cluster.scheduler_address, questions(300), make_ask, **settings)
             while kernel.poll() is None and (moment is None or _rows(path) < moment):
                 time.sleep(0.02)
             kernel.kill()
@@ -214,7 +185,7 @@ async def _memory() -> None:
         return ask
 
     peaks = []
-    with _cluster(2) as cluster, Client(cluster) as client:
+    with local_cluster(n_workers=2) as cluster, Client(cluster) as client:
         for number in (1_000, 10_000, 100_000):
             async for _ in nbkit.iter_batch(
                 iter(range(number)), make_ask, client=client, max_concurrency=200
