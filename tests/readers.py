@@ -14,7 +14,7 @@ import aiohttp
 
 
 class Readers:
-    """Some readers of one address, each of whom asks again and again."""
+    """Some readers of one address; each asks again and again."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.url: str = order["url"]
